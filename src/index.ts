@@ -1,0 +1,11 @@
+/**
+ * Wire protocols as composable Effect layers. Everything that needs Node is in `effect-wire/node`, which this module does
+ * not import.
+ *
+ * @since 0.1.0
+ */
+export * from "./jsonrpc/index.ts"
+export * from "./juggler/index.ts"
+export * from "./queue/index.ts"
+export * from "./rpc/index.ts"
+export * from "./socket/index.ts"

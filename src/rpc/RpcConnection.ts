@@ -1,0 +1,89 @@
+/**
+ * One connection as a server sees it: who is at the other end, since when, and a place for what the application wants to
+ * remember about it. Handlers read it as {@link CurrentConnection}; every wire of this package provides it.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Rpc from "effect/rpc/Rpc"
+import * as Scope from "effect/Scope"
+import * as Handshake from "../socket/Handshake.ts"
+import type { Outbox } from "../socket/Outbox.ts"
+
+/**
+ * A connection of a server. It lives exactly as long as its `scope`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Connection {
+  /** Unique in this process, counts up from 1. */
+  readonly id: number
+  readonly handshake: Handshake.Handshake
+  /** Epoch milliseconds by the `Clock`. */
+  readonly connectedAt: number
+  /** Closed when the connection is gone; what belongs to the connection is added to it. */
+  readonly scope: Scope.Scope
+  /** Frames to the peer, in order; `undefined` where the wire cannot send by itself (an HTTP POST). */
+  readonly outbox: Outbox | undefined
+  /** Reads a cell of this connection, e.g. the caller's identity: its default until it was set. */
+  readonly get: <A>(cell: Context.Reference<A>) => A
+  /** Writes a cell of this connection; no other connection sees it. */
+  readonly set: <A>(cell: Context.Reference<A>, value: A) => void
+}
+
+/**
+ * The connection whose request the current fiber handles.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class CurrentConnection extends Context.Service<CurrentConnection, Connection>()(
+  "effect-wire/rpc/RpcConnection/CurrentConnection"
+) {}
+
+let lastId = 0
+
+/**
+ * Makes the connection of the current scope, with the handshake that the carrier provided.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (outbox: Outbox | undefined): Effect.Effect<Connection, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    const handshake = yield* Handshake.CurrentHandshake
+    const connectedAt = yield* Clock.currentTimeMillis
+    const cells = new Map<string, unknown>()
+    return {
+      id: ++lastId,
+      handshake,
+      connectedAt,
+      scope,
+      outbox,
+      get: <A>(cell: Context.Reference<A>) => {
+        if (cells.has(cell.key)) return cells.get(cell.key) as A
+        return Context.get(Context.empty(), cell)
+      },
+      set: (cell, value) => {
+        cells.set(cell.key, value)
+      }
+    }
+  })
+
+/**
+ * Decides whether the caller on a connection may use a method. What is refused does not exist for that caller: it is
+ * answered like an unknown method and is left out of every listing. Allows everything by default; access control
+ * replaces it.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const MethodAccess: Context.Reference<(rpc: Rpc.AnyWithProps, connection: Connection) => boolean> = Context
+  .Reference<(rpc: Rpc.AnyWithProps, connection: Connection) => boolean>(
+    "effect-wire/rpc/RpcConnection/MethodAccess",
+    { defaultValue: () => () => true }
+  )

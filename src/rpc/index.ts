@@ -1,0 +1,1 @@
+export * as RpcConnection from "./RpcConnection.ts"

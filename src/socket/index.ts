@@ -1,0 +1,2 @@
+export * as Handshake from "./Handshake.ts"
+export * as Outbox from "./Outbox.ts"

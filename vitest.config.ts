@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  resolve: { tsconfigPaths: true },
+  test: {
+    include: ["test/**/*.test.ts"],
+    sequence: { concurrent: true },
+    testTimeout: 20_000,
+    maxWorkers: 2
+  }
+})
