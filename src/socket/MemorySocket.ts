@@ -1,0 +1,376 @@
+/**
+ * Sockets without a network: connected pairs, and a `SocketServer` to which clients dial in the same process. They keep
+ * every promise of `effect/socket` (order, backpressure, an end that is always an error), and show on request the
+ * behaviours that a network has and tests need: latency, a cut in the middle, a reader that stops, frames that arrive
+ * split or merged. Time is the `Clock`'s, so `TestClock` rules it.
+ *
+ * @since 0.1.0
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Headers from "effect/http/Headers"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as SocketServer from "effect/socket/SocketServer"
+import * as Handshake from "./Handshake.ts"
+import { type Frame, Inbox } from "./internal/inbox.ts"
+import { closeError, exitCode, openError, writeError } from "./internal/socketErrors.ts"
+
+/**
+ * How a connection in memory behaves.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Each frame, and the close, reaches the other end this much later. Default 0: at once. */
+  readonly latency?: Duration.Input | undefined
+  /**
+   * The connection is lost (close code 1006 at both ends) when this many frames have been delivered, both directions
+   * counted together. A new connection of the same socket counts from 0. Default: never.
+   */
+  readonly cutAfter?: number | undefined
+  /**
+   * Frames that may wait unread at one end; a `write` beyond it is accepted and then suspends until the other end has
+   * read. Default 1,024.
+   */
+  readonly capacity?: number | undefined
+  /**
+   * Makes the carrier a stream of bytes, like TCP: text arrives as UTF-8 bytes, cut into chunks of at most this many
+   * bytes, and what waits unread is merged up to that size. `Infinity` merges everything, 1 delivers byte by byte.
+   * Default: frames arrive as they were written.
+   */
+  readonly chunkSize?: number | undefined
+}
+
+/**
+ * What the handler of a server learns about one client, as its `Handshake.CurrentHandshake`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ConnectOptions extends Options {
+  readonly headers?: Headers.Input | undefined
+  readonly remoteAddress?: string | undefined
+  readonly url?: string | undefined
+  readonly protocol?: string | undefined
+}
+
+/**
+ * A server in memory, with the way to dial it.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class MemoryServer extends Context.Service<MemoryServer, {
+  readonly server: SocketServer.SocketServer["Service"]
+  /**
+   * A client socket: each acquisition of its reader dials a new connection. Its own options override those of the
+   * server. Dialling fails with `SocketOpenError` once the server's scope is closed; connections that were dialled before
+   * the server runs wait for it.
+   */
+  readonly connect: (options?: ConnectOptions) => Socket.Socket
+}>()("effect-wire/socket/MemorySocket/MemoryServer") {}
+
+const encoder = new TextEncoder()
+
+/** What both ends of one connection share. */
+class Line {
+  delivered = 0
+  readonly latency: number
+  readonly cutAfter: number
+  readonly capacity: number
+  readonly chunkSize: number | undefined
+  readonly ends: readonly [End, End]
+
+  constructor(options: Options) {
+    this.latency = options.latency === undefined ? 0 : Duration.toMillis(Duration.fromInputUnsafe(options.latency))
+    this.cutAfter = options.cutAfter ?? Infinity
+    this.capacity = options.capacity ?? 1024
+    this.chunkSize = options.chunkSize === undefined ? undefined : Math.max(1, options.chunkSize)
+    const left = new End(this)
+    const right = new End(this)
+    left.peer = right
+    right.peer = left
+    this.ends = [left, right]
+  }
+}
+
+class End {
+  peer!: End
+  /** Frames written by the peer and still on their way, oldest first. */
+  private readonly onTheWay: Array<Frame | Socket.CloseEvent> = []
+  private waiters: Array<() => void> = []
+  private readonly line: Line
+  readonly inbox: Inbox
+
+  constructor(line: Line) {
+    this.line = line
+    this.inbox = new Inbox(() => {
+      const waiters = this.waiters
+      this.waiters = []
+      for (const wake of waiters) wake()
+    })
+  }
+
+  private get isFull(): boolean {
+    return this.inbox.length + this.onTheWay.length > this.line.capacity
+  }
+
+  /** Frames from the peer. */
+  private receive(item: Frame | Socket.CloseEvent): void {
+    if (this.inbox.error !== undefined) return
+    if (typeof item === "object" && Socket.isCloseEvent(item)) {
+      return this.end(closeError(item.code, item.reason))
+    }
+    if (this.line.chunkSize === undefined) this.inbox.add(item)
+    else this.chunks(typeof item === "string" ? encoder.encode(item) : item, this.line.chunkSize)
+    this.inbox.deliver()
+    if (++this.line.delivered >= this.line.cutAfter) {
+      const cut = closeError(1006)
+      this.end(cut)
+      this.peer.end(cut)
+    }
+  }
+
+  private chunks(bytes: Uint8Array, size: number): void {
+    const last = this.inbox.pop() as Uint8Array | undefined
+    let all = bytes
+    if (last !== undefined) {
+      all = new Uint8Array(last.length + bytes.length)
+      all.set(last)
+      all.set(bytes, last.length)
+    }
+    if (all.length <= size) return this.inbox.add(all)
+    for (let at = 0; at < all.length; at += size) this.inbox.add(all.subarray(at, at + size))
+  }
+
+  /** The connection is over for this end: readers get the error after what waits, writers at once. */
+  end(error: Socket.SocketError): void {
+    this.onTheWay.length = 0
+    this.inbox.fail(error)
+    const waiters = this.peer.waiters
+    this.peer.waiters = []
+    for (const wake of waiters) wake()
+  }
+
+  /** Sends to the peer: at once, or after the latency, always in order. */
+  private send(item: Frame | Socket.CloseEvent): Effect.Effect<void> {
+    const peer = this.peer
+    if (this.line.latency === 0) {
+      peer.receive(item)
+      return Effect.void
+    }
+    peer.onTheWay.push(item)
+    return Effect.asVoid(Effect.forkDetach(
+      Effect.andThen(
+        Effect.sleep(this.line.latency),
+        Effect.sync(() => {
+          const next = peer.onTheWay.shift()
+          if (next !== undefined) peer.receive(next)
+        })
+      ),
+      { startImmediately: true }
+    ))
+  }
+
+  readonly write = (chunk: Frame | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> =>
+    Effect.suspend(() => {
+      if (this.inbox.error !== undefined) return Effect.fail(writeError(this.inbox.error))
+      const sent = this.send(chunk)
+      if (typeof chunk === "object" && Socket.isCloseEvent(chunk)) {
+        return Effect.andThen(sent, Effect.sync(() => this.end(closeError(chunk.code, chunk.reason))))
+      }
+      return this.peer.isFull ? Effect.andThen(sent, this.room) : sent
+    })
+
+  readonly writeAll = (chunks: NonEmptyReadonlyArray<Frame>): Effect.Effect<void, Socket.SocketError> =>
+    Effect.forEach(chunks, this.write, { discard: true })
+
+  /** Completes when the peer has room again. */
+  private readonly room: Effect.Effect<void, Socket.SocketError> = Effect.callback<void, Socket.SocketError>(
+    (resume) => {
+      const peer = this.peer
+      const wake = () => {
+        if (this.inbox.error !== undefined) resume(Effect.fail(writeError(this.inbox.error)))
+        else if (peer.isFull) peer.waiters.push(wake)
+        else resume(Effect.void)
+      }
+      wake()
+      return Effect.sync(() => {
+        peer.waiters = peer.waiters.filter((other) => other !== wake)
+      })
+    }
+  )
+
+  /** The reader let go: a pull that is suspended fails, and the peer is told. */
+  release(code: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const open = this.inbox.error === undefined
+      this.inbox.abort(closeError(1006))
+      return open ? this.send(new Socket.CloseEvent(code)) : Effect.void
+    })
+  }
+}
+
+/**
+ * A socket whose every acquisition of the reader dials, and whose writer waits while nothing is connected.
+ */
+const dialling = (
+  dial: Effect.Effect<End, Socket.SocketError>,
+  closeCode: (exit: Exit.Exit<unknown, unknown>) => number
+): Socket.Socket => {
+  let current: End | undefined
+  const latch = Latch.makeUnsafe(false)
+  const reader: Socket.Socket["reader"] = Effect.gen(function*() {
+    const end = yield* dial
+    yield* Effect.addFinalizer((exit) => {
+      if (current === end) {
+        current = undefined
+        latch.closeUnsafe()
+      }
+      return end.release(closeCode(exit))
+    })
+    current = end
+    latch.openUnsafe()
+    return { pull: end.inbox.pull, upgrade: Socket.SocketUpgradeError.unsupported }
+  })
+  const write: Socket.Writer["write"] = (chunk) =>
+    Effect.suspend(() => current === undefined ? latch.whenOpen(write(chunk)) : current.write(chunk))
+  const writeAll: Socket.Writer["writeAll"] = (chunks) =>
+    Effect.suspend(() => current === undefined ? latch.whenOpen(writeAll(chunks)) : current.writeAll(chunks))
+  return Socket.make({ reader, writer: Effect.succeed({ write, writeAll }) })
+}
+
+/** A socket of one end that is connected already and cannot be dialled again. */
+const accepted = (end: End): Socket.Socket =>
+  Socket.make({
+    reader: Effect.suspend(() =>
+      end.inbox.error !== undefined && end.inbox.length === 0
+        ? Effect.fail(end.inbox.error)
+        : Effect.as(
+          Effect.addFinalizer((exit) => end.release(exitCode(exit))),
+          { pull: end.inbox.pull, upgrade: Socket.SocketUpgradeError.unsupported }
+        )
+    ),
+    writer: Effect.succeed({ write: end.write, writeAll: end.writeAll })
+  })
+
+/**
+ * Makes two sockets that are connected to each other: what one writes the other pulls. It is one connection: when either
+ * reader's scope closes (1000, or 1001 after an interruption, 1011 after a failure) or a `CloseEvent` is written, both
+ * ends are over for good, and a later `reader` or `write` fails.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makePair = (options?: Options): Effect.Effect<readonly [Socket.Socket, Socket.Socket]> =>
+  Effect.sync(() => {
+    const [left, right] = new Line(options ?? {}).ends
+    return [accepted(left), accepted(right)] as const
+  })
+
+interface Arrival {
+  readonly end: End
+  readonly handshake: Handshake.Handshake
+}
+
+/**
+ * Makes a server in memory. It accepts until the scope closes; connections that still exist then are closed with 1001.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeServer = (options?: Options): Effect.Effect<MemoryServer["Service"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const pending: Array<Arrival> = []
+    let accept: ((arrival: Arrival) => void) | undefined
+    let closed = false
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        closed = true
+        return Effect.forEach(pending.splice(0), ({ end }) => end.release(1001), { discard: true })
+      })
+    )
+
+    const connect = (connectOptions: ConnectOptions = {}): Socket.Socket => {
+      const handshake: Handshake.Handshake = {
+        carrier: "memory",
+        remoteAddress: connectOptions.remoteAddress,
+        headers: Headers.fromInput(connectOptions.headers),
+        url: connectOptions.url ?? "",
+        protocol: connectOptions.protocol
+      }
+      const lineOptions = { ...options, ...connectOptions }
+      return dialling(
+        Effect.suspend(() => {
+          if (closed) return Effect.fail(openError(new Error("the server is closed")))
+          const [client, server] = new Line(lineOptions).ends
+          const arrival = { end: server, handshake }
+          if (accept === undefined) pending.push(arrival)
+          else accept(arrival)
+          return Effect.succeed(client)
+        }),
+        () => 1000
+      )
+    }
+
+    const run = <R, E, _>(
+      handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>
+    ): Effect.Effect<never, SocketServer.SocketServerError, R> =>
+      Effect.scopedWith((scope) =>
+        Effect.contextWith((context: Context.Context<R>) => {
+          const track = Fiber.runIn(scope)
+          const previous = accept
+          accept = ({ end, handshake }) => {
+            handler(accepted(end)).pipe(
+              Effect.onExit((exit) => end.release(exitCode(exit))),
+              Effect.ignoreCause({ log: "Unhandled", message: "Unhandled error in SocketServer" }),
+              Effect.runForkWith(Context.add(context, Handshake.CurrentHandshake, handshake)),
+              track
+            )
+          }
+          for (const arrival of pending.splice(0)) accept(arrival)
+          return Effect.onExit(Effect.never, () =>
+            Effect.sync(() => {
+              accept = previous
+            }))
+        })
+      )
+
+    return MemoryServer.of({
+      connect,
+      server: SocketServer.SocketServer.of({ address: NetAddress.unixPathAddress("memory"), run })
+    })
+  })
+
+/**
+ * Like {@link layer}, with options for every connection.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerWith = (
+  options?: Options
+): Layer.Layer<SocketServer.SocketServer | Socket.Socket | MemoryServer> =>
+  Layer.effectContext(Effect.map(makeServer(options), (memory) =>
+    Context.make(MemoryServer, memory).pipe(
+      Context.add(SocketServer.SocketServer, memory.server),
+      Context.add(Socket.Socket, memory.connect())
+    )))
+
+/**
+ * A server in memory and a client socket that dials it, for a program that asks for `SocketServer` and `Socket`. Further
+ * clients come from `MemoryServer.connect`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<SocketServer.SocketServer | Socket.Socket | MemoryServer> = layerWith()

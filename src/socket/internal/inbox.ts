@@ -1,0 +1,92 @@
+/**
+ * The receiving side of one connection: frames come in synchronously, a fiber pulls them out in batches, and the end of
+ * the connection is handed over after the last frame.
+ *
+ * @internal
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Effect from "effect/Effect"
+import type * as Socket from "effect/socket/Socket"
+
+/** @internal */
+export type Frame = Uint8Array | string
+
+/** @internal */
+export type Batch = NonEmptyReadonlyArray<Frame>
+
+const none: Array<Frame> = []
+
+/** @internal */
+export class Inbox {
+  private frames: Array<Frame> = none
+  private waiter: ((effect: Effect.Effect<Batch, Socket.SocketError>) => void) | undefined = undefined
+  /** Set once the connection has ended. */
+  error: Socket.SocketError | undefined = undefined
+  /** Called each time a batch was handed over: there is room again. */
+  private readonly onTake: (() => void) | undefined
+
+  constructor(onTake?: () => void) {
+    this.onTake = onTake
+  }
+
+  get length(): number {
+    return this.frames.length
+  }
+
+  get isAwaited(): boolean {
+    return this.waiter !== undefined
+  }
+
+  /** Adds a frame without waking the reader. */
+  add(frame: Frame): void {
+    if (this.error !== undefined) return
+    if (this.frames === none) this.frames = [frame]
+    else this.frames.push(frame)
+  }
+
+  /** The last frame that waits, taken back. */
+  pop(): Frame | undefined {
+    return this.frames === none ? undefined : this.frames.pop()
+  }
+
+  /** Hands what waits, or the end, to the reader that waits for it. */
+  deliver(): void {
+    const resume = this.waiter
+    if (resume === undefined) return
+    if (this.frames.length > 0) {
+      this.waiter = undefined
+      resume(Effect.succeed(this.take()))
+    } else if (this.error !== undefined) {
+      this.waiter = undefined
+      resume(Effect.fail(this.error))
+    }
+  }
+
+  /** Ends the connection; frames that wait can still be pulled. */
+  fail(error: Socket.SocketError): void {
+    this.error ??= error
+    this.deliver()
+  }
+
+  /** Ends the connection and drops what waits. */
+  abort(error: Socket.SocketError): void {
+    this.frames = none
+    this.fail(error)
+  }
+
+  private take(): Batch {
+    const batch = this.frames as unknown as Batch
+    this.frames = none
+    this.onTake?.()
+    return batch
+  }
+
+  readonly pull: Effect.Effect<Batch, Socket.SocketError> = Effect.callback<Batch, Socket.SocketError>((resume) => {
+    if (this.frames.length > 0) return resume(Effect.succeed(this.take()))
+    if (this.error !== undefined) return resume(Effect.fail(this.error))
+    this.waiter = resume
+    return Effect.sync(() => {
+      if (this.waiter === resume) this.waiter = undefined
+    })
+  })
+}
