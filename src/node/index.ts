@@ -1,1 +1,1 @@
-export {}
+export * as NodePostgresBackplane from "./NodePostgresBackplane.ts"

@@ -1,0 +1,202 @@
+/**
+ * A {@link Backplane} on PostgreSQL: several processes on one database serve as one.
+ *
+ * Each process holds one connection that listens to one notification channel, whatever the number of its channels, and
+ * takes from it what its own listeners want. A publication is numbered, logged and notified in one statement; what is
+ * published while a statement is under way goes into the next one together. The notification carries payloads below
+ * PostgreSQL's limit of 8,000 bytes; larger ones are read from the log, and so is everything that was notified while the
+ * listening connection was lost: it is opened again at once, then after growing pauses, and each channel continues where it stood.
+ * What the log does not hold any more is reported as a {@link Backplane.Gap}. The counters are also looked at every
+ * `pollInterval`, so that a connection that is dead without a sign delays and loses nothing.
+ *
+ * Two tables are created when missing: `<prefix>_channel` (one row for each channel, never removed) and `<prefix>_log`
+ * (unlogged: PostgreSQL empties it when it crashes, which is reported as a gap).
+ *
+ * Transaction poolers that do not keep a session (PgBouncer in transaction mode) cannot `LISTEN`; connect to the server.
+ *
+ * @since 0.1.0
+ */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Backplane from "../rpc/Backplane.ts"
+import { makeRouter } from "./internal/backplaneRouter.ts"
+import * as Statements from "./internal/backplaneSchema.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Name of the notification channel and beginning of the tables' names. Default `effect_wire_backplane`. */
+  readonly prefix?: string | undefined
+  /** How long a publication can be caught up with. Default 5 minutes; by the clock of the database. */
+  readonly retention?: Duration.Input | undefined
+  /** How many publications of one channel can be caught up with. Default 10,000. */
+  readonly retentionPerChannel?: number | undefined
+  /** How often the log is swept. Default 1 minute. */
+  readonly sweepInterval?: Duration.Input | undefined
+  /** How often the counters are looked at, should a notification have been lost without a sign. Default 10 seconds. */
+  readonly pollInterval?: Duration.Input | undefined
+  /** Characters of a payload. Default 4,194,304. */
+  readonly maxPayload?: number | undefined
+}
+
+/** Characters in a channel's name: it must fit into a notification beside the number. */
+const maxName = 1024
+/** What one statement carries at most. */
+const batchItems = 256
+
+const backoff = Schedule.jittered(Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")]))
+
+interface Pending extends Statements.Item {
+  readonly done: Deferred.Deferred<number, Backplane.BackplaneError>
+}
+
+/**
+ * Makes the backplane and creates its tables. Fails with `BackplaneError` (`operation: "connect"`) when the database cannot be
+ * reached at the start; later losses of the connection are repaired.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(options?: Options): Effect.fn.Return<
+  Backplane.Backplane["Service"],
+  Backplane.BackplaneError,
+  PgClient.PgClient | Scope.Scope
+> {
+  const sql = yield* PgClient.PgClient
+  const prefix = options?.prefix ?? "effect_wire_backplane"
+  const maxPayload = options?.maxPayload ?? 4_194_304
+  const statements = Statements.make(sql, prefix)
+  const failed = (operation: Backplane.BackplaneError["operation"], channel?: string) => (cause: unknown) =>
+    new Backplane.BackplaneError({
+      operation,
+      ...(channel === undefined ? {} : { channel }),
+      uncertain: operation === "publish",
+      cause
+    })
+
+  yield* Effect.mapError(statements.migrate, failed("connect"))
+  const router = yield* makeRouter(statements)
+
+  // Hears notifications until the connection is lost.
+  const hear = (notifications: Queue.Dequeue<{ readonly payload: string }, unknown>) =>
+    Effect.forever(Effect.map(Queue.takeAll(notifications), (batch) => {
+      for (const notification of batch) {
+        const notice = Statements.parse(notification.payload)
+        if (notice !== undefined) router.notice(notice)
+      }
+    }))
+  const first = yield* Deferred.make<void, Backplane.BackplaneError>()
+  const connect = Effect.tapError(sql.listen(prefix), (error) => Deferred.fail(first, failed("connect")(error)))
+  yield* Effect.retry(connect, backoff).pipe(
+    Effect.tap(Deferred.succeed(first, undefined)),
+    Effect.tap(() => Effect.ignore(router.poll)),
+    Effect.flatMap(hear),
+    Effect.scoped,
+    Effect.catch((error) =>
+      Effect.andThen(
+        Effect.logWarning("Backplane: the listening connection was lost and is opened again", error.message),
+        Effect.sleep("20 millis")
+      )
+    ),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  yield* Deferred.await(first)
+
+  yield* Effect.ignore(router.poll).pipe(
+    Effect.delay(options?.pollInterval ?? "10 seconds"),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  yield* statements.sweep({
+    seconds: Duration.toSeconds(Duration.fromInputUnsafe(options?.retention ?? "5 minutes")),
+    perChannel: options?.retentionPerChannel ?? 10_000
+  }).pipe(
+    Effect.catch((error) => Effect.logWarning("Backplane: the log could not be swept", error)),
+    Effect.delay(options?.sweepInterval ?? "1 minute"),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
+  const outgoing = yield* Queue.unbounded<Pending>()
+  yield* Queue.takeBetween(outgoing, 1, batchItems).pipe(
+    Effect.flatMap((batch) =>
+      Effect.matchCause(statements.publish(batch), {
+        onFailure: (cause) => {
+          for (const item of batch) Deferred.doneUnsafe(item.done, Effect.fail(failed("publish", item.channel)(cause)))
+        },
+        onSuccess: (sequences) => {
+          for (const [index, item] of batch.entries()) {
+            Deferred.doneUnsafe(item.done, Effect.succeed(sequences[index]!))
+          }
+        }
+      })
+    ),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
+  const refuse = (operation: "publish" | "listen" | "last", channel: string, payload: string) => {
+    const cause = channel.length === 0 || channel.length > maxName || channel.includes("\0")
+      ? `the name of a channel has 1 to ${maxName} characters and no NUL`
+      : payload.includes("\0")
+      ? "PostgreSQL cannot hold a NUL character in a text"
+      : payload.length > maxPayload
+      ? `the payload has ${payload.length} characters, more than ${maxPayload}`
+      : undefined
+    return cause === undefined
+      ? Effect.void
+      : Effect.fail(new Backplane.BackplaneError({ operation, channel, uncertain: false, cause: new Error(cause) }))
+  }
+
+  return Backplane.make({
+    publish: (channel, payload, publishOptions) =>
+      Effect.andThen(
+        refuse("publish", channel, payload),
+        Effect.suspend(() => {
+          const done = Deferred.makeUnsafe<number, Backplane.BackplaneError>()
+          Queue.offerUnsafe(outgoing, { channel, payload, retain: publishOptions?.retain ?? false, done })
+          return Deferred.await(done)
+        })
+      ),
+    listen: (channel, onEvent) =>
+      Effect.andThen(
+        refuse("listen", channel, ""),
+        Effect.mapError(router.listen(channel, onEvent), failed("listen", channel))
+      ),
+    last: (channel) =>
+      Effect.andThen(
+        refuse("last", channel, ""),
+        Effect.mapBoth(statements.last(channel), {
+          onFailure: failed("last", channel),
+          onSuccess: ([row]) =>
+            row === undefined || row.sequence === null || row.payload === null ? undefined : {
+              _tag: "Publication" as const,
+              channel,
+              payload: row.payload,
+              sequence: row.sequence
+            }
+        })
+      )
+  })
+})
+
+/**
+ * The backplane of several processes on one PostgreSQL. Needs two connections of the pool of `PgClient`: one is kept for
+ * listening.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerPostgres = (
+  options?: Options
+): Layer.Layer<Backplane.Backplane, Backplane.BackplaneError, PgClient.PgClient> =>
+  Layer.effect(Backplane.Backplane, make(options))

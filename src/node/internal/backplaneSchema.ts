@@ -1,0 +1,176 @@
+/** The two tables of the PostgreSQL backplane, and the statements on them. @internal */
+import type { PgClient } from "@effect/sql-pg/PgClient"
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+
+/** A publication as the batcher hands it to the database. @internal */
+export interface Item {
+  readonly channel: string
+  readonly payload: string
+  readonly retain: boolean
+}
+
+/** One row of a catch-up: the counter of the channel, its retained value, and one logged publication if there is one. */
+export interface CatchUpRow {
+  readonly counter: number
+  readonly last_sequence: number | null
+  readonly last_payload: string | null
+  readonly sequence: number | null
+  readonly payload: string | null
+  readonly retain: boolean | null
+}
+
+/** @internal */
+export interface Retention {
+  readonly seconds: number
+  readonly perChannel: number
+}
+
+/** PostgreSQL refuses a NOTIFY whose payload has 8,000 bytes or more. */
+const notifyLimit = 7900
+
+/** How many rows a catch-up reads at once. */
+export const page = 256
+
+const encoder = new TextEncoder()
+
+/**
+ * What follows the number in a notification: `i` or `r` (retained) and the payload, or `t` and none: "look into the table".
+ * The length of the channel's name comes first, so that any name and any payload can be told apart.
+ */
+const tailOf = ({ channel, payload, retain }: Item): string => {
+  const head = `${channel.length}:${channel}`
+  const length = (head.length + payload.length) * 3 < notifyLimit
+    ? 0
+    : encoder.encode(head).byteLength + encoder.encode(payload).byteLength
+  return length < notifyLimit ? `${retain ? "r" : "i"}${head}${payload}` : `t${head}`
+}
+
+/** A notification, read. `payload` is `undefined` when it is in the table only. @internal */
+export interface Notice {
+  readonly channel: string
+  readonly sequence: number
+  readonly payload: string | undefined
+  readonly retain: boolean
+}
+
+const head = /^(\d+)([irt])(\d+):/
+
+/** Reads a notification; `undefined` when somebody else wrote it. @internal */
+export const parse = (text: string): Notice | undefined => {
+  const match = head.exec(text)
+  if (match === null) return undefined
+  const start = match[0].length
+  const end = start + Number(match[3])
+  if (end > text.length) return undefined
+  return {
+    channel: text.slice(start, end),
+    sequence: Number(match[1]),
+    payload: match[2] === "t" ? undefined : text.slice(end),
+    retain: match[2] === "r"
+  }
+}
+
+/** @internal */
+export interface Statements {
+  readonly migrate: Effect.Effect<void, SqlError>
+  readonly publish: (items: ReadonlyArray<Item>) => Effect.Effect<ReadonlyArray<number>, SqlError>
+  readonly catchUp: (channel: string, after: number) => Effect.Effect<ReadonlyArray<CatchUpRow>, SqlError>
+  readonly counters: (
+    channels: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<{ readonly channel: string; readonly counter: number }>, SqlError>
+  readonly last: (
+    channel: string
+  ) => Effect.Effect<
+    ReadonlyArray<{ readonly counter: number; readonly sequence: number | null; readonly payload: string | null }>,
+    SqlError
+  >
+  readonly sweep: (retention: Retention) => Effect.Effect<void, SqlError>
+}
+
+/** @internal */
+export const make = (sql: PgClient, prefix: string): Statements => {
+  const channels = sql(`${prefix}_channel`)
+  const log = sql(`${prefix}_log`)
+  return {
+    migrate: sql.withTransaction(Effect.gen(function*() {
+      // Two processes that start together would both create.
+      yield* sql`SELECT pg_advisory_xact_lock(hashtext(${prefix}))`
+      yield* sql`CREATE TABLE IF NOT EXISTS ${channels} (
+        channel text PRIMARY KEY,
+        sequence bigint NOT NULL,
+        last_sequence bigint,
+        last_payload text
+      )`
+      // Unlogged: it is emptied by a crash of PostgreSQL, which listeners are told as a gap, and it costs half.
+      yield* sql`CREATE UNLOGGED TABLE IF NOT EXISTS ${log} (
+        channel text NOT NULL,
+        sequence bigint NOT NULL,
+        payload text NOT NULL,
+        retain boolean NOT NULL,
+        published_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (channel, sequence)
+      )`
+    })),
+    // The row of a channel is locked from its upsert to the commit: numbers are given in the order of commits, which is
+    // the order of notifications. Channels are locked in the order of their names: no deadlock between processes.
+    publish: (items) =>
+      Effect.map(
+        sql<{ sequence: number }>`
+        WITH input AS (
+          SELECT * FROM unnest(
+            ${items.map((item) => item.channel)}::text[],
+            ${items.map((item) => item.payload)}::text[],
+            ${items.map((item) => item.retain)}::bool[],
+            ${items.map(tailOf)}::text[]
+          ) WITH ORDINALITY AS t (channel, payload, retain, tail, position)
+        ), ranked AS (
+          SELECT *, row_number() OVER (PARTITION BY channel ORDER BY position) AS rank FROM input
+        ), counted AS (
+          SELECT channel, max(rank) AS count FROM ranked GROUP BY channel
+        ), retained AS (
+          SELECT DISTINCT ON (channel) channel, rank, payload FROM ranked WHERE retain ORDER BY channel, rank DESC
+        ), next AS (
+          INSERT INTO ${channels} AS c (channel, sequence, last_sequence, last_payload)
+          SELECT counted.channel, counted.count, retained.rank, retained.payload
+          FROM counted LEFT JOIN retained USING (channel) ORDER BY counted.channel
+          ON CONFLICT (channel) DO UPDATE SET
+            sequence = c.sequence + excluded.sequence,
+            last_sequence = coalesce(c.sequence + excluded.last_sequence, c.last_sequence),
+            last_payload = coalesce(excluded.last_payload, c.last_payload)
+          RETURNING c.channel, c.sequence
+        ), numbered AS (
+          SELECT ranked.*, next.sequence - counted.count + ranked.rank AS sequence
+          FROM ranked JOIN counted USING (channel) JOIN next USING (channel)
+        ), logged AS (
+          INSERT INTO ${log} (channel, sequence, payload, retain) SELECT channel, sequence, payload, retain FROM numbered
+        )
+        SELECT sequence::float8 AS sequence, pg_notify(${prefix}, sequence || tail) FROM numbered ORDER BY position`,
+        (rows) => rows.map((row) => row.sequence)
+      ),
+    catchUp: (channel, after) =>
+      sql<CatchUpRow>`
+        SELECT c.sequence::float8 AS counter, c.last_sequence::float8 AS last_sequence, c.last_payload,
+          l.sequence::float8 AS sequence, l.payload, l.retain
+        FROM ${channels} c LEFT JOIN LATERAL (
+          SELECT sequence, payload, retain FROM ${log}
+          WHERE channel = c.channel AND sequence > ${after}::float8::bigint ORDER BY sequence LIMIT ${
+        sql.literal(String(page))
+      }
+        ) l ON true
+        WHERE c.channel = ${channel} ORDER BY l.sequence`,
+    counters: (names) =>
+      sql<{ channel: string; counter: number }>`
+        SELECT channel, sequence::float8 AS counter FROM ${channels} WHERE channel = ANY(${names}::text[])`,
+    last: (channel) =>
+      sql<{ counter: number; sequence: number | null; payload: string | null }>`
+        SELECT sequence::float8 AS counter, last_sequence::float8 AS sequence, last_payload AS payload
+        FROM ${channels} WHERE channel = ${channel}`,
+    sweep: (retention) =>
+      Effect.andThen(
+        sql`DELETE FROM ${log} WHERE published_at < now() - make_interval(secs => ${retention.seconds}::float8)`,
+        Effect.asVoid(sql`DELETE FROM ${log} l USING ${channels} c
+          WHERE l.channel = c.channel AND l.sequence <= c.sequence - ${retention.perChannel}::float8::bigint`)
+      )
+  }
+}

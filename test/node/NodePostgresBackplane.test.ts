@@ -1,0 +1,163 @@
+import { PgClient } from "@effect/sql-pg"
+import { assert, layer } from "@effect/vitest"
+import type { Scope } from "effect"
+import { Context, Effect, Exit, Layer, Queue, Redacted } from "effect"
+import { NodePostgresBackplane } from "effect-wire/node"
+import { Backplane } from "effect-wire/rpc"
+import * as ChildProcess from "node:child_process"
+import * as Path from "node:path"
+import { hear, suite } from "../rpc/BackplaneTest.ts"
+import { EmbeddedPostgres, layerClient } from "./support/EmbeddedPostgres.ts"
+
+/** One process: its own pool, its own backplane. */
+const start = (
+  url: string,
+  options?: NodePostgresBackplane.Options
+): Effect.Effect<Context.Context<Backplane.Backplane | PgClient.PgClient>, never, Scope.Scope> =>
+  NodePostgresBackplane.layerPostgres(options).pipe(Layer.provideMerge(layerClient(url)), Layer.build, Effect.orDie)
+
+const backplaneOf = Context.get(Backplane.Backplane)
+
+/** Ends the connections that listen, as an administrator would. */
+const cutListeners = (context: Context.Context<PgClient.PgClient>) =>
+  Effect.gen(function*() {
+    const sql = Context.get(context, PgClient.PgClient)
+    const rows = yield* sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND query LIKE 'LISTEN%'`
+    return rows.length
+  })
+
+layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("NodePostgresBackplane", (it) => {
+  suite(
+    "PostgreSQL",
+    (processes) =>
+      Effect.gen(function*() {
+        const url = yield* (yield* EmbeddedPostgres).database
+        const contexts = yield* Effect.forEach(Array.from({ length: processes }), () => start(url), {
+          concurrency: "unbounded"
+        })
+        return contexts.map(backplaneOf)
+      }),
+    (name, effect) => it.effect(name, () => effect)
+  )
+
+  it.effect("a lost listener reconnects and catches up from the table, in order", () =>
+    Effect.gen(function*() {
+      const url = yield* (yield* EmbeddedPostgres).database
+      const [a, b, c] = yield* Effect.forEach([1, 2, 3], () => start(url))
+      const heard = yield* Effect.forEach([a!, b!, c!], (one) => hear(backplaneOf(one), "x"))
+      for (let i = 1; i <= 50; i++) {
+        if (i === 10 || i === 30) assert.strictEqual(yield* cutListeners(a!), 3)
+        yield* backplaneOf(a!).publish("x", String(i))
+      }
+      for (const one of heard) {
+        const events = yield* one.take(50)
+        assert.deepStrictEqual(
+          events.map((event) => event._tag === "Publication" ? event.payload : "gap"),
+          Array.from({ length: 50 }, (_, i) => String(i + 1))
+        )
+      }
+    }))
+
+  it.effect("what the table does not hold any more is reported as a gap, and the retained value follows it", () =>
+    Effect.gen(function*() {
+      const url = yield* (yield* EmbeddedPostgres).database
+      const [a, b] = yield* Effect.forEach([1, 2], () => start(url, { prefix: "gaps" }))
+      const sql = Context.get(a!, PgClient.PgClient)
+      const heard = yield* hear(backplaneOf(b!), "x")
+      // Nothing is notified from here on: b's connection is cut and what it missed is gone from the table.
+      yield* backplaneOf(a!).publish("x", "1")
+      yield* heard.take(1)
+      yield* sql`UPDATE gaps_channel SET sequence = 6, last_sequence = 4, last_payload = 'kept' WHERE channel = 'x'`
+      yield* backplaneOf(a!).publish("x", "7")
+      const events = yield* heard.take(4)
+      assert.deepStrictEqual(
+        events.map((event) => event._tag === "Gap" ? `gap ${event.missed}` : `${event.sequence} ${event.payload}`),
+        ["gap 2", "4 kept", "gap 2", "7 7"]
+      )
+      assert.strictEqual((yield* backplaneOf(b!).last("x"))?.payload, "kept")
+    }))
+
+  it.effect("a count that began anew is a gap of unknown size, found without any notification", () =>
+    Effect.gen(function*() {
+      const url = yield* (yield* EmbeddedPostgres).database
+      const a = yield* start(url, { prefix: "anew", pollInterval: "50 millis" })
+      const sql = Context.get(a, PgClient.PgClient)
+      const heard = yield* hear(backplaneOf(a), "x")
+      yield* backplaneOf(a).publish("x", "1")
+      yield* heard.take(1)
+      yield* sql`TRUNCATE anew_channel, anew_log`
+      const [event] = yield* heard.take(1)
+      assert.deepStrictEqual(event, { _tag: "Gap", channel: "x", after: 1, sequence: 0, missed: undefined })
+      yield* backplaneOf(a).publish("x", "again")
+      assert.strictEqual((yield* heard.take(1))[0]?.sequence, 1)
+    }))
+
+  it.effect("the sweep keeps what is young and within the number for each channel", () =>
+    Effect.gen(function*() {
+      const url = yield* (yield* EmbeddedPostgres).database
+      const a = yield* start(url, { prefix: "swept", retentionPerChannel: 5, sweepInterval: "100 millis" })
+      const sql = Context.get(a, PgClient.PgClient)
+      yield* Effect.forEach(Array.from({ length: 12 }), (_, i) => backplaneOf(a).publish("x", String(i)), {
+        concurrency: "unbounded"
+      })
+      yield* sql`UPDATE swept_log SET published_at = now() - interval '1 hour' WHERE sequence = 12`
+      yield* Effect.repeat(sql<{ sequence: number }>`SELECT sequence::float8 FROM swept_log ORDER BY sequence`, {
+        until: (rows) => rows.map((row) => row.sequence).join() === "8,9,10,11"
+      })
+    }), 10_000)
+
+  it.effect("a process that is killed takes nobody with it", () =>
+    Effect.gen(function*() {
+      const url = yield* (yield* EmbeddedPostgres).database
+      const [a, b] = yield* Effect.forEach([1, 2], () => start(url))
+      const heard = yield* hear(backplaneOf(b!), "x")
+      const ready = yield* hear(backplaneOf(a!), "ready")
+      const child = ChildProcess.spawn(
+        process.execPath,
+        ["--import", "tsx", Path.join(import.meta.dirname, "support/backplaneChild.ts"), url],
+        { stdio: "inherit" }
+      )
+      yield* Effect.addFinalizer(() => Effect.sync(() => child.kill("SIGKILL")))
+      yield* ready.take(1)
+      yield* heard.take(50)
+      child.kill("SIGKILL")
+      const after = yield* backplaneOf(a!).publish("x", "still here")
+      const events: Array<Backplane.Event> = []
+      while (events.at(-1)?.sequence !== after) events.push(yield* Queue.take(heard.events))
+      assert.deepStrictEqual(events.filter((event) => event._tag === "Gap"), [])
+      assert.deepStrictEqual(events.map((event) => event.sequence), events.map((_, i) => events[0]!.sequence + i))
+    }), 30_000)
+
+  it.effect("names and payloads that PostgreSQL cannot carry are refused and spoil no other publication", () =>
+    Effect.gen(function*() {
+      const url = yield* (yield* EmbeddedPostgres).database
+      const backplane = backplaneOf(yield* start(url, { maxPayload: 10_000 }))
+      const outcomes = yield* Effect.all([
+        Effect.flip(backplane.publish("", "x")),
+        Effect.flip(backplane.publish("n".repeat(1025), "x")),
+        Effect.flip(backplane.publish("x", "\0")),
+        Effect.flip(backplane.publish("x", "y".repeat(10_001))),
+        Effect.flip(Effect.scoped(backplane.listen("a\0b", () => {})))
+      ], { concurrency: "unbounded" })
+      for (const error of outcomes) {
+        assert.strictEqual(error._tag, "BackplaneError")
+        assert.isFalse(error.uncertain)
+      }
+      assert.strictEqual(yield* backplane.publish("x", "fine"), 1)
+    }))
+
+  it.effect("a database that cannot be reached fails the layer", () =>
+    Effect.gen(function*() {
+      const exit = yield* NodePostgresBackplane.layerPostgres().pipe(
+        Layer.provide(PgClient.layer({
+          url: Redacted.make("postgres://postgres:postgres@127.0.0.1:1/none"),
+          connectTimeout: "2 seconds"
+        })),
+        Layer.build,
+        Effect.scoped,
+        Effect.exit
+      )
+      assert.isTrue(Exit.isFailure(exit))
+    }))
+})

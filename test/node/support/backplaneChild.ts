@@ -1,0 +1,17 @@
+/** A process that publishes without pause until it is killed. Argument: the address of the database. */
+import { Effect, Layer } from "effect"
+import { NodePostgresBackplane } from "../../../src/node/index.ts"
+import { Backplane } from "../../../src/rpc/index.ts"
+import { layerClient } from "./EmbeddedPostgres.ts"
+
+const program = Effect.gen(function*() {
+  const backplane = yield* Backplane.Backplane
+  yield* backplane.publish("ready", "child")
+  yield* Effect.forEach([1, 2, 3, 4], () => Effect.forever(backplane.publish("x", "from the child")), {
+    concurrency: "unbounded"
+  })
+})
+
+Effect.runFork(
+  program.pipe(Effect.provide(NodePostgresBackplane.layerPostgres().pipe(Layer.provide(layerClient(process.argv[2]!)))))
+)
