@@ -24,6 +24,7 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import type { SqlError } from "effect/sql/SqlError"
 import * as Backplane from "../rpc/Backplane.ts"
 import { makeRouter } from "./internal/backplaneRouter.ts"
 import * as Statements from "./internal/backplaneSchema.ts"
@@ -86,7 +87,7 @@ export const make = Effect.fnUntraced(function*(options?: Options): Effect.fn.Re
   const router = yield* makeRouter(statements)
 
   // Hears notifications until the connection is lost.
-  const hear = (notifications: Queue.Dequeue<{ readonly payload: string }, unknown>) =>
+  const hear = (notifications: Queue.Dequeue<{ readonly payload: string }, SqlError>) =>
     Effect.forever(Effect.map(Queue.takeAll(notifications), (batch) => {
       for (const notification of batch) {
         const notice = Statements.parse(notification.payload)
