@@ -1,1 +1,2 @@
 export * as NodePostgresBackplane from "./NodePostgresBackplane.ts"
+export * as NodeSqliteClient from "./NodeSqliteClient.ts"

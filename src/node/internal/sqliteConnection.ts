@@ -1,0 +1,208 @@
+/**
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as SqlClient from "effect/sql/SqlClient"
+import type { Connection } from "effect/sql/SqlConnection"
+import {
+  AuthorizationError,
+  classifySqliteError,
+  ConnectionError,
+  SqlError,
+  type SqlErrorReason,
+  SqlSyntaxError,
+  UnknownError
+} from "effect/sql/SqlError"
+import * as Stream from "effect/Stream"
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
+
+type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+
+/** Runs synchronous SQLite code; whatever it throws becomes a classified `SqlError`. */
+export const attempt = <A>(operation: string, f: () => A): Effect.Effect<A, SqlError> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(f())
+    } catch (cause) {
+      return Effect.fail(toSqlError(cause, operation))
+    }
+  })
+
+const toSqlError = (cause: unknown, operation: string): SqlError =>
+  new SqlError({ reason: classify(cause, cause instanceof Error ? cause.message : String(cause), operation) })
+
+/** `node:sqlite` puts SQLite's extended result code into `errcode`; `classifySqliteError` looks for it in `errno`. */
+const classify = (cause: unknown, message: string, operation: string): SqlErrorReason => {
+  const code = typeof cause === "object" && cause !== null && "errcode" in cause ? cause.errcode : undefined
+  if (typeof code !== "number") {
+    return message === "database is not open"
+      ? new ConnectionError({ cause, message, operation })
+      : new UnknownError({ cause, message, operation })
+  }
+  const props = { cause, message, operation }
+  switch (code & 0xff) {
+    // SQLITE_ERROR: what is wrong with the text of a statement, and little else.
+    case 1:
+      return operation === "prepare" ? new SqlSyntaxError(props) : new UnknownError(props)
+    // SQLITE_READONLY
+    case 8:
+      return new AuthorizationError(props)
+    default:
+      // 1555: a primary key is a unique constraint too, SQLite says it in another code.
+      return classifySqliteError(
+        Object.assign(new Error(message, { cause }), { errno: code === 1555 ? 2067 : code }),
+        { message, operation }
+      )
+  }
+}
+
+const bind = (value: unknown): SQLInputValue => {
+  switch (typeof value) {
+    case "string":
+    case "number":
+    case "bigint":
+      return value
+    case "boolean":
+      return value ? 1 : 0
+    case "undefined":
+      return null
+  }
+  if (value === null || value instanceof Uint8Array) return value as SQLInputValue
+  if (value instanceof Date) return value.toISOString()
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+  throw new TypeError(`A ${Object.prototype.toString.call(value)} cannot be bound to a SQLite parameter`)
+}
+
+/** One open database as the connection of a `SqlClient`. Nothing in it waits: `node:sqlite` is synchronous. */
+export class SqliteConnection implements Connection {
+  readonly database: DatabaseSync
+  private readonly cacheSize: number
+  private readonly statements = new Map<string, StatementSync>()
+
+  constructor(database: DatabaseSync, cacheSize: number) {
+    this.database = database
+    this.cacheSize = cacheSize
+  }
+
+  private prepare(sql: string, cached: boolean): StatementSync {
+    if (!cached) return this.database.prepare(sql)
+    const known = this.statements.get(sql)
+    if (known !== undefined) {
+      if (this.statements.size >= this.cacheSize) {
+        this.statements.delete(sql)
+        this.statements.set(sql, known)
+      }
+      return known
+    }
+    const statement = this.database.prepare(sql)
+    if (this.statements.size >= this.cacheSize) {
+      const oldest = this.statements.keys().next()
+      if (oldest.done !== true) this.statements.delete(oldest.value)
+    }
+    if (this.cacheSize > 0) this.statements.set(sql, statement)
+    return statement
+  }
+
+  private run<A>(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    cached: boolean,
+    f: (statement: StatementSync, params: ReadonlyArray<SQLInputValue>) => A
+  ): Effect.Effect<A, SqlError> {
+    return Effect.withFiber((fiber) => {
+      let operation = "prepare"
+      try {
+        const statement = this.prepare(sql, cached)
+        operation = "execute"
+        statement.setReadBigInts(fiber.getRef(SqlClient.SafeIntegers))
+        return Effect.succeed(f(statement, params.length === 0 ? noParams : params.map(bind)))
+      } catch (cause) {
+        return Effect.fail(toSqlError(cause, operation))
+      }
+    })
+  }
+
+  execute(sql: string, params: ReadonlyArray<unknown>, transformRows: TransformRows) {
+    const rows = this.run(sql, params, true, allRows)
+    return transformRows === undefined ? rows : Effect.map(rows, transformRows)
+  }
+
+  executeRaw(sql: string, params: ReadonlyArray<unknown>) {
+    return this.run(
+      sql,
+      params,
+      true,
+      (statement, params) => statement.columns().length === 0 ? statement.run(...params) : statement.all(...params)
+    )
+  }
+
+  executeUnprepared(sql: string, params: ReadonlyArray<unknown>, transformRows: TransformRows) {
+    const rows = this.run(sql, params, false, allRows)
+    return transformRows === undefined ? rows : Effect.map(rows, transformRows)
+  }
+
+  executeValues(sql: string, params: ReadonlyArray<unknown>) {
+    return this.run(sql, params, true, allValues)
+  }
+
+  executeValuesUnprepared(sql: string, params: ReadonlyArray<unknown>) {
+    return this.run(sql, params, false, allValues)
+  }
+
+  executeStream(sql: string, params: ReadonlyArray<unknown>, transformRows: TransformRows) {
+    // Not from the cache: a statement that is being iterated must not be started again by another fiber.
+    const open = Effect.acquireRelease(
+      this.run(sql, params, false, (statement, params) => statement.iterate(...params)),
+      (rows) => Effect.sync(() => rows.return?.())
+    )
+    return Stream.unwrap(
+      Effect.map(open, (rows) =>
+        Stream.paginate(undefined, () =>
+          Effect.map(
+            attempt("execute", () => take(rows, 128)),
+            (taken) =>
+              [
+                transformRows === undefined ? taken : transformRows(taken),
+                taken.length < 128 ? Option.none<undefined>() : Option.some(undefined)
+              ] as const
+          )))
+    )
+  }
+
+  readonly export = attempt("export", () => this.database.serialize())
+
+  loadExtension(path: string): Effect.Effect<void, SqlError> {
+    return attempt("loadExtension", () => {
+      this.database.enableLoadExtension(true)
+      this.database.loadExtension(path)
+    })
+  }
+}
+
+const noParams: ReadonlyArray<SQLInputValue> = []
+
+const allRows = (statement: StatementSync, params: ReadonlyArray<SQLInputValue>): ReadonlyArray<any> =>
+  statement.all(...params)
+
+const allValues = (
+  statement: StatementSync,
+  params: ReadonlyArray<SQLInputValue>
+): ReadonlyArray<ReadonlyArray<unknown>> => {
+  statement.setReturnArrays(true)
+  try {
+    return statement.all(...params) as unknown as ReadonlyArray<ReadonlyArray<unknown>>
+  } finally {
+    statement.setReturnArrays(false)
+  }
+}
+
+const take = (rows: NodeJS.Iterator<object>, n: number): ReadonlyArray<object> => {
+  const taken: Array<object> = []
+  while (taken.length < n) {
+    const next = rows.next()
+    if (next.done === true) break
+    taken.push(next.value)
+  }
+  return taken
+}
