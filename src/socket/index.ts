@@ -1,3 +1,6 @@
+export * as ConnectionGroup from "./ConnectionGroup.ts"
 export * as Handshake from "./Handshake.ts"
 export * as MemorySocket from "./MemorySocket.ts"
 export * as Outbox from "./Outbox.ts"
+export * as SocketMetrics from "./SocketMetrics.ts"
+export * as WebSocketRoute from "./WebSocketRoute.ts"

@@ -250,7 +250,7 @@ export const suite = (
             const writer = yield* socket.writer
             yield* writer.writeAll(["a", "b"])
             yield* writer.write(new Socket.CloseEvent(4001, "go away"))
-            yield* Effect.forever(pull)
+            return yield* Effect.forever(pull)
           })).pipe(Effect.catchTag("SocketError", () => Effect.void))
         )
         const socket = yield* Socket.Socket

@@ -1,0 +1,253 @@
+/**
+ * A WebSocket mounted on a route of an `HttpRouter`: the checks that come before the upgrade, the upgrade, and the fiber
+ * that serves the connection. Protocols mount themselves with {@link make}; nothing here depends on the platform, which
+ * may bring a faster socket by {@link Host}.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Headers from "effect/http/Headers"
+import * as HttpRouter from "effect/http/HttpRouter"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as ConnectionGroup from "./ConnectionGroup.ts"
+import * as Handshake from "./Handshake.ts"
+import * as SocketMetrics from "./SocketMetrics.ts"
+
+/**
+ * Which browser origins may open a WebSocket: only the server's own (`"same"`, the default: the host of `Origin` equals
+ * the `Host` of the request), also those of a list such as `["https://app.example.com"]`, or every one (`"any"`). A
+ * request without `Origin` does not come from a browser and passes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AllowedOrigins = "same" | "any" | ReadonlyArray<string>
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends ConnectionGroup.Options {
+  readonly allowedOrigins?: AllowedOrigins | undefined
+  /**
+   * Subprotocols the server speaks, the one it likes best first. The first of them that the client offers is selected.
+   * Default: none is selected. A client that offers only others is served without a subprotocol.
+   */
+  readonly protocols?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * What the platform does for a mounted WebSocket.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Host {
+  /** Completes the handshake and gives the connected socket; its connection does not depend on the request's fiber. */
+  readonly upgrade: (
+    request: HttpServerRequest.HttpServerRequest,
+    protocol: string | undefined
+  ) => Effect.Effect<Socket.Socket, Socket.SocketError | HttpServerError.HttpServerError>
+  /** The groups of connections of all routes, which the platform shuts down before it waits for requests to end. */
+  readonly groups: Set<ConnectionGroup.ConnectionGroup>
+  /** Connections of all routes together. */
+  readonly maxConnections: number
+}
+
+/**
+ * The host of mounted WebSockets. By default `HttpServerRequest.upgrade` does the work; the Node layer of this package
+ * replaces it by its own socket.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const CurrentHost: Context.Reference<Host> = Context.Reference<Host>(
+  "effect-wire/socket/WebSocketRoute/CurrentHost",
+  { defaultValue: () => ({ upgrade: upgradeDefault, groups: new Set(), maxConnections: Infinity }) }
+)
+
+/** Acquires the reader at once, so that the handshake is done while the request is still there. */
+const upgradeDefault: Host["upgrade"] = (request) =>
+  Effect.gen(function*() {
+    const socket = yield* request.upgrade
+    const scope = yield* Scope.make()
+    const reader = yield* Scope.provide(socket.reader, scope).pipe(
+      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+    )
+    return Socket.make({
+      reader: Effect.as(Effect.addFinalizer((exit) => Scope.close(scope, exit)), reader),
+      writer: socket.writer
+    })
+  })
+
+/**
+ * Whether a request with these `Origin` and `Host` headers may open a connection.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isAllowedOrigin = (
+  origin: string | undefined,
+  host: string | undefined,
+  allowed: AllowedOrigins | undefined
+): boolean => {
+  if (origin === undefined || allowed === "any") return true
+  const url = parseOrigin(origin)
+  if (url === undefined) return false
+  if (host !== undefined) {
+    const own = parseOrigin(`${url.protocol}//${host}`)
+    if (own !== undefined && own.host === url.host) return true
+  }
+  return Array.isArray(allowed) && allowed.some((other) => parseOrigin(other)?.origin === url.origin)
+}
+
+const parseOrigin = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
+
+/**
+ * The subprotocol to select: the first of `spoken` that the client offered in `Sec-WebSocket-Protocol`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const selectProtocol = (
+  offered: string | undefined,
+  spoken: ReadonlyArray<string> | undefined
+): string | undefined => {
+  if (offered === undefined || spoken === undefined || spoken.length === 0) return undefined
+  const names = offered.split(",").map((name) => name.trim())
+  return spoken.find((name) => names.includes(name))
+}
+
+const methodNotAllowed = HttpServerResponse.empty({ status: 405, headers: { allow: "GET" } })
+const upgradeRequired = HttpServerResponse.text("This route is a WebSocket.\n", {
+  status: 426,
+  headers: { connection: "Upgrade", upgrade: "websocket" }
+})
+const forbidden = HttpServerResponse.text("This origin may not open a connection.\n", { status: 403 })
+const unavailable = HttpServerResponse.text("Too many connections.\n", {
+  status: 503,
+  headers: { "retry-after": "5" }
+})
+const badRequest = HttpServerResponse.empty({ status: 400 })
+const upgraded = HttpServerResponse.empty({ status: 204 })
+
+/**
+ * Makes the handler of a route that serves a WebSocket: each connection runs `handler` in a fiber of its own with
+ * `Handshake.CurrentHandshake`, until it ends; the fiber belongs to the scope in which the route was made and does not
+ * hold the request. A connection whose handler ends is closed.
+ *
+ * **Details**
+ *
+ * Before the upgrade it answers 405 to a method other than GET, 426 to a request that does not ask for a WebSocket, 403
+ * to a foreign `Origin`, 503 when {@link Options.maxConnections} exist or the server shuts down.
+ *
+ * **Example** (An echo)
+ *
+ * ```ts
+ * const Routes = HttpRouter.use((router) =>
+ *   Effect.flatMap(
+ *     WebSocketRoute.make((socket) =>
+ *       Effect.scoped(Effect.gen(function*() {
+ *         const { pull } = yield* socket.reader
+ *         const writer = yield* socket.writer
+ *         return yield* Effect.forever(Effect.flatMap(pull, writer.writeAll))
+ *       }))
+ *     ),
+ *     (handler) => router.add("GET", "/echo", handler)
+ *   )
+ * )
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <A, E, R>(
+  handler: (socket: Socket.Socket) => Effect.Effect<A, E, R>,
+  options?: Options
+): Effect.Effect<
+  Effect.Effect<
+    HttpServerResponse.HttpServerResponse,
+    HttpServerError.HttpServerError,
+    HttpServerRequest.HttpServerRequest
+  >,
+  never,
+  R | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const host = yield* CurrentHost
+    const group = yield* ConnectionGroup.make(options)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => host.groups.add(group)),
+      () => Effect.sync(() => host.groups.delete(group))
+    )
+    const context = yield* Effect.context<R>()
+    const refusedOrigin = Metric.update(SocketMetrics.refusedFor("origin"), 1)
+    const refusedConnections = Metric.update(SocketMetrics.refusedFor("connections"), 1)
+    const total = () => {
+      let sum = 0
+      for (const other of host.groups) sum += other.size()
+      return sum
+    }
+
+    const handle = Effect.gen(function*() {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      if (request.method !== "GET") return methodNotAllowed
+      const headers: Headers.Headers = request.headers
+      if (headers.upgrade?.toLowerCase() !== "websocket") return upgradeRequired
+      if (!isAllowedOrigin(headers.origin, headers.host, options?.allowedOrigins)) {
+        yield* refusedOrigin
+        return forbidden
+      }
+      if (group.isFull() || total() >= host.maxConnections) {
+        yield* refusedConnections
+        return unavailable
+      }
+      const protocol = selectProtocol(headers["sec-websocket-protocol"], options?.protocols)
+      const handshake: Handshake.Handshake = {
+        carrier: "websocket",
+        remoteAddress: Option.getOrUndefined(request.remoteAddress),
+        headers,
+        url: pathOf(request.originalUrl),
+        protocol
+      }
+      const socket = yield* host.upgrade(request, protocol)
+      group.fork(handler(socket), Context.add(context, Handshake.CurrentHandshake, handshake))
+      return upgraded
+    }).pipe(
+      Effect.catchTag("SocketError", () => Effect.succeed(badRequest))
+    )
+    return handle
+  })
+
+const pathOf = (url: string): string => {
+  if (url.startsWith("/")) return url
+  const parsed = parseOrigin(url)
+  return parsed === undefined ? url : parsed.pathname + parsed.search
+}
+
+/**
+ * A WebSocket on `path` of the router; other methods on it are answered 405.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <A, E, R>(
+  path: HttpRouter.PathInput,
+  handler: (socket: Socket.Socket) => Effect.Effect<A, E, R>,
+  options?: Options
+): Layer.Layer<
+  never,
+  never,
+  | HttpRouter.HttpRouter
+  | Exclude<R, Scope.Scope>
+  | HttpRouter.Request<"Error", HttpServerError.HttpServerError>
+> => HttpRouter.use((router) => Effect.flatMap(make(handler, options), (handle) => router.add("*", path, handle)))
