@@ -103,36 +103,37 @@ class Line {
   }
 }
 
-class End {
+class End extends Inbox {
   peer!: End
   /** Frames written by the peer and still on their way, oldest first. */
   private readonly onTheWay: Array<Frame | Socket.CloseEvent> = []
   private waiters: Array<() => void> = []
   private readonly line: Line
-  readonly inbox: Inbox
 
   constructor(line: Line) {
+    super()
     this.line = line
-    this.inbox = new Inbox(() => {
-      const waiters = this.waiters
-      this.waiters = []
-      for (const wake of waiters) wake()
-    })
+  }
+
+  protected override onTake(): void {
+    const waiters = this.waiters
+    this.waiters = []
+    for (const wake of waiters) wake()
   }
 
   private get isFull(): boolean {
-    return this.inbox.length + this.onTheWay.length > this.line.capacity
+    return this.length + this.onTheWay.length > this.line.capacity
   }
 
   /** Frames from the peer. */
   private receive(item: Frame | Socket.CloseEvent): void {
-    if (this.inbox.error !== undefined) return
+    if (this.error !== undefined) return
     if (typeof item === "object" && Socket.isCloseEvent(item)) {
       return this.end(closeError(item.code, item.reason))
     }
-    if (this.line.chunkSize === undefined) this.inbox.add(item)
+    if (this.line.chunkSize === undefined) this.add(item)
     else this.chunks(typeof item === "string" ? encoder.encode(item) : item, this.line.chunkSize)
-    this.inbox.deliver()
+    this.deliver()
     if (++this.line.delivered >= this.line.cutAfter) {
       const cut = closeError(1006)
       this.end(cut)
@@ -141,21 +142,21 @@ class End {
   }
 
   private chunks(bytes: Uint8Array, size: number): void {
-    const last = this.inbox.pop() as Uint8Array | undefined
+    const last = this.pop() as Uint8Array | undefined
     let all = bytes
     if (last !== undefined) {
       all = new Uint8Array(last.length + bytes.length)
       all.set(last)
       all.set(bytes, last.length)
     }
-    if (all.length <= size) return this.inbox.add(all)
-    for (let at = 0; at < all.length; at += size) this.inbox.add(all.subarray(at, at + size))
+    if (all.length <= size) return this.add(all)
+    for (let at = 0; at < all.length; at += size) this.add(all.subarray(at, at + size))
   }
 
   /** The connection is over for this end: readers get the error after what waits, writers at once. */
   end(error: Socket.SocketError): void {
     this.onTheWay.length = 0
-    this.inbox.fail(error)
+    this.fail(error)
     const waiters = this.peer.waiters
     this.peer.waiters = []
     for (const wake of waiters) wake()
@@ -183,7 +184,7 @@ class End {
 
   readonly write = (chunk: Frame | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> =>
     Effect.suspend(() => {
-      if (this.inbox.error !== undefined) return Effect.fail(writeError(this.inbox.error))
+      if (this.error !== undefined) return Effect.fail(writeError(this.error))
       const sent = this.send(chunk)
       if (typeof chunk === "object" && Socket.isCloseEvent(chunk)) {
         return Effect.andThen(sent, Effect.sync(() => this.end(closeError(chunk.code, chunk.reason))))
@@ -199,7 +200,7 @@ class End {
     (resume) => {
       const peer = this.peer
       const wake = () => {
-        if (this.inbox.error !== undefined) resume(Effect.fail(writeError(this.inbox.error)))
+        if (this.error !== undefined) resume(Effect.fail(writeError(this.error)))
         else if (peer.isFull) peer.waiters.push(wake)
         else resume(Effect.void)
       }
@@ -213,8 +214,8 @@ class End {
   /** The reader let go: a pull that is suspended fails, and the peer is told. */
   release(code: number): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const open = this.inbox.error === undefined
-      this.inbox.abort(closeError(1006))
+      const open = this.error === undefined
+      this.abort(closeError(1006))
       return open ? this.send(new Socket.CloseEvent(code)) : Effect.void
     })
   }
@@ -240,7 +241,7 @@ const dialling = (
     })
     current = end
     latch.openUnsafe()
-    return { pull: end.inbox.pull, upgrade: Socket.SocketUpgradeError.unsupported }
+    return { pull: end.pull, upgrade: Socket.SocketUpgradeError.unsupported }
   })
   const write: Socket.Writer["write"] = (chunk) =>
     Effect.suspend(() => current === undefined ? latch.whenOpen(write(chunk)) : current.write(chunk))
@@ -253,11 +254,11 @@ const dialling = (
 const accepted = (end: End): Socket.Socket =>
   Socket.make({
     reader: Effect.suspend(() =>
-      end.inbox.error !== undefined && end.inbox.length === 0
-        ? Effect.fail(end.inbox.error)
+      end.error !== undefined && end.length === 0
+        ? Effect.fail(end.error)
         : Effect.as(
           Effect.addFinalizer((exit) => end.release(exitCode(exit))),
-          { pull: end.inbox.pull, upgrade: Socket.SocketUpgradeError.unsupported }
+          { pull: end.pull, upgrade: Socket.SocketUpgradeError.unsupported }
         )
     ),
     writer: Effect.succeed({ write: end.write, writeAll: end.writeAll })

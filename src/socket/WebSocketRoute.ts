@@ -40,7 +40,8 @@ export interface Options extends ConnectionGroup.Options {
   readonly allowedOrigins?: AllowedOrigins | undefined
   /**
    * Subprotocols the server speaks, the one it likes best first. The first of them that the client offers is selected.
-   * Default: none is selected. A client that offers only others is served without a subprotocol.
+   * Default: the first that the client offers, whatever it is, because browsers refuse an answer without one. A client
+   * that offers only others than these is served without a subprotocol.
    */
   readonly protocols?: ReadonlyArray<string> | undefined
 }
@@ -113,7 +114,8 @@ export const isAllowedOrigin = (
 const parseOrigin = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
 
 /**
- * The subprotocol to select: the first of `spoken` that the client offered in `Sec-WebSocket-Protocol`.
+ * The subprotocol to select: the first of `spoken` that the client offered in `Sec-WebSocket-Protocol`; the client's first
+ * where `spoken` is undefined.
  *
  * @category combinators
  * @since 0.1.0
@@ -122,8 +124,9 @@ export const selectProtocol = (
   offered: string | undefined,
   spoken: ReadonlyArray<string> | undefined
 ): string | undefined => {
-  if (offered === undefined || spoken === undefined || spoken.length === 0) return undefined
+  if (offered === undefined) return undefined
   const names = offered.split(",").map((name) => name.trim())
+  if (spoken === undefined) return names[0]
   return spoken.find((name) => names.includes(name))
 }
 
@@ -220,13 +223,19 @@ export const make = <A, E, R>(
         protocol
       }
       const socket = yield* host.upgrade(request, protocol)
-      group.fork(handler(socket), Context.add(context, Handshake.CurrentHandshake, handshake))
+      group.fork(
+        Effect.onExit(handler(socket), () => closed(socket)),
+        Context.add(context, Handshake.CurrentHandshake, handshake)
+      )
       return upgraded
     }).pipe(
       Effect.catchTag("SocketError", () => Effect.succeed(badRequest))
     )
     return handle
   })
+
+/** Closes a connection whose handler never read it; on one that was read this does nothing. */
+const closed = (socket: Socket.Socket): Effect.Effect<void> => Effect.ignore(Effect.scoped(socket.reader))
 
 const pathOf = (url: string): string => {
   if (url.startsWith("/")) return url

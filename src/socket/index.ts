@@ -1,3 +1,4 @@
+export * as Address from "./Address.ts"
 export * as ConnectionGroup from "./ConnectionGroup.ts"
 export * as Handshake from "./Handshake.ts"
 export * as MemorySocket from "./MemorySocket.ts"

@@ -22,12 +22,9 @@ export class Inbox {
   private waiter: ((effect: Effect.Effect<Batch, Socket.SocketError>) => void) | undefined = undefined
   /** Set once the connection has ended. */
   error: Socket.SocketError | undefined = undefined
-  /** Called each time a batch was handed over: there is room again. */
-  private readonly onTake: (() => void) | undefined
 
-  constructor(onTake?: () => void) {
-    this.onTake = onTake
-  }
+  /** Called each time a batch was handed over: there is room again. */
+  protected onTake(): void {}
 
   get length(): number {
     return this.frames.length
@@ -77,7 +74,7 @@ export class Inbox {
   private take(): Batch {
     const batch = this.frames as unknown as Batch
     this.frames = none
-    this.onTake?.()
+    this.onTake()
     return batch
   }
 

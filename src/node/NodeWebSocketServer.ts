@@ -1,0 +1,330 @@
+/**
+ * WebSocket servers on Node, made on `ws`: alone, as a `SocketServer` ({@link layer}), and mounted on the routes of an
+ * HTTP server ({@link layerHttp} with `WebSocketRoute`). Both gather what is written in one turn of the event loop into
+ * one write, make a writer wait for a slow reader, and keep every limit below from the start.
+ *
+ * @since 0.1.0
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import type * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Etag from "effect/http/Etag"
+import * as Headers from "effect/http/Headers"
+import type * as HttpPlatform from "effect/http/HttpPlatform"
+import * as HttpServer from "effect/http/HttpServer"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import * as SocketServer from "effect/socket/SocketServer"
+import type { Buffer } from "node:buffer"
+import * as Fs from "node:fs"
+import * as Http from "node:http"
+import * as Https from "node:https"
+import type * as Net from "node:net"
+import type { Duplex } from "node:stream"
+import type * as Tls from "node:tls"
+import * as Ws from "ws"
+import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
+import * as Handshake from "../socket/Handshake.ts"
+import { openError } from "../socket/internal/socketErrors.ts"
+import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
+import { type Claim, claim, type WsConnection } from "./internal/wsConnection.ts"
+import { countRefused, type Keeper, makeKeeper, wsOptions } from "./internal/wsKeeper.ts"
+
+/**
+ * The limits of every connection. Durations are counted in whole seconds, by one timer for all connections.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Limits {
+  /** Bytes of one message; a larger one closes the connection with 1009 before it is read. Default 1 MiB. */
+  readonly maxFrameSize?: number | undefined
+  /** From the TCP connection to the complete upgrade request. Default 10 seconds, then the connection is cut. */
+  readonly handshakeTimeout?: Duration.Input | undefined
+  /** Silence after which the peer is pinged. Default 25 seconds. Every byte received ends the silence. */
+  readonly pingAfter?: Duration.Input | undefined
+  /** Further silence after which the connection is closed (1006 here, 1001 to the peer). Default 20 seconds. */
+  readonly pongTimeout?: Duration.Input | undefined
+  /** Bytes that may wait for a reader that takes nothing. Default 1 MiB. */
+  readonly maxWaiting?: number | undefined
+  /**
+   * A reader with more than {@link Limits.maxWaiting} before it that takes nothing for this long is closed with 1013. One
+   * that takes anything, however slowly, is not. Default 30 seconds.
+   */
+  readonly slowReaderTimeout?: Duration.Input | undefined
+  /** How long the peer has to answer a close frame before the connection is cut. Default 5 seconds. */
+  readonly closeTimeout?: Duration.Input | undefined
+  /** The close code when the server stops: 1001 (default), or 1012 when it is about to come back. */
+  readonly shutdownCode?: 1001 | 1012 | undefined
+  /** `permessage-deflate`. Default off: it costs memory for each connection, and time. */
+  readonly compression?: boolean | Ws.PerMessageDeflateOptions | undefined
+}
+
+/**
+ * The certificate of a TLS server: options of `node:tls`, or PEM files.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type TlsOptions =
+  | Tls.TlsOptions
+  | {
+    readonly certFile: string
+    readonly keyFile: string
+    readonly passphrase?: Redacted.Redacted<string> | undefined
+  }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends Limits, WebSocketRoute.Options {
+  /** Default: a free port. */
+  readonly port?: number | undefined
+  /** Default `127.0.0.1`, which only programs on the same machine can reach. */
+  readonly host?: string | undefined
+  /** Only requests for this path are upgraded; others are answered 404. Default: every path. */
+  readonly path?: string | undefined
+  /** Serves `wss:`. */
+  readonly tls?: TlsOptions | undefined
+}
+
+const serverError = (cause: unknown): SocketServer.SocketServerError =>
+  new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
+
+const tlsOptions = (options: TlsOptions): Tls.TlsOptions => {
+  if (!("certFile" in options)) return options
+  return {
+    cert: Fs.readFileSync(options.certFile),
+    key: Fs.readFileSync(options.keyFile),
+    ...(options.passphrase === undefined ? {} : { passphrase: Redacted.value(options.passphrase) })
+  }
+}
+
+const listen = (server: Net.Server, options: Net.ListenOptions) =>
+  Effect.callback<NetAddress.SocketAddress, SocketServer.SocketServerError>((resume) => {
+    server.once("error", (cause) => resume(Effect.fail(serverError(cause))))
+    server.listen(options, () => {
+      const address = server.address() as Net.AddressInfo
+      resume(Effect.mapError(
+        Effect.fromResult(NetAddress.inetAddressFromIpString(address.address, address.port)),
+        serverError
+      ))
+    })
+  })
+
+const refuse = (socket: Duplex, status: number, headers: ReadonlyArray<string> = []): void => {
+  socket.on("error", () => {})
+  socket.once("finish", () => socket.destroy())
+  socket.end(
+    [`HTTP/1.1 ${status} ${Http.STATUS_CODES[status]}`, "Connection: close", "Content-Length: 0", ...headers, "", ""]
+      .join("\r\n")
+  )
+}
+
+interface Accepted {
+  readonly connection: WsConnection
+  readonly handshake: Handshake.Handshake
+}
+
+/**
+ * Starts a WebSocket server. It listens at once; connections made before `run` wait for it. When the scope closes it stops
+ * accepting, lets handlers drain ({@link ConnectionGroup.onShutdown}), closes every connection with 1001 and cuts what is
+ * left after `closeTimeout`.
+ *
+ * Fails with `SocketServerError` when the port is taken or a PEM file cannot be read.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Options = {}
+): Effect.Effect<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const keeper = yield* makeKeeper(options)
+    const server = yield* Effect.try({
+      try: (): Http.Server =>
+        options.tls === undefined ? Http.createServer() : Https.createServer(tlsOptions(options.tls)),
+      catch: serverError
+    })
+    keeper.watch(server)
+    yield* Effect.addFinalizer(() => closeServer(server, keeper))
+    const address = yield* listen(server, { port: options.port ?? 0, host: options.host ?? "127.0.0.1" })
+    const group = yield* ConnectionGroup.make(options)
+
+    const pending: Array<Accepted> = []
+    let accept: ((accepted: Accepted) => void) | undefined
+    const context = yield* Effect.context<never>()
+    const count = (reason: "origin" | "connections") => Effect.runSyncWith(context)(countRefused(reason))
+    const wss = new Ws.WebSocketServer({ ...wsOptions(options), noServer: true })
+    server.on("request", (_request, response) => {
+      response.writeHead(426, { upgrade: "websocket", connection: "Upgrade" }).end("This is a WebSocket server.\n")
+    })
+    server.on("upgrade", (request: Http.IncomingMessage, socket: Net.Socket, head: Buffer) => {
+      const { headers } = request
+      const url = request.url ?? ""
+      if (options.path !== undefined && url.split("?", 1)[0] !== options.path) return refuse(socket, 404)
+      if (!WebSocketRoute.isAllowedOrigin(headers.origin, headers.host, options.allowedOrigins)) {
+        count("origin")
+        return refuse(socket, 403)
+      }
+      if (group.isFull() || group.size() + pending.length >= (options.maxConnections ?? 1024)) {
+        count("connections")
+        return refuse(socket, 503, ["Retry-After: 5"])
+      }
+      const protocol = WebSocketRoute.selectProtocol(headers["sec-websocket-protocol"], options.protocols)
+      const claimed: Claim = { keeper, protocol, connection: undefined }
+      claim(socket, claimed)
+      wss.handleUpgrade(request, socket, head, () => {
+        const accepted = {
+          connection: claimed.connection!,
+          handshake: {
+            carrier: "websocket",
+            remoteAddress: socket.remoteAddress,
+            headers: Headers.fromInput(headers as Headers.Input),
+            url,
+            protocol
+          }
+        }
+        if (accept === undefined) pending.push(accepted)
+        else accept(accepted)
+      })
+    })
+
+    return SocketServer.SocketServer.of({
+      address,
+      run: <R, E, _>(handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>) =>
+        Effect.contextWith((context: Context.Context<R>) => {
+          const previous = accept
+          accept = ({ connection, handshake }) => {
+            group.fork(
+              Effect.onExit(
+                handler(connection),
+                () => Effect.sync(() => connection.release(1000))
+              ),
+              Context.add(context, Handshake.CurrentHandshake, handshake)
+            )
+          }
+          for (const accepted of pending.splice(0)) accept(accepted)
+          return Effect.onExit(Effect.never, () =>
+            Effect.suspend(() => {
+              accept = previous
+              return group.shutdown
+            }))
+        })
+    })
+  })
+
+/** Stops listening, then waits for the closing handshakes, which `ws` itself cuts after `closeTimeout`. */
+const closeServer = (server: Http.Server, keeper: Keeper) =>
+  Effect.callback<void>((resume) => {
+    if (!server.listening) return resume(Effect.void)
+    server.close(() => resume(Effect.void))
+    for (const connection of keeper.connections) connection.release(1001)
+    server.closeIdleConnections()
+  })
+
+/**
+ * A WebSocket server as a `SocketServer`; see {@link make}.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options?: Options
+): Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError> =>
+  Layer.effect(SocketServer.SocketServer)(make(options))
+
+const hostOf = (keeper: Keeper, maxConnections: number): WebSocketRoute.Host => ({
+  groups: new Set(),
+  maxConnections,
+  upgrade: (request, protocol) =>
+    Effect.gen(function*() {
+      const net = NodeHttpServerRequest.toIncomingMessage(request).socket as Net.Socket
+      const claimed: Claim = { keeper, protocol, connection: undefined }
+      claim(net, claimed)
+      const socket = yield* request.upgrade
+      // Effect's adapter completes the handshake and is then let go: its scope is never closed, nothing refers to it.
+      yield* Scope.provide(socket.reader, yield* Scope.make())
+      const connection: WsConnection | undefined = claimed.connection
+      if (connection === undefined) {
+        return yield* Effect.fail(openError(new Error("the HTTP server does not use the WebSocket of this package")))
+      }
+      // The adapter has asked for array buffers.
+      connection.ws.binaryType = "nodebuffer"
+      return connection
+    })
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface HttpOptions extends NodeHttpServer.Options, Limits {
+  /** WebSockets of all routes together. Default 1,024; each route has its own limit as well. */
+  readonly maxConnections?: number | undefined
+}
+
+/**
+ * `NodeHttpServer.layer` whose mounted WebSockets (`WebSocketRoute`, and every protocol that mounts itself with it) are
+ * the fast ones of this module, with its limits. It listens on `127.0.0.1` unless `host` says otherwise.
+ *
+ * When the server stops, the WebSockets drain and close first, then requests that are under way are waited for.
+ *
+ * **Example**
+ *
+ * ```ts
+ * HttpRouter.serve(Routes).pipe(
+ *   Layer.provide(NodeWebSocketServer.layerHttp(createServer, { port: 8080 })),
+ *   Layer.launch,
+ *   NodeRuntime.runMain
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerHttp = (
+  evaluate: () => Http.Server,
+  options: HttpOptions
+): Layer.Layer<
+  HttpServer.HttpServer | NodeServices.NodeServices | HttpPlatform.HttpPlatform | Etag.Generator,
+  HttpServerError.ServeError
+> =>
+  Layer.mergeAll(
+    Layer.effectContext(Effect.gen(function*() {
+      const keeper = yield* makeKeeper(options)
+      const host = hostOf(keeper, options.maxConnections ?? 1024)
+      const http = yield* NodeHttpServer.make(() => {
+        const server = evaluate()
+        keeper.watch(server)
+        return server
+      }, {
+        ...options,
+        ...(options.path === undefined ? { host: options.host ?? "127.0.0.1" } : {}),
+        websocket: { ...options.websocket, ...wsOptions(options) as object }
+      })
+      const stop = Effect.suspend(() =>
+        Effect.forEach(Array.from(host.groups), (group) => group.shutdown, {
+          concurrency: "unbounded",
+          discard: true
+        })
+      )
+      return Context.make(
+        HttpServer.HttpServer,
+        HttpServer.make({
+          address: http.address,
+          serve: (app, middleware) =>
+            Effect.andThen(http.serve(app, middleware as never), Effect.addFinalizer(() => stop))
+        })
+      ).pipe(Context.add(WebSocketRoute.CurrentHost, host))
+    })),
+    NodeHttpServer.layerHttpServices
+  )

@@ -1,0 +1,301 @@
+/**
+ * A `Socket` made straight on the events of a `ws` WebSocket: the messages of one turn of the event loop arrive as one
+ * batch, what is written in one turn leaves in one write, a full pipe suspends the writer, and an idle connection has no
+ * timer and hardly a closure.
+ *
+ * @internal
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Socket from "effect/socket/Socket"
+import type { Buffer } from "node:buffer"
+import type * as Net from "node:net"
+import * as Ws from "ws"
+import { type Frame, Inbox } from "../../socket/internal/inbox.ts"
+import { closeError, exitCode, writeError } from "../../socket/internal/socketErrors.ts"
+import { writeMasked, writeUnmasked } from "./wsFrames.ts"
+import type { Keeper } from "./wsKeeper.ts"
+
+/** Bytes received and not pulled at which the peer is made to wait. */
+const readHighWaterMark = 64 * 1024
+
+/** What the handshake of a mounted WebSocket leaves on the net socket for the WebSocket made on it. */
+const kClaim = Symbol("effect-wire/node/wsConnection/claim")
+
+/** @internal */
+export interface Claim {
+  readonly keeper: Keeper
+  readonly protocol: string | undefined
+  connection: WsConnection | undefined
+}
+
+interface ClaimedSocket extends Net.Socket {
+  [kClaim]?: Claim | undefined
+}
+
+/**
+ * Says that the WebSocket that is about to be made on this net socket is ours.
+ *
+ * @internal
+ */
+export const claim = (socket: Net.Socket, value: Claim | undefined): void => {
+  ;(socket as ClaimedSocket)[kClaim] = value
+}
+
+/** @internal */
+export const claimOf = (socket: Net.Socket): Claim | undefined => (socket as ClaimedSocket)[kClaim]
+
+interface Internals {
+  readonly _socket: Net.Socket
+}
+
+/**
+ * The WebSocket of `ws`, which hands its events to a {@link WsConnection} where there is one.
+ *
+ * @internal
+ */
+export class WireWebSocket extends Ws.WebSocket {
+  connection: WsConnection | undefined = undefined
+  /** Set by a client: the connection is made when the handshake is done. */
+  clientKeeper: Keeper | undefined = undefined
+
+  /** Overrides an undocumented method of `ws`: the moment at which the connection is there. */
+  setSocket(socket: Net.Socket, head: Buffer, options: object): void {
+    const found = claimOf(socket)
+    if (found !== undefined) {
+      found.connection = new WsConnection(this, socket, true, found.keeper)
+      this.connection = found.connection
+      claim(socket, undefined)
+      found.keeper.connections.add(found.connection)
+    } else if (this.clientKeeper !== undefined) {
+      this.connection = new WsConnection(this, socket, false, this.clientKeeper)
+      this.clientKeeper.connections.add(this.connection)
+    }
+    // @ts-expect-error not in the types of ws
+    super.setSocket(socket, head, options)
+  }
+
+  override emit(event: string | symbol, a?: unknown, b?: unknown, ...rest: Array<unknown>): boolean {
+    const connection = this.connection
+    if (connection === undefined) return super.emit(event, a, b, ...rest)
+    switch (event) {
+      case "message": {
+        connection.onMessage(a as Buffer, b as boolean)
+        return true
+      }
+      case "error": {
+        connection.onError(a as Error)
+        return true
+      }
+      case "close": {
+        connection.onClose(a as number, b as Buffer)
+        return super.emit(event, a, b)
+      }
+      default:
+        return super.emit(event, a, b, ...rest)
+    }
+  }
+
+  /** Effect's own adapter attaches itself in the course of an upgrade; it would only hold memory. */
+  override addEventListener(...args: Parameters<Ws.WebSocket["addEventListener"]>): void {
+    if (this.connection === undefined) super.addEventListener(...args)
+  }
+
+  get net(): Net.Socket {
+    return (this as unknown as Internals)._socket
+  }
+}
+
+const deliver = (connection: WsConnection): void => {
+  connection.scheduled = false
+  connection.deliver()
+}
+
+const uncork = (connection: WsConnection): void => {
+  connection.corked = false
+  connection.net.uncork()
+}
+
+/** @internal */
+export class WsConnection extends Inbox {
+  readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
+  readonly ws: WireWebSocket
+  readonly net: Net.Socket
+  readonly isServer: boolean
+  readonly keeper: Keeper
+  scheduled = false
+  corked = false
+  private queued = 0
+  private waiters: Array<() => void> | undefined = undefined
+  /** Frames that an outbox above holds back, in bytes or characters. */
+  backlog: (() => number) | undefined = undefined
+
+  // What the keeper remembers: ticks at which the peer last sent something, or took something.
+  lastRead = 0
+  readTick = 0
+  pinged = false
+  lastTaken = 0
+  takenTick = 0
+
+  constructor(ws: WireWebSocket, net: Net.Socket, isServer: boolean, keeper: Keeper) {
+    super()
+    this.ws = ws
+    this.net = net
+    this.isServer = isServer
+    this.keeper = keeper
+    this.readTick = this.takenTick = keeper.tick
+  }
+
+  // -- what comes in
+
+  onMessage(data: Buffer, isBinary: boolean): void {
+    if (this.error !== undefined) return
+    this.queued += data.length
+    this.add(isBinary ? data : data.toString("utf8"))
+    if (this.isAwaited && !this.scheduled) {
+      this.scheduled = true
+      process.nextTick(deliver, this)
+    }
+    if (this.queued > readHighWaterMark && !this.ws.isPaused) this.ws.pause()
+  }
+
+  protected override onTake(): void {
+    this.queued = 0
+    if (this.ws.isPaused) this.ws.resume()
+  }
+
+  /** A frame that breaks the protocol or a limit: `ws` sends the close frame, the reader is told which. */
+  onError(error: Error & { readonly code?: string }): void {
+    const code = invalidFrameCode(error.code)
+    this.keeper.countClosed(code === 1009 ? "frame_size" : "invalid_frame")
+    this.end(closeError(code, error.message))
+  }
+
+  onClose(code: number, reason: Buffer): void {
+    this.keeper.connections.delete(this)
+    this.end(closeError(code, reason.length === 0 ? undefined : reason.toString()))
+  }
+
+  /** The connection is over: the reader gets the error after what waits, suspended writers fail. */
+  end(error: Socket.SocketError): void {
+    this.fail(error)
+    this.wake()
+  }
+
+  private wake(): void {
+    const waiters = this.waiters
+    if (waiters === undefined) return
+    this.waiters = undefined
+    for (const wake of waiters) wake()
+  }
+
+  /** The reader let go. */
+  release(code: number): void {
+    this.abort(closeError(1006))
+    this.wake()
+    if (this.ws.readyState === Ws.WebSocket.OPEN) {
+      this.ws.close(code === 1001 ? this.keeper.shutdownCode : code)
+    }
+    // The close frame of the peer must be read, even if nobody pulls any more.
+    if (this.ws.isPaused) this.ws.resume()
+  }
+
+  // -- what goes out
+
+  private cork(): void {
+    if (this.corked) return
+    this.corked = true
+    this.net.cork()
+    process.nextTick(uncork, this)
+  }
+
+  /** Sends frames; `false` when the pipe is full and the sender should wait for {@link room}. */
+  send(frames: ReadonlyArray<Frame>): boolean {
+    this.cork()
+    const net = this.net
+    if (this.ws.extensions !== "") { for (const frame of frames) this.ws.send(frame) }
+    else if (this.isServer) writeUnmasked(net, frames)
+    else writeMasked(net, frames)
+    return !net.writableNeedDrain
+  }
+
+  private get isOpen(): boolean {
+    return this.error === undefined && this.ws.readyState === Ws.WebSocket.OPEN
+  }
+
+  private get notOpen(): Effect.Effect<never, Socket.SocketError> {
+    return Effect.fail(writeError(this.error ?? new Error("the connection is closing")))
+  }
+
+  /** Completes when the pipe has emptied. */
+  get room(): Effect.Effect<void, Socket.SocketError> {
+    return Effect.callback<void, Socket.SocketError>((resume) => {
+      const wake = () => resume(this.isOpen ? Effect.void : this.notOpen)
+      if (!this.isOpen || !this.net.writableNeedDrain) return wake()
+      if (this.waiters === undefined) {
+        this.waiters = [wake]
+        this.net.once("drain", () => this.wake())
+      } else this.waiters.push(wake)
+      return Effect.sync(() => {
+        const at = this.waiters?.indexOf(wake) ?? -1
+        if (at >= 0) this.waiters!.splice(at, 1)
+      })
+    })
+  }
+
+  write(chunk: Frame | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> {
+    return Effect.suspend(() => {
+      if (!this.isOpen) return this.notOpen
+      if (typeof chunk === "object" && Socket.isCloseEvent(chunk)) return this.close(chunk)
+      return this.send([chunk]) ? Effect.void : this.room
+    })
+  }
+
+  writeAll(chunks: NonEmptyReadonlyArray<Frame>): Effect.Effect<void, Socket.SocketError> {
+    return Effect.suspend(() => {
+      if (!this.isOpen) return this.notOpen
+      return this.send(chunks) ? Effect.void : this.room
+    })
+  }
+
+  private close(event: Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> {
+    return Effect.try({
+      try: () => this.ws.close(event.code, event.reason),
+      catch: writeError
+    })
+  }
+
+  // -- as a socket of a connection that exists already
+
+  get reader(): Socket.Socket["reader"] {
+    return Effect.suspend(() => {
+      if (this.error !== undefined && this.length === 0) return Effect.fail(this.error)
+      return Effect.as(
+        Effect.addFinalizer((exit) => Effect.sync(() => this.release(exitCode(exit)))),
+        { pull: this.pull, upgrade: Socket.SocketUpgradeError.unsupported }
+      )
+    })
+  }
+
+  get writer(): Socket.Socket["writer"] {
+    return Effect.succeed({
+      write: (chunk) => this.write(chunk),
+      writeAll: (chunks) => this.writeAll(chunks)
+    })
+  }
+}
+
+/** The close code that `ws` sends for an error of its receiver. */
+const invalidFrameCode = (code: string | undefined): number => {
+  switch (code) {
+    case "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH":
+    case "WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH":
+      return 1009
+    case "WS_ERR_INVALID_UTF8":
+      return 1007
+    case "WS_ERR_TOO_MANY_BUFFERED_PARTS":
+      return 1008
+    default:
+      return code?.startsWith("WS_ERR_") === true ? 1002 : 1006
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * One timer for all connections of a server: who has gone silent, who has stopped reading, who connected and never shook
+ * hands.
+ *
+ * @internal
+ */
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
+import type * as Http from "node:http"
+import type * as Net from "node:net"
+import * as Ws from "ws"
+import { closeError } from "../../socket/internal/socketErrors.ts"
+import * as SocketMetrics from "../../socket/SocketMetrics.ts"
+import type { Limits } from "../NodeWebSocketServer.ts"
+import { claimOf, WireWebSocket, type WsConnection } from "./wsConnection.ts"
+
+const seconds = (input: Duration.Input | undefined, orElse: number): number =>
+  input === undefined ? orElse : Math.max(1, Math.ceil(Duration.toSeconds(Duration.fromInputUnsafe(input))))
+
+interface Handle {
+  readonly bytesWritten?: number
+  readonly writeQueueSize?: number
+}
+
+/** Bytes that the kernel has taken: they grow for as long as the peer reads. */
+const taken = (net: Net.Socket): number => {
+  const inner = net as unknown as { readonly _handle?: Handle | null; readonly _parent?: Net.Socket | null }
+  const handle = inner._handle
+  if (handle?.bytesWritten === undefined) return net.bytesWritten - net.writableLength
+  return handle.bytesWritten - (handle.writeQueueSize ?? 0)
+}
+
+/** @internal */
+export class Keeper {
+  /** Seconds since the keeper began. */
+  tick = 0
+  readonly connections = new Set<WsConnection>()
+  readonly shutdownCode: number
+  private readonly unshaken = new Map<Net.Socket, number>()
+  private readonly pingAfter: number
+  private readonly silentAfter: number
+  private readonly maxWaiting: number
+  private readonly stalledAfter: number
+  private readonly handshakeAfter: number
+  private readonly context: Context.Context<never>
+
+  constructor(limits: Limits, context: Context.Context<never>) {
+    this.context = context
+    this.shutdownCode = limits.shutdownCode ?? 1001
+    this.pingAfter = seconds(limits.pingAfter, 25)
+    this.silentAfter = this.pingAfter + seconds(limits.pongTimeout, 20)
+    this.maxWaiting = limits.maxWaiting ?? 1024 * 1024
+    this.stalledAfter = seconds(limits.slowReaderTimeout, 30)
+    this.handshakeAfter = seconds(limits.handshakeTimeout, 10)
+  }
+
+  /** Watches connections of an HTTP server that have not sent a whole request yet. */
+  watch(server: Net.Server): void {
+    server.on("connection", (socket: Net.Socket) => {
+      this.unshaken.set(socket, this.tick)
+    })
+    const shaken = (request: Http.IncomingMessage) => {
+      const socket = request.socket as Net.Socket & { readonly _parent?: Net.Socket | null }
+      this.unshaken.delete(socket._parent ?? socket)
+    }
+    server.on("request", shaken)
+    server.on("upgrade", shaken)
+  }
+
+  countClosed(reason: SocketMetrics.ClosedReason): void {
+    SocketMetrics.closedFor(reason).updateUnsafe(1, this.context)
+  }
+
+  /** One second has passed. Returns what is to be logged. */
+  sweep(): ReadonlyArray<string> {
+    const messages: Array<string> = []
+    const tick = ++this.tick
+    for (const [socket, since] of this.unshaken) {
+      if (socket.destroyed) this.unshaken.delete(socket)
+      else if (tick - since >= this.handshakeAfter) {
+        this.unshaken.delete(socket)
+        socket.destroy()
+        SocketMetrics.refusedFor("handshake").updateUnsafe(1, this.context)
+        messages.push(`closed a connection from ${socket.remoteAddress}: no handshake in ${this.handshakeAfter} s`)
+      }
+    }
+    for (const connection of this.connections) {
+      if (connection.ws.readyState !== Ws.WebSocket.OPEN) continue
+      this.sweepReading(connection)
+      const message = this.sweepWriting(connection)
+      if (message !== undefined) messages.push(message)
+    }
+    return messages
+  }
+
+  private sweepReading(connection: WsConnection): void {
+    const tick = this.tick
+    const read = connection.net.bytesRead
+    // While we do not read ourselves, the peer's silence says nothing.
+    if (read !== connection.lastRead || connection.ws.isPaused) {
+      connection.lastRead = read
+      connection.readTick = tick
+      connection.pinged = false
+      return
+    }
+    const silent = tick - connection.readTick
+    if (silent >= this.silentAfter) {
+      this.countClosed("idle")
+      connection.end(closeError(1006, `nothing received for ${silent} s`))
+      connection.ws.close(1001, "nothing received")
+    } else if (silent >= this.pingAfter && !connection.pinged) {
+      connection.pinged = true
+      connection.ws.ping()
+    }
+  }
+
+  private sweepWriting(connection: WsConnection): string | undefined {
+    const net = connection.net
+    const waiting = net.writableLength + (connection.backlog?.() ?? 0)
+    if (waiting <= this.maxWaiting) {
+      connection.takenTick = this.tick
+      return undefined
+    }
+    const now = taken(net)
+    if (now !== connection.lastTaken) {
+      connection.lastTaken = now
+      connection.takenTick = this.tick
+      return undefined
+    }
+    const stalled = this.tick - connection.takenTick
+    if (stalled < this.stalledAfter) return undefined
+    this.countClosed("slow_reader")
+    connection.end(closeError(1013, "slow reader"))
+    connection.ws.close(1013, "slow reader")
+    return `closed ${net.remoteAddress}: ${waiting} bytes wait and none was taken for ${stalled} s`
+  }
+
+  /** Ends what is still there, without ceremony. */
+  terminate(): void {
+    for (const connection of this.connections) connection.ws.terminate()
+  }
+}
+
+/**
+ * Makes a keeper whose timer runs, by the `Clock`, until the scope closes.
+ *
+ * @internal
+ */
+export const makeKeeper = (limits: Limits): Effect.Effect<Keeper, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const keeper = new Keeper(limits, yield* Effect.context<never>())
+    yield* Effect.sleep(1000).pipe(
+      Effect.flatMap(() => Effect.forEach(keeper.sweep(), (message) => Effect.logWarning(message), { discard: true })),
+      Effect.forever,
+      Effect.forkScoped
+    )
+    return keeper
+  })
+
+/**
+ * The options of the `ws` server that follow from the limits.
+ *
+ * @internal
+ */
+export const wsOptions = (limits: Limits) => ({
+  WebSocket: WireWebSocket,
+  maxPayload: limits.maxFrameSize ?? 1024 * 1024,
+  perMessageDeflate: limits.compression ?? false,
+  clientTracking: false,
+  closeTimeout: Duration.toMillis(Duration.fromInputUnsafe(limits.closeTimeout ?? "5 seconds")),
+  handleProtocols: (offered: Set<string>, request: Http.IncomingMessage): string | false => {
+    const found = claimOf(request.socket)
+    if (found !== undefined) return found.protocol ?? false
+    for (const first of offered) return first
+    return false
+  }
+})
+
+/** @internal */
+export const countRefused = (reason: SocketMetrics.RefusedReason): Effect.Effect<void> =>
+  Metric.update(SocketMetrics.refusedFor(reason), 1)
