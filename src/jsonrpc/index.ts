@@ -1,1 +1,7 @@
-export {}
+export * as Dialect from "./Dialect.ts"
+export * as JsonRpcClients from "./JsonRpcClients.ts"
+export * as JsonRpcCodec from "./JsonRpcCodec.ts"
+export * as JsonRpcError from "./JsonRpcError.ts"
+export * as JsonRpcMessage from "./JsonRpcMessage.ts"
+export * as JsonRpcRemote from "./JsonRpcRemote.ts"
+export * as JsonRpcServer from "./JsonRpcServer.ts"

@@ -1,2 +1,5 @@
 export * as Backplane from "./Backplane.ts"
+export * as Progress from "./Progress.ts"
 export * as RpcConnection from "./RpcConnection.ts"
+export * as RpcEngine from "./RpcEngine.ts"
+export * as RpcMethods from "./RpcMethods.ts"

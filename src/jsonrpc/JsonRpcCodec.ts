@@ -1,0 +1,274 @@
+/**
+ * The synchronous codec of JSON-RPC 2.0: the text of one frame to messages, messages to text. Pure, no Effect inside.
+ *
+ * An id is carried as the JSON text that stands in the frame (`1`, `"a"`, `null`, `12345678901234567890`), so that it is
+ * echoed digit for digit whatever its size, and `1` and `"1"` stay different.
+ *
+ * Source: JSON-RPC 2.0 Specification, sections 4 to 7; PROTOCOLS.md, "JSON-RPC 2.0".
+ *
+ * @since 0.1.0
+ */
+import { exceedsDepth, mayExceedDepth, topLevelIds } from "./internal/json.ts"
+import { code } from "./JsonRpcError.ts"
+import type { ErrorObject } from "./JsonRpcMessage.ts"
+
+/**
+ * A request, or a notification where `id` is `undefined`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Call {
+  readonly _tag: "Call"
+  /** JSON text of the id; `undefined` for a notification. */
+  readonly id: string | undefined
+  readonly method: string
+  /** An array, an object, or `undefined` when absent; another JSON value only where the codec allows scalars. */
+  readonly params: unknown
+  /** The whole message, for members beyond the specification (trace context). */
+  readonly message: Readonly<Record<string, unknown>>
+}
+
+/**
+ * A result. `id` is `undefined` when the answer has none.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Result {
+  readonly _tag: "Result"
+  readonly id: string | undefined
+  readonly result: unknown
+}
+
+/**
+ * An error. `id` is `undefined` when the answer has none, `null` when the peer could not read it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Failure {
+  readonly _tag: "Failure"
+  readonly id: string | undefined
+  readonly error: ErrorObject
+}
+
+/**
+ * What is no message. `answer` says what to tell the peer, and is `undefined` where nothing may be said: about a broken
+ * answer or a broken notification.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Invalid {
+  readonly _tag: "Invalid"
+  readonly id: string
+  readonly answer: ErrorObject | undefined
+}
+
+/**
+ * One decoded message.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Message = Call | Result | Failure | Invalid
+
+/**
+ * One decoded frame: a message, or the messages of a batch.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Frame = Message | ReadonlyArray<Message>
+
+/**
+ * What a decoder accepts beyond the specification, and its limits.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DecodeOptions {
+  /** Nesting of arrays and objects; default 128. */
+  readonly maxDepth?: number | undefined
+  /** Entries of a batch; default 100. */
+  readonly maxBatch?: number | undefined
+  /** Whether `params` may be any JSON value, which then stands for an array of it; default `false`. */
+  readonly scalarParams?: ((method: string) => boolean) | undefined
+  /** Whether `"id": null` makes a notification; default `false`, a request whose answer has `"id": null`. */
+  readonly nullIdIsNotification?: boolean | undefined
+}
+
+const defaultDepth = 128
+const defaultBatch = 100
+
+/**
+ * Decodes the text of one frame. Never throws.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode = (text: string, options: DecodeOptions = {}): Frame => {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return invalid("null", code.parseError, "Parse error")
+  }
+  const maxDepth = options.maxDepth ?? defaultDepth
+  const deep = mayExceedDepth(text, maxDepth)
+  if (!Array.isArray(value)) return decodeMessage(value, text, -1, options, deep ? maxDepth : -1)
+  if (value.length === 0) return invalid("null", code.invalidRequest, "Invalid Request", "the batch is empty")
+  const maxBatch = options.maxBatch ?? defaultBatch
+  if (value.length > maxBatch) {
+    return invalid(
+      "null",
+      code.invalidRequest,
+      "Invalid Request",
+      `the batch has ${value.length} entries, at most ${maxBatch} are taken`
+    )
+  }
+  const messages = new Array<Message>(value.length)
+  for (let i = 0; i < value.length; i++) {
+    messages[i] = decodeMessage(value[i], text, i, options, deep ? maxDepth - 1 : -1)
+  }
+  return messages
+}
+
+const invalid = (id: string, code: number, message: string, data?: string): Invalid => ({
+  _tag: "Invalid",
+  id,
+  answer: data === undefined ? { code, message } : { code, message, data }
+})
+
+const invalidRequest = (id: string, data: string): Invalid => invalid(id, code.invalidRequest, "Invalid Request", data)
+
+const silent: Invalid = { _tag: "Invalid", id: "null", answer: undefined }
+
+// JSON text of an id, "" when there is none, undefined when it has a wrong type
+const idText = (id: unknown, text: string, index: number): string | undefined => {
+  switch (typeof id) {
+    case "number":
+      if (Number.isSafeInteger(id)) return "" + id
+      return topLevelIds(text, index) ?? JSON.stringify(id)
+    case "string":
+      return JSON.stringify(id)
+    case "undefined":
+      return ""
+    default:
+      return id === null ? "null" : undefined
+  }
+}
+
+const decodeMessage = (
+  value: unknown,
+  text: string,
+  index: number,
+  options: DecodeOptions,
+  maxDepth: number
+): Message => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return invalidRequest("null", "a message is an object")
+  }
+  const message = value as Record<string, unknown>
+  const id = idText(message.id, text, index)
+  const method = message.method
+  if (method === undefined && (message.result !== undefined || message.error !== undefined)) {
+    return decodeAnswer(message, id)
+  }
+  if (id === undefined) return invalidRequest("null", "an id is a string, a number or null")
+  const isNotification = id === "" || (id === "null" && options.nullIdIsNotification === true)
+  const echo = id === "" ? "null" : id
+  if (message.jsonrpc !== "2.0") return invalidRequest(echo, "the member jsonrpc is not \"2.0\"")
+  if (typeof method !== "string") return invalidRequest(echo, "the method is not a string")
+  let params = message.params
+  if (params === null) {
+    params = undefined
+  } else if (params !== undefined && typeof params !== "object") {
+    if (options.scalarParams?.(method) !== true) {
+      return isNotification ? silent : invalidRequest(echo, "params is neither an array nor an object")
+    }
+    params = [params]
+  }
+  if (maxDepth >= 0 && exceedsDepth(message, maxDepth)) {
+    return isNotification ? silent : invalidRequest(echo, "the message is nested too deeply")
+  }
+  return { _tag: "Call", id: isNotification ? undefined : id, method, params, message }
+}
+
+const decodeAnswer = (message: Record<string, unknown>, id: string | undefined): Message => {
+  if (id === undefined) return silent
+  const error = message.error
+  // peers of the first version send both members, one of them null
+  if (error === undefined || error === null) {
+    return { _tag: "Result", id: id === "" ? undefined : id, result: message.result }
+  }
+  const { code: errorCode, data, message: text } = typeof error === "object"
+    ? error as Record<string, unknown>
+    : {} as Record<string, unknown>
+  return {
+    _tag: "Failure",
+    id: id === "" ? undefined : id,
+    error: {
+      code: typeof errorCode === "number" && Number.isSafeInteger(errorCode) ? errorCode : code.serverError,
+      message: typeof text === "string" ? text : typeof error === "string" ? error : "the peer gave no message",
+      ...(data === undefined ? undefined : { data: data as ErrorObject["data"] })
+    }
+  }
+}
+
+/**
+ * Encodes a request. Throws what `JSON.stringify` throws, for values that are no JSON.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encodeRequest = (id: string, method: string, params: unknown, extra?: Record<string, unknown>): string =>
+  `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)}${members(params, extra)}}`
+
+/**
+ * Encodes a notification. Throws what `JSON.stringify` throws, for values that are no JSON.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encodeNotification = (method: string, params: unknown, extra?: Record<string, unknown>): string =>
+  `{"jsonrpc":"2.0","method":${JSON.stringify(method)}${members(params, extra)}}`
+
+const members = (params: unknown, extra: Record<string, unknown> | undefined): string => {
+  let text = params === undefined ? "" : `,"params":${JSON.stringify(params)}`
+  if (extra !== undefined) {
+    for (const key of Object.keys(extra)) text += `,${JSON.stringify(key)}:${JSON.stringify(extra[key])}`
+  }
+  return text
+}
+
+/**
+ * Encodes a result; `undefined` becomes `null`, since an answer without result is none.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encodeResult = (id: string, result: unknown): string =>
+  typeof result === "number" && Number.isFinite(result)
+    ? `{"jsonrpc":"2.0","result":${result},"id":${id}}`
+    : `{"jsonrpc":"2.0","result":${JSON.stringify(result) ?? "null"},"id":${id}}`
+
+/**
+ * Encodes an error.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encodeError = (id: string, error: ErrorObject): string =>
+  `{"jsonrpc":"2.0","error":${
+    JSON.stringify({ code: error.code, message: error.message, data: error.data })
+  },"id":${id}}`
+
+/**
+ * Puts encoded messages into one frame.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encodeBatch = (messages: ReadonlyArray<string>): string => `[${messages.join(",")}]`

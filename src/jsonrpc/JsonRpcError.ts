@@ -1,0 +1,150 @@
+/**
+ * What a JSON-RPC call may fail with besides the errors of its contract, the codes of the specification, and the
+ * annotation that gives an error of a contract its code on the wire.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import type { ErrorObject } from "./JsonRpcMessage.ts"
+
+/**
+ * Codes of the specification (section 5.1) and the first of the server-defined range.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const code = {
+  parseError: -32700,
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+  internalError: -32603,
+  serverError: -32000
+} as const
+
+/**
+ * The peer answered with an error that the contract of the method does not declare.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RemoteError
+  extends Schema.TaggedError<RemoteError>("effect-wire/jsonrpc/JsonRpcError/RemoteError")("RemoteError", {
+    code: Schema.Int,
+    message: Schema.String,
+    data: Schema.optionalKey(Schema.Json)
+  })
+{}
+
+/**
+ * The transport failed. `maybeExecuted` says whether the request may have reached the peer: `false` means that it was not
+ * sent, so trying again is safe.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionError
+  extends Schema.TaggedError<ConnectionError>("effect-wire/jsonrpc/JsonRpcError/ConnectionError")("ConnectionError", {
+    message: Schema.String,
+    maybeExecuted: Schema.Boolean,
+    cause: Schema.optionalKey(Schema.Defect())
+  })
+{}
+
+/**
+ * The peer sent what is no JSON-RPC, or an answer that does not fit the contract.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ProtocolError
+  extends Schema.TaggedError<ProtocolError>("effect-wire/jsonrpc/JsonRpcError/ProtocolError")("ProtocolError", {
+    message: Schema.String,
+    cause: Schema.optionalKey(Schema.Defect())
+  })
+{}
+
+/**
+ * A JSON-RPC call failed. Handle one kind by `Effect.catchReason("JsonRpcError", "RemoteError", …)`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JsonRpcError extends Schema.TaggedError<JsonRpcError>("effect-wire/jsonrpc/JsonRpcError")("JsonRpcError", {
+  reason: Schema.Union([RemoteError, ConnectionError, ProtocolError])
+}) {
+  override get message(): string {
+    return this.reason.message
+  }
+}
+
+const codeKey = "effect-wire/jsonrpc/code"
+const messageKey = "effect-wire/jsonrpc/message"
+
+/**
+ * Annotations that give an error of a contract its code on the wire, and, where its own `message` shall not travel,
+ * another message. An error without them has code -32000. The specification reserves -32768 to -32000; of these
+ * -32099 to -32000 are for servers; every other integer is the application's.
+ *
+ * **Example** (An error with a code)
+ *
+ * ```ts
+ * class NotReady extends Schema.TaggedError<NotReady>()("NotReady", { since: Schema.Int }, JsonRpcError.wire({ code: -32010 })) {}
+ * ```
+ *
+ * @category annotations
+ * @since 0.1.0
+ */
+export const wire = (options: { readonly code: number; readonly message?: string | undefined }): {} => ({
+  [codeKey]: options.code,
+  ...(options.message === undefined ? undefined : { [messageKey]: options.message })
+})
+
+/**
+ * The code that {@link wire} gave to a schema; -32000 by default.
+ *
+ * @category annotations
+ * @since 0.1.0
+ */
+export const codeOf = (schema: Schema.Top): number => {
+  const annotated = schema.ast.annotations?.[codeKey]
+  return typeof annotated === "number" ? annotated : code.serverError
+}
+
+/**
+ * The message on the wire of an error with this schema: as annotated, else the error's own, else its tag.
+ *
+ * @category annotations
+ * @since 0.1.0
+ */
+export const messageOf = (schema: Schema.Top, error: unknown): string => {
+  const annotated = schema.ast.annotations?.[messageKey]
+  if (typeof annotated === "string") return annotated
+  if (typeof error === "string") return error
+  if (typeof error === "object" && error !== null) {
+    const { _tag, message } = error as { readonly _tag?: unknown; readonly message?: unknown }
+    if (typeof message === "string" && message.length > 0) return message
+    if (typeof _tag === "string") return _tag
+  }
+  return "Server error"
+}
+
+/** @internal */
+export const remote = (error: ErrorObject): JsonRpcError =>
+  new JsonRpcError({
+    reason: new RemoteError({
+      code: error.code,
+      message: error.message,
+      ...(error.data === undefined ? undefined : { data: error.data })
+    })
+  })
+
+/** @internal */
+export const connection = (message: string, maybeExecuted: boolean, cause?: unknown): JsonRpcError =>
+  new JsonRpcError({
+    reason: new ConnectionError({ message, maybeExecuted, ...(cause === undefined ? undefined : { cause }) })
+  })
+
+/** @internal */
+export const protocol = (message: string, cause?: unknown): JsonRpcError =>
+  new JsonRpcError({ reason: new ProtocolError({ message, ...(cause === undefined ? undefined : { cause }) }) })

@@ -1,0 +1,56 @@
+/**
+ * The other end of a JSON-RPC connection, untyped: methods by name, parameters as JSON. What a client has of its server,
+ * and a server of each of its clients. Typed calls are made from it by `JsonRpcClient.fromRemote`.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import * as Caller from "./internal/caller.ts"
+import type { JsonRpcError } from "./JsonRpcError.ts"
+
+/**
+ * Parameters by position or by name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Params = ReadonlyArray<unknown> | { readonly [name: string]: unknown } | undefined
+
+/**
+ * The other end of a connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Remote {
+  /**
+   * Calls a method and gives its result. Fails with a `JsonRpcError`: `RemoteError` for what the peer answered,
+   * `ConnectionError` when the connection is lost. Interruption (a timeout too) sends the dialect's cancel once and drops
+   * a late answer. `idempotent` (default `false`) lets the request be sent again after a reconnection.
+   */
+  readonly call: (
+    method: string,
+    params?: Params,
+    options?: { readonly idempotent?: boolean | undefined }
+  ) => Effect.Effect<Schema.Json, JsonRpcError>
+  /** Sends a notification. Completes when it is handed to the connection; nothing tells whether it arrived. */
+  readonly notify: (method: string, params?: Params) => Effect.Effect<void, JsonRpcError>
+  /** @internal */
+  readonly caller: Caller.Caller
+}
+
+/** @internal */
+export const fromCaller = (caller: Caller.Caller): Remote => ({
+  call: (method, params, options) =>
+    Caller.call(caller, method, params, { idempotent: options?.idempotent === true }) as Effect.Effect<
+      Schema.Json,
+      JsonRpcError
+    >,
+  notify: (method, params) =>
+    Effect.withFiber((fiber) => {
+      const error = caller.notify(method, params, fiber.getRef(Caller.CurrentBatch))
+      return error === undefined ? Effect.void : Effect.fail(error)
+    }),
+  caller
+})

@@ -1,0 +1,162 @@
+/**
+ * Serves an `RpcGroup` to JSON-RPC 2.0 peers: over one socket, over a `SocketServer`, over an `HttpRouter` as WebSocket
+ * and as HTTP POST. Handlers, middleware and annotations are Effect's own; the dialect says what else the peers speak.
+ *
+ * Each request is a fiber of its connection's scope: the peer's cancel interrupts it, closing the connection interrupts
+ * all of them, closing the server lets them finish for a while (5 s) and then interrupts them.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Rpc from "effect/rpc/Rpc"
+import type * as RpcGroup from "effect/rpc/RpcGroup"
+import type * as Socket from "effect/socket/Socket"
+import * as SocketModule from "effect/socket/Socket"
+import * as SocketServer from "effect/socket/SocketServer"
+import type * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as RpcMethods from "../rpc/RpcMethods.ts"
+import type { Dialect } from "./internal/dialectModel.ts"
+import { standard } from "./dialects/standard.ts"
+import { Caller } from "./internal/caller.ts"
+import { connect, type ConnectOptions, decodeOptions } from "./internal/connect.ts"
+import { CurrentClient, JsonRpcClients } from "./JsonRpcClients.ts"
+import * as JsonRpcRemote from "./JsonRpcRemote.ts"
+
+/**
+ * Options of a server.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends ConnectOptions {
+  /** What its peers speak beyond the specification; default `Dialect.standard`. */
+  readonly dialect?: Dialect | undefined
+  /** How long requests may go on when the server closes, before they are interrupted; default 5 s. */
+  readonly drainTimeout?: Duration.Input | undefined
+  /** Close code when the server closes; default 1001, and 1012 tells clients that it comes back. */
+  readonly closeCode?: number | undefined
+  /** Sends `traceparent` as a member of the requests that the server makes, for dialects without room for it. */
+  readonly traceContext?: boolean | undefined
+}
+
+/**
+ * Annotates a procedure whose parameters may be one bare value, `"params": "x"`, in every dialect; it stands for `["x"]`.
+ *
+ * @category annotations
+ * @since 0.1.0
+ */
+export const ScalarParams: Context.Reference<boolean> = Context.Reference<boolean>(
+  "effect-wire/jsonrpc/JsonRpcServer/ScalarParams",
+  { defaultValue: () => false }
+)
+
+/**
+ * What a group needs to be served.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Requirements<Rpcs extends Rpc.Any> =
+  | Rpc.ToHandler<Rpcs>
+  | Rpc.Middleware<Rpcs>
+  | Rpc.ServicesServer<Rpcs>
+
+/**
+ * Makes a function that serves the group on one socket until it closes. Interrupting it stops reading, lets the requests
+ * under way finish within `drainTimeout`, closes the socket with `closeCode` and interrupts what is left. A method whose
+ * name the dialect reserves is a defect.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  options: Options = {}
+): Effect.Effect<(socket: Socket.Socket) => Effect.Effect<void>, never, Requirements<Rpcs>> =>
+  Effect.gen(function*() {
+    const dialect = options.dialect ?? standard
+    const methods = yield* RpcMethods.serve(group)
+    yield* checkNames(dialect, methods.keys())
+    const clients = yield* Effect.serviceOption(JsonRpcClients)
+    const decode = decodeOptions(dialect, options, methods, ScalarParams)
+    const drainTimeout = options.drainTimeout ?? "5 seconds"
+    const context = yield* Effect.context<never>()
+    return (socket) =>
+      Effect.scoped(Effect.gen(function*() {
+        const caller = new Caller(dialect, { waits: false, traceContext: options.traceContext === true })
+        const connected = yield* connect(socket, {
+          dialect,
+          options,
+          methods,
+          decode,
+          caller,
+          onNotification: undefined,
+          onFrame: undefined
+        })
+        const { connection, outbox, session } = connected
+        caller.attach(outbox)
+        const client = { ...JsonRpcRemote.fromCaller(caller), connection }
+        connection.set(CurrentClient, client)
+        if (Option.isSome(clients)) yield* clients.value.register(client)
+        yield* Effect.addFinalizer(() => Effect.sync(() => caller.end("the connection was closed")))
+        yield* Effect.onInterrupt(connected.read, () =>
+          Effect.suspend(() => {
+            connected.endpoint.refuse()
+            return Effect.raceFirst(session.idle, Effect.ignore(connected.read)).pipe(
+              Effect.timeoutOption(drainTimeout),
+              Effect.andThen(Effect.timeoutOption(outbox.close(options.closeCode ?? 1001), "1 second"))
+            )
+          }))
+      })).pipe(
+        Effect.catch((error) =>
+          error.reason._tag === "SocketCloseError"
+            ? Effect.void
+            : Effect.logDebug("a JSON-RPC connection was lost", error.reason._tag)
+        ),
+        Effect.updateContext((own: Context.Context<never>) => Context.merge(context, own))
+      )
+  })
+
+/** @internal */
+export const checkNames = (dialect: Dialect, names: Iterable<string>): Effect.Effect<void> => {
+  for (const name of names) {
+    if (dialect.isReserved(name)) {
+      return Effect.die(new Error(`the ${dialect.name} dialect reserves the method name "${name}"`))
+    }
+  }
+  return Effect.void
+}
+
+/**
+ * Serves the group on the `Socket` of the environment.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSocket = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  options?: Options
+): Layer.Layer<never, never, Requirements<Rpcs> | Socket.Socket> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const run = yield* make(group, options)
+    yield* Effect.forkScoped(run(yield* SocketModule.Socket))
+  }))
+
+/**
+ * Serves the group to every connection of the `SocketServer` of the environment.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSocketServer = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  options?: Options
+): Layer.Layer<never, never, Requirements<Rpcs> | SocketServer.SocketServer> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const run = yield* make(group, options)
+    const server = yield* SocketServer.SocketServer
+    yield* Effect.forkScoped(server.run(run))
+  }))

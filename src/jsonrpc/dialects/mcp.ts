@@ -1,0 +1,74 @@
+import type { Dialect } from "../internal/dialectModel.ts"
+import { isRecord, own } from "../internal/record.ts"
+import { standard } from "./standard.ts"
+
+const meta = (params: unknown, key: string): unknown => own(own(params, "_meta"), key)
+
+const withMeta = (params: unknown, key: string, value: unknown): unknown => {
+  if (params !== undefined && !isRecord(params)) return params
+  const existing = own(params, "_meta")
+  return { ...params, _meta: { ...(isRecord(existing) ? existing : undefined), [key]: value } }
+}
+
+/**
+ * The messages of the Model Context Protocol: a cancelled request is not answered; progress goes to requests that carry a
+ * `_meta.progressToken`; trace context travels in `_meta`.
+ *
+ * Source: MCP 2025-06-18, "Cancellation", "Progress"; PROTOCOLS.md, "MCP".
+ *
+ * @category dialects
+ * @since 0.1.0
+ */
+export const mcp: Dialect = {
+  ...standard,
+  name: "mcp",
+  subprotocol: "mcp",
+  cancellation: {
+    method: "notifications/cancelled",
+    encode: (requestId) => ({ requestId, reason: "the caller was interrupted" }),
+    decode: (params) => own(params, "requestId"),
+    answer: undefined
+  },
+  progress: {
+    method: "notifications/progress",
+    request: (params, id) => withMeta(params, "progressToken", id),
+    token: (params) => meta(params, "progressToken"),
+    elementsToken: (params) => meta(params, "progressToken"),
+    repeatsElements: true,
+    encode: (progressToken, { amount, operation }) => ({
+      progressToken,
+      progress: amount,
+      total: 1,
+      ...(operation === "" ? undefined : { message: operation })
+    }),
+    encodeElements: (progressToken, elements) => ({
+      progressToken,
+      progress: 0,
+      _meta: { "effect-wire/elements": elements }
+    }),
+    decode: (params) => {
+      const token = own(params, "progressToken")
+      if (token === undefined) return undefined
+      const progress = own(params, "progress")
+      const total = own(params, "total")
+      const message = own(params, "message")
+      const value = meta(params, "effect-wire/elements")
+      return {
+        token,
+        report: {
+          operation: typeof message === "string" ? message : "",
+          amount: typeof progress !== "number"
+            ? 0
+            : typeof total === "number" && total > 0
+            ? progress / total
+            : progress,
+          ...(value === undefined ? undefined : { value })
+        }
+      }
+    }
+  },
+  metaKeys: ["_meta"],
+  isReserved: (method) => method === "notifications/cancelled" || method === "notifications/progress",
+  traceparent: (params) => meta(params, "traceparent"),
+  withTraceparent: (params, traceparent) => withMeta(params, "traceparent", traceparent)
+}

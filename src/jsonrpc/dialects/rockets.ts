@@ -1,0 +1,50 @@
+import type { Dialect } from "../internal/dialectModel.ts"
+import { own } from "../internal/record.ts"
+import { standard } from "./standard.ts"
+
+const amountOf = (u: unknown): number => typeof u === "number" && Number.isFinite(u) ? u : 0
+const textOf = (u: unknown): string => typeof u === "string" ? u : ""
+
+/**
+ * Rockets (BlueBrain): `cancel` and `progress` notifications that name the request by its id. The elements of a stream
+ * travel as `value`, an array, in a progress notification, which other Rockets clients ignore; the answer repeats them.
+ *
+ * Source: PROTOCOLS.md, "Rockets".
+ *
+ * @category dialects
+ * @since 0.1.0
+ */
+export const rockets: Dialect = {
+  ...standard,
+  name: "rockets",
+  subprotocol: "rockets",
+  cancellation: {
+    method: "cancel",
+    encode: (id) => ({ id }),
+    decode: (params) => own(params, "id"),
+    answer: { code: -31002, message: "Request aborted" }
+  },
+  progress: {
+    method: "progress",
+    request: (params) => params,
+    token: (_params, id) => id,
+    elementsToken: (_params, id) => id,
+    repeatsElements: true,
+    encode: (id, { amount, operation, value }) => ({ id, operation, amount, value }),
+    encodeElements: (id, value) => ({ id, operation: "", amount: 0, value }),
+    decode: (params) => {
+      const token = own(params, "id")
+      if (token === undefined) return undefined
+      const value = own(params, "value")
+      return {
+        token,
+        report: {
+          operation: textOf(own(params, "operation")),
+          amount: amountOf(own(params, "amount")),
+          ...(value === undefined ? undefined : { value })
+        }
+      }
+    }
+  },
+  isReserved: (method) => method.startsWith("cancel") || method.startsWith("progress")
+}

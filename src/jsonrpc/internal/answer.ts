@@ -1,0 +1,250 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Headers from "effect/http/Headers"
+import * as HttpTraceContext from "effect/http/HttpTraceContext"
+import * as Random from "effect/Random"
+import type * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import type * as Progress from "../../rpc/Progress.ts"
+import { EngineRequest, type TraceContext } from "../../rpc/RpcEngine.ts"
+import type * as RpcMethods from "../../rpc/RpcMethods.ts"
+import type { Outbox } from "../../socket/Outbox.ts"
+import * as Codec from "../JsonRpcCodec.ts"
+import * as JsonRpcError from "../JsonRpcError.ts"
+import type { ErrorObject } from "../JsonRpcMessage.ts"
+import type { Dialect } from "./dialectModel.ts"
+
+/**
+ * Where the answer to a request goes: a frame of its own, a place in a batch, an HTTP response.
+ *
+ * @internal
+ */
+export interface Sink {
+  readonly answer: (text: string) => void
+  /** No answer follows. */
+  readonly skip: () => void
+}
+
+/**
+ * What answers need of the connection they are for.
+ *
+ * @internal
+ */
+export interface Answerer {
+  readonly dialect: Dialect
+  readonly headers: Headers.Headers
+  /** `undefined` where the wire cannot send by itself: then there is no progress. */
+  readonly outbox: Outbox | undefined
+  readonly fork: (effect: Effect.Effect<void>) => void
+}
+
+// More than this waiting for the peer: reports of progress are left out, streams pause.
+const highWater = 1024 * 1024
+
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const invalidParams = (reason: RpcMethods.PositionalError | Schema.SchemaError): ErrorObject => ({
+  code: JsonRpcError.code.invalidParams,
+  message: "Invalid params",
+  data: "issue" in reason
+    ? {
+      issues: formatIssues(reason.issue).issues.map((issue) => ({
+        path: (issue.path ?? []).map((segment) => typeof segment === "object" ? String(segment.key) : String(segment)),
+        message: issue.message
+      }))
+    }
+    : { issues: [{ path: [], message: reason.message }] }
+})
+
+const internalError: ErrorObject = { code: JsonRpcError.code.internalError, message: "Internal error" }
+
+// Logs what only we may know, under an id that the peer is told.
+const reportDefect = (
+  method: string,
+  cause: Cause.Cause<unknown>,
+  answer: (error: ErrorObject) => void
+): Effect.Effect<void> =>
+  Effect.flatMap(Random.nextIntBetween(0x10000000, 0xffffffff), (number) => {
+    const correlationId = number.toString(16)
+    answer({ ...internalError, data: { correlationId } })
+    return Effect.annotateLogs(Effect.logError("a request failed unexpectedly", cause), { method, correlationId })
+  })
+
+/**
+ * A request that is answered.
+ *
+ * @internal
+ */
+export class AnsweredRequest extends EngineRequest {
+  private readonly answerer: Answerer
+  private readonly sink: Sink
+  private readonly id: string
+  private readonly call: Codec.Call
+  private reports = 0
+
+  constructor(
+    answerer: Answerer,
+    sink: Sink,
+    id: string,
+    call: Codec.Call,
+    method: RpcMethods.ServedMethod,
+    payload: unknown
+  ) {
+    super(id, method, payload)
+    this.answerer = answerer
+    this.sink = sink
+    this.id = id
+    this.call = call
+  }
+
+  override get headers(): Headers.Headers {
+    return this.answerer.headers
+  }
+  override get trace(): TraceContext | undefined {
+    return traceOf(this.answerer, this.call)
+  }
+  private get idValue(): unknown {
+    return idValue(this.id)
+  }
+
+  override get progress(): ((report: Progress.Report) => void) | undefined {
+    const { dialect, outbox } = this.answerer
+    if (dialect.progress === undefined || outbox === undefined) return undefined
+    const strategy = dialect.progress
+    const token = strategy.token(this.call.params, this.idValue)
+    if (token === undefined) return undefined
+    return (report) => {
+      if (this.done || outbox.waiting() > highWater) return
+      outbox.send(Codec.encodeNotification(strategy.method, strategy.encode(token, report, this.reports++)))
+    }
+  }
+  override get takesChunks(): boolean {
+    return this.answerer.outbox !== undefined && this.elementsToken !== undefined
+  }
+  override get collects(): boolean {
+    return !this.takesChunks || this.answerer.dialect.progress!.repeatsElements
+  }
+  private get elementsToken(): unknown {
+    return this.answerer.dialect.progress?.elementsToken(this.call.params, this.idValue)
+  }
+  override onChunk(values: ReadonlyArray<unknown>): Effect.Effect<void> {
+    const { dialect, outbox } = this.answerer
+    const strategy = dialect.progress!
+    outbox!.send(Codec.encodeNotification(strategy.method, strategy.encodeElements(this.elementsToken, values)))
+    return outbox!.waiting() > highWater ? outbox!.drained(highWater) : Effect.void
+  }
+
+  private finish(): void {
+    const finish = this.answerer.dialect.progress?.finish
+    if (this.reports === 0 || finish === undefined) return
+    const strategy = this.answerer.dialect.progress!
+    const token = strategy.token(this.call.params, this.idValue)
+    this.answerer.outbox?.send(Codec.encodeNotification(strategy.method, finish(token)))
+  }
+
+  onSuccess(encoded: unknown): void {
+    if (this.reports > 0) this.finish()
+    let text: string
+    try {
+      text = Codec.encodeResult(this.id, encoded)
+    } catch (defect) {
+      return this.onDefect(causeOf(defect))
+    }
+    this.sink.answer(text)
+  }
+  onFailure(error: unknown): void {
+    if (this.reports > 0) this.finish()
+    if (error instanceof JsonRpcError.RemoteError) return this.fail(error)
+    const declared = this.method.errors.find((candidate) => candidate.is(error))
+    if (declared === undefined) return this.onDefect(causeOf(error))
+    const encoded = declared.encode(error)
+    if (!Exit.isExit(encoded) || encoded._tag === "Failure") {
+      // schemas with services or asynchronous steps, or a value that does not fit its schema
+      return this.answerer.fork(Effect.matchCauseEffect(encoded as Effect.Effect<unknown, unknown>, {
+        onFailure: (cause) => Effect.sync(() => this.onDefect(cause)),
+        onSuccess: (data) => Effect.sync(() => this.failDeclared(declared, error, data))
+      }))
+    }
+    this.failDeclared(declared, error, encoded.value)
+  }
+  private failDeclared(declared: RpcMethods.MethodError, error: unknown, data: unknown): void {
+    this.fail({
+      code: JsonRpcError.codeOf(declared.schema),
+      message: JsonRpcError.messageOf(declared.schema, error),
+      data: data as Schema.Json
+    })
+  }
+  onInvalid(reason: RpcMethods.PositionalError | Schema.SchemaError): void {
+    this.fail(invalidParams(reason))
+  }
+  onInterrupt(byPeer: boolean): void {
+    if (this.reports > 0) this.finish()
+    const answer = this.answerer.dialect.cancellation?.answer
+    if (answer !== undefined) return this.fail(answer)
+    if (byPeer) return this.sink.skip()
+    this.fail({ code: JsonRpcError.code.serverError, message: "Request aborted" })
+  }
+  onDefect(cause: Cause.Cause<unknown>): void {
+    this.answerer.fork(reportDefect(this.method.name, cause, (error) => this.fail(error)))
+  }
+
+  private fail(error: ErrorObject): void {
+    this.sink.answer(Codec.encodeError(this.id, error))
+  }
+}
+
+/**
+ * A notification: nothing about it is answered, what goes wrong is logged.
+ *
+ * @internal
+ */
+export class NotificationRequest extends EngineRequest {
+  private readonly answerer: Answerer
+  private readonly call: Codec.Call
+
+  constructor(answerer: Answerer, call: Codec.Call, method: RpcMethods.ServedMethod, payload: unknown) {
+    super(undefined, method, payload)
+    this.answerer = answerer
+    this.call = call
+  }
+  override get headers(): Headers.Headers {
+    return this.answerer.headers
+  }
+  override get trace(): TraceContext | undefined {
+    return traceOf(this.answerer, this.call)
+  }
+  override get collects(): boolean {
+    return false
+  }
+  onSuccess(): void {}
+  onFailure(error: unknown): void {
+    this.log("a notification failed", error)
+  }
+  onInvalid(reason: RpcMethods.PositionalError | Schema.SchemaError): void {
+    this.log("a notification had invalid parameters", reason.message)
+  }
+  onInterrupt(): void {}
+  onDefect(cause: Cause.Cause<unknown>): void {
+    this.answerer.fork(reportDefect(this.method.name, cause, () => {}))
+  }
+  private log(message: string, detail: unknown): void {
+    this.answerer.fork(Effect.annotateLogs(Effect.logDebug(message, detail), { method: this.method.name }))
+  }
+}
+
+const causeOf = (defect: unknown): Cause.Cause<unknown> => Cause.die(defect)
+
+// A value that is written as the id was, also where a number cannot hold it and the runtime can say so.
+const idValue = (text: string): unknown => {
+  const value: unknown = JSON.parse(text)
+  const rawJSON = (JSON as { readonly rawJSON?: (text: string) => unknown }).rawJSON
+  return typeof value === "number" && !Number.isSafeInteger(value) && rawJSON !== undefined ? rawJSON(text) : value
+}
+
+const traceOf = (answerer: Answerer, call: Codec.Call): TraceContext | undefined => {
+  const traceparent = answerer.dialect.traceparent?.(call.params) ?? call.message.traceparent
+  if (typeof traceparent !== "string") return undefined
+  const span = HttpTraceContext.w3c({ traceparent } as unknown as Headers.Headers)
+  return span._tag === "Some" ? span.value : undefined
+}

@@ -1,0 +1,294 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Tracer from "effect/Tracer"
+import * as Progress from "../../rpc/Progress.ts"
+import type { Outbox } from "../../socket/Outbox.ts"
+import * as Codec from "../JsonRpcCodec.ts"
+import * as JsonRpcError from "../JsonRpcError.ts"
+import type { ErrorObject } from "../JsonRpcMessage.ts"
+import type { Dialect } from "./dialectModel.ts"
+
+/**
+ * What becomes of a call: exactly one of the three, once.
+ *
+ * @internal
+ */
+export interface Continuation {
+  readonly onResult: (result: unknown) => void
+  readonly onFailure: (error: ErrorObject) => void
+  readonly onLost: (error: JsonRpcError.JsonRpcError) => void
+}
+
+interface Pending extends Continuation {
+  readonly id: number
+  readonly frame: string
+  readonly idempotent: boolean
+  readonly listener: ((report: Progress.Report) => void) | undefined
+  sent: boolean
+}
+
+/**
+ * Gathers what is called while it is open, to go out in one frame.
+ *
+ * @internal
+ */
+export class BatchCollector {
+  private readonly frames: Array<string> = []
+  private readonly pending: Array<Pending> = []
+  private readonly listeners: Array<(report: Progress.Report) => void> = []
+  private isOpen = true
+  readonly amounts = new Map<number, number>()
+
+  add(frame: string, pending?: Pending): boolean {
+    if (!this.isOpen) return false
+    this.frames.push(frame)
+    if (pending !== undefined) this.pending.push(pending)
+    return true
+  }
+  remove(pending: Pending): void {
+    const index = this.pending.indexOf(pending)
+    if (index < 0 || !this.isOpen) return
+    this.pending.splice(index, 1)
+    this.frames.splice(this.frames.indexOf(pending.frame), 1)
+  }
+  listen(listener: (report: Progress.Report) => void): void {
+    this.listeners.push(listener)
+  }
+  /** Closes the collector; what was gathered. */
+  take(): { readonly frame: string; readonly pending: ReadonlyArray<Pending> } | undefined {
+    this.isOpen = false
+    if (this.frames.length === 0) return undefined
+    return {
+      frame: this.frames.length === 1 ? this.frames[0]! : Codec.encodeBatch(this.frames),
+      pending: this.pending
+    }
+  }
+}
+
+/**
+ * The batch that calls of the current fiber join.
+ *
+ * @internal
+ */
+export const CurrentBatch: Context.Reference<BatchCollector | undefined> = Context.Reference<
+  BatchCollector | undefined
+>("effect-wire/jsonrpc/CurrentBatch", { defaultValue: () => undefined })
+
+/**
+ * Options of one call.
+ *
+ * @internal
+ */
+export interface SendOptions {
+  readonly idempotent: boolean
+  readonly isStream: boolean
+  readonly listener: ((report: Progress.Report) => void) | undefined
+  readonly batch: BatchCollector | undefined
+  readonly span: Tracer.AnySpan | undefined
+}
+
+/**
+ * The calling half of a connection: ids, what waits for an answer, cancellation, what happens when the connection goes
+ * and comes back. It outlives connections: `attach` and `detach` tell it of them.
+ *
+ * @internal
+ */
+export class Caller {
+  readonly dialect: Dialect
+  private readonly pending = new Map<string, Pending>()
+  private readonly waits: boolean
+  private readonly traceContext: boolean
+  private outbox: Outbox | undefined
+  private ended: JsonRpcError.JsonRpcError | undefined
+  private lastId = 0
+  /** Called before the first frame of a client that connects lazily. */
+  onDemand: (() => void) | undefined
+  private unsentNotifications: Array<string> = []
+
+  constructor(dialect: Dialect, options: { readonly waits: boolean; readonly traceContext: boolean }) {
+    this.dialect = dialect
+    this.waits = options.waits
+    this.traceContext = options.traceContext
+  }
+
+  get inFlight(): number {
+    return this.pending.size
+  }
+
+  attach(outbox: Outbox): void {
+    this.outbox = outbox
+    outbox.cork()
+    for (const frame of this.unsentNotifications) outbox.send(frame)
+    this.unsentNotifications = []
+    for (const pending of this.pending.values()) {
+      if (!pending.sent) pending.sent = outbox.send(pending.frame)
+    }
+    outbox.uncork()
+  }
+
+  /** The connection is gone: what was sent and may not be sent again fails; the rest waits, or fails, by policy. */
+  detach(cause: unknown): void {
+    this.outbox = undefined
+    for (const [key, pending] of this.pending) {
+      if (pending.sent && pending.idempotent && this.waits) {
+        pending.sent = false
+      } else if (pending.sent || !this.waits) {
+        this.pending.delete(key)
+        pending.onLost(JsonRpcError.connection("the connection was lost", pending.sent, cause))
+      }
+    }
+  }
+
+  /** No connection will come any more: everything fails, now and from now on. */
+  end(message: string, cause?: unknown): void {
+    if (this.ended !== undefined) return
+    this.ended = JsonRpcError.connection(message, false, cause)
+    this.outbox = undefined
+    const pending = Array.from(this.pending.values())
+    this.pending.clear()
+    for (const call of pending) call.onLost(JsonRpcError.connection(message, call.sent, cause))
+  }
+
+  get endedWith(): JsonRpcError.JsonRpcError | undefined {
+    return this.ended
+  }
+
+  /** Sends a request; the number names it for {@link cancel}. */
+  send(method: string, params: unknown, options: SendOptions, continuation: Continuation): number {
+    const id = ++this.lastId
+    if (this.ended !== undefined) {
+      continuation.onLost(this.ended)
+      return id
+    }
+    const { progress, withTraceparent } = this.dialect
+    if (progress !== undefined && (options.listener !== undefined || options.isStream)) {
+      params = progress.request(params, id, options.isStream)
+    }
+    let extra: Record<string, unknown> | undefined
+    if (options.span !== undefined) {
+      const traceparent = `00-${options.span.traceId}-${options.span.spanId}-${options.span.sampled ? "01" : "00"}`
+      if (withTraceparent !== undefined) params = withTraceparent(params, traceparent)
+      else if (this.traceContext) extra = { traceparent }
+    }
+    let frame: string
+    try {
+      frame = Codec.encodeRequest("" + id, method, params, extra)
+    } catch (cause) {
+      continuation.onLost(JsonRpcError.protocol("the parameters are no JSON", cause))
+      return id
+    }
+    if (this.outbox === undefined && !this.waits && this.onDemand === undefined) {
+      continuation.onLost(JsonRpcError.connection("not connected", false))
+      return id
+    }
+    const pending: Pending = {
+      id,
+      frame,
+      idempotent: options.idempotent,
+      listener: options.listener,
+      sent: false,
+      ...continuation
+    }
+    this.pending.set("" + id, pending)
+    if (options.batch?.add(frame, pending) === true) return id
+    if (this.outbox !== undefined) pending.sent = this.outbox.send(frame)
+    else this.onDemand?.()
+    return id
+  }
+
+  /** Forgets a call and tells the peer once; a late answer is dropped. */
+  cancel(id: number, batch?: BatchCollector): void {
+    const pending = this.pending.get("" + id)
+    if (pending === undefined) return
+    this.pending.delete("" + id)
+    batch?.remove(pending)
+    const cancellation = this.dialect.cancellation
+    if (!pending.sent || cancellation === undefined) return
+    this.outbox?.send(Codec.encodeNotification(cancellation.method, cancellation.encode(id)))
+  }
+
+  notify(method: string, params: unknown, batch: BatchCollector | undefined): JsonRpcError.JsonRpcError | undefined {
+    if (this.ended !== undefined) return this.ended
+    let frame: string
+    try {
+      frame = Codec.encodeNotification(method, params)
+    } catch (cause) {
+      return JsonRpcError.protocol("the parameters are no JSON", cause)
+    }
+    if (batch?.add(frame) === true) return undefined
+    if (this.outbox !== undefined && this.outbox.send(frame)) return undefined
+    if (!this.waits && this.onDemand === undefined) return JsonRpcError.connection("not connected", false)
+    this.unsentNotifications.push(frame)
+    this.onDemand?.()
+    return undefined
+  }
+
+  /** Sends what a batch gathered, in one frame. */
+  flush(batch: BatchCollector): void {
+    const taken = batch.take()
+    if (taken === undefined) return
+    if (this.outbox === undefined) {
+      // its members wait, and go out one by one when the connection is there
+      if (taken.pending.length === 0) this.unsentNotifications.push(taken.frame)
+      this.onDemand?.()
+      return
+    }
+    const sent = this.outbox.send(taken.frame)
+    for (const pending of taken.pending) pending.sent = sent
+  }
+
+  /** An answer of the peer; `false` when nobody waits for it. */
+  answer(message: Codec.Result | Codec.Failure): boolean {
+    if (message.id === undefined) return false
+    const key = message.id
+    const pending = this.pending.get(key) ?? this.pending.get(unquoted(key))
+    if (pending === undefined) return false
+    this.pending.delete("" + pending.id)
+    if (message._tag === "Result") pending.onResult(message.result)
+    else pending.onFailure(message.error)
+    return true
+  }
+
+  /** Progress that the peer reports; `false` when it is for no call of ours. */
+  progress(params: unknown): boolean {
+    const decoded = this.dialect.progress?.decode(params)
+    if (decoded === undefined) return false
+    const pending = this.pending.get(String(decoded.token))
+    if (pending === undefined) return false
+    pending.listener?.(decoded.report)
+    return true
+  }
+}
+
+// peers exist that answer "1" to 1
+const unquoted = (key: string): string => key.startsWith("\"") ? key.slice(1, -1) : key
+
+/**
+ * An untyped call as an effect: interruption cancels it.
+ *
+ * @internal
+ */
+export const call = (
+  caller: Caller,
+  method: string,
+  params: unknown,
+  options: { readonly idempotent: boolean }
+): Effect.Effect<unknown, JsonRpcError.JsonRpcError> =>
+  Effect.withFiber((fiber) => {
+    const batch = fiber.getRef(CurrentBatch)
+    return Effect.callback<unknown, JsonRpcError.JsonRpcError>((resume) => {
+      const id = caller.send(method, params, {
+        idempotent: options.idempotent,
+        isStream: false,
+        listener: fiber.getRef(Progress.Listener),
+        batch,
+        span: Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+      }, {
+        onResult: (result) => resume(Exit.succeed(result)),
+        onFailure: (error) => resume(Exit.fail(JsonRpcError.remote(error))),
+        onLost: (error) => resume(Exit.fail(error))
+      })
+      return Effect.sync(() => caller.cancel(id, batch))
+    })
+  })

@@ -1,0 +1,72 @@
+import type { Report } from "../../rpc/Progress.ts"
+import type { ErrorObject } from "../JsonRpcMessage.ts"
+
+/**
+ * How a peer is told that a call is no longer wanted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Cancellation {
+  /** The notification's method. */
+  readonly method: string
+  /** Parameters that name the request. */
+  readonly encode: (id: string | number) => unknown
+  /** The request that parameters name; `undefined` where they name none. */
+  readonly decode: (params: unknown) => unknown
+  /** What a cancelled request is answered with; `undefined` where no answer follows. */
+  readonly answer: ErrorObject | undefined
+}
+
+/**
+ * How progress of a call travels.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ProgressStrategy {
+  /** The notification's method. */
+  readonly method: string
+  /** Adds to a request's parameters what asks for its progress, where the dialect wants it asked for. */
+  readonly request: (params: unknown, id: string | number, isStream: boolean) => unknown
+  /** What a request's progress is sent under; `undefined` where none is wanted. `id` is the request's id as a value. */
+  readonly token: (params: unknown, id: unknown) => unknown
+  /** What the elements of a stream are sent under; `undefined` where none are wanted. */
+  readonly elementsToken: (params: unknown, id: unknown) => unknown
+  /** Whether the answer of a stream whose elements were sent repeats them. */
+  readonly repeatsElements: boolean
+  /** Parameters of one report; `count` reports of this request came before. */
+  readonly encode: (token: unknown, report: Report, count: number) => unknown
+  /** Parameters that carry elements of a stream. */
+  readonly encodeElements: (token: unknown, elements: ReadonlyArray<unknown>) => unknown
+  /** Parameters of a last notification before the answer, where reports were sent and the dialect wants an end. */
+  readonly finish?: ((token: unknown) => unknown) | undefined
+  /** The token and the report of received parameters; elements of a stream are an array in `value`. */
+  readonly decode: (params: unknown) => { readonly token: unknown; readonly report: Report } | undefined
+}
+
+/**
+ * What a family of peers does beyond, or beside, JSON-RPC 2.0. A plain value: a new dialect is one small file.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Dialect {
+  readonly name: string
+  /** WebSocket subprotocol that its clients offer. */
+  readonly subprotocol: string | undefined
+  readonly cancellation: Cancellation | undefined
+  readonly progress: ProgressStrategy | undefined
+  /** Whether `params` that is neither array nor object stands for an array of it. */
+  readonly scalarParams: boolean
+  /** Whether `"id": null` makes a notification. */
+  readonly nullIdIsNotification: boolean
+  /** Whether a contract may not define a method of this name. */
+  readonly isReserved: (method: string) => boolean
+  /** Members that the dialect itself puts into parameters (tokens); methods never see them. */
+  readonly metaKeys: ReadonlyArray<string>
+  /** Reads trace context (`traceparent`) from the parameters of a request, where the dialect has room for it. */
+  readonly traceparent: ((params: unknown) => unknown) | undefined
+  /** Adds trace context to the parameters of a request. */
+  readonly withTraceparent: ((params: unknown, traceparent: string) => unknown) | undefined
+}

@@ -1,0 +1,479 @@
+/**
+ * Runs the requests of connections as fibers: in the order in which they arrived, so many at once, the rest waiting their
+ * turn; cancelled by interruption; answered once. It takes requests that a wire has decoded and gives back outcomes for
+ * the wire to encode; it knows no wire.
+ *
+ * It does what `RpcServer.makeNoSerialization` does (handlers, middleware, streams, `Rpc.fork`, `Rpc.uninterruptible`,
+ * deferred results, spans) and, where a handler's effect is already an `Exit`, answers without starting a fiber.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Headers from "effect/http/Headers"
+import * as Queue from "effect/Queue"
+import * as Rpc from "effect/rpc/Rpc"
+import { RequestId } from "effect/rpc/RpcMessage"
+import * as RpcSchema from "effect/rpc/RpcSchema"
+import type * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+import * as Progress from "./Progress.ts"
+import { type Connection, CurrentConnection } from "./RpcConnection.ts"
+import * as RpcMethods from "./RpcMethods.ts"
+
+/**
+ * Options of an engine.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Requests of one connection that run at once; default 256. 1 runs them one after the other. */
+  readonly concurrency?: number | undefined
+  /** Requests of one connection that may wait their turn; default 1,024. Beyond it {@link Session.isFull}. */
+  readonly maxWaiting?: number | undefined
+  /**
+   * Whether each request gets a span. `"auto"` (the default) makes spans where the app provided a `Tracer` or the peer
+   * sent a trace context: a span that nobody exports costs more than the rest of a small request.
+   */
+  readonly tracing?: boolean | "auto" | undefined
+  /** Prefix of span names; the name is the method's. */
+  readonly spanPrefix?: string | undefined
+  /** Attributes of every span. */
+  readonly spanAttributes?: Record<string, unknown> | undefined
+  /** Elements that a stream method may collect for a wire without streams; default 100,000. */
+  readonly maxStreamElements?: number | undefined
+}
+
+/**
+ * Trace context of a caller (W3C Trace Context).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TraceContext {
+  readonly traceId: string
+  readonly spanId: string
+  readonly sampled: boolean
+}
+
+/**
+ * One request under way. A wire extends it with what it does with the outcome; exactly one of the `on…` outcomes is
+ * called, once, unless the connection closed first: then none is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export abstract class EngineRequest {
+  /** Identifies the request among those of its connection; `undefined` for notifications. */
+  readonly key: string | undefined
+  readonly method: RpcMethods.ServedMethod
+  /** Encoded payload, or a `PositionalError`; see `RpcMethods.toPayload`. */
+  readonly payload: unknown
+  /** @internal */
+  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** @internal */
+  cancelled = false
+  /** @internal */
+  done = false
+  /** @internal */
+  forked = false
+
+  constructor(key: string | undefined, method: RpcMethods.ServedMethod, payload: unknown) {
+    this.key = key
+    this.method = method
+    this.payload = payload
+  }
+
+  get headers(): Headers.Headers {
+    return Headers.empty
+  }
+  get trace(): TraceContext | undefined {
+    return undefined
+  }
+  /** Where progress goes; `undefined` where the wire has none for this request. */
+  get progress(): ((report: Progress.Report) => void) | undefined {
+    return undefined
+  }
+  /** Whether elements of a stream are handed to {@link onChunk}, already encoded, as they come. */
+  get takesChunks(): boolean {
+    return false
+  }
+  /** Whether the elements of a stream are collected for {@link onSuccess}; otherwise it gets an empty array. */
+  get collects(): boolean {
+    return true
+  }
+  /** Elements of a stream; the stream goes on when the effect completes. */
+  onChunk(_values: ReadonlyArray<unknown>): Effect.Effect<void> {
+    return Effect.void
+  }
+
+  /** The encoded result; for stream methods the array of encoded elements. */
+  abstract onSuccess(encoded: unknown): void
+  /** A failure that the contract declares, not encoded. */
+  abstract onFailure(error: unknown): void
+  /** The payload does not fit. */
+  abstract onInvalid(reason: RpcMethods.PositionalError | Schema.SchemaError): void
+  /** Interrupted: by the peer's cancel, or by the server. */
+  abstract onInterrupt(byPeer: boolean): void
+  /** A defect, or a result that cannot be encoded. */
+  abstract onDefect(cause: Cause.Cause<unknown>): void
+}
+
+/**
+ * The requests of one connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Session {
+  readonly connection: Connection
+  /** Starts a request, or lets it wait its turn. */
+  readonly submit: (request: EngineRequest) => void
+  /** Interrupts the request with this key, running or waiting; `false` when there is none. */
+  readonly cancel: (key: string) => boolean
+  /** Whether a request with this key is running or waiting. */
+  readonly has: (key: string) => boolean
+  /** Whether as many wait as may: stop reading until {@link room}. */
+  readonly isFull: () => boolean
+  /** Completes when another request may be submitted. */
+  readonly room: Effect.Effect<void>
+  /** Completes when nothing runs and nothing waits. */
+  readonly idle: Effect.Effect<void>
+  /** Requests that run or wait. */
+  readonly active: () => number
+  /** Keys of the requests that run or wait. */
+  readonly keys: () => IterableIterator<string>
+}
+
+const defaultConcurrency = 256
+const defaultWaiting = 1024
+const defaultStreamElements = 100_000
+
+/**
+ * Opens the session of a connection. When the scope closes every request is interrupted and waited for; none is answered
+ * any more.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const open = (connection: Connection, options?: Options): Effect.Effect<Session, never, Scope.Scope> =>
+  Effect.contextWith((context: Context.Context<Scope.Scope>) => {
+    const traced = options?.tracing === true ||
+      (options?.tracing !== false && context.mapUnsafe.has(Tracer.Tracer.key))
+    const session = new SessionImpl(connection, options ?? {}, traced)
+    return Effect.as(Scope.addFinalizer(Context.get(context, Scope.Scope), session.close), session)
+  })
+
+class SessionImpl implements Session {
+  readonly connection: Connection
+  private readonly options: Options
+  private readonly traced: boolean
+  private readonly concurrency: number
+  private readonly maxWaiting: number
+  private readonly client: Rpc.ServerClient
+  private readonly byKey = new Map<string, EngineRequest>()
+  private readonly fibers = new Set<Fiber.Fiber<unknown, unknown>>()
+  private line: Array<EngineRequest> = []
+  private head = 0
+  private running = 0
+  private pumping = false
+  private closed = false
+  private waiters: Array<{ readonly ready: () => boolean; readonly resume: () => void }> = []
+
+  constructor(connection: Connection, options: Options, traced: boolean) {
+    this.connection = connection
+    this.options = options
+    this.traced = traced
+    this.concurrency = options.concurrency ?? defaultConcurrency
+    this.maxWaiting = options.maxWaiting ?? defaultWaiting
+    this.client = new Rpc.ServerClient(connection.id)
+  }
+
+  submit(request: EngineRequest): void {
+    if (this.closed) return
+    if (request.key !== undefined) this.byKey.set(request.key, request)
+    if (this.running < this.concurrency && this.head === this.line.length) {
+      this.start(request)
+    } else {
+      this.line.push(request)
+    }
+  }
+
+  keys(): IterableIterator<string> {
+    return this.byKey.keys()
+  }
+  has(key: string): boolean {
+    return this.byKey.has(key)
+  }
+
+  cancel(key: string): boolean {
+    const request = this.byKey.get(key)
+    if (request === undefined || request.done) return false
+    request.cancelled = true
+    if (request.fiber !== undefined) {
+      request.fiber.interruptUnsafe(undefined, RpcSchema.ClientAbort.annotation)
+    } else if (this.line.includes(request, this.head)) {
+      // it keeps its place in the line and is skipped there
+      this.byKey.delete(key)
+      request.done = true
+      request.onInterrupt(true)
+    }
+    return true
+  }
+
+  private get waiting(): number {
+    return this.line.length - this.head
+  }
+  isFull(): boolean {
+    return this.waiting >= this.maxWaiting
+  }
+  active(): number {
+    return this.running + this.waiting
+  }
+  get room(): Effect.Effect<void> {
+    return this.when(() => !this.isFull())
+  }
+  get idle(): Effect.Effect<void> {
+    return this.when(() => this.running === 0 && this.waiting === 0)
+  }
+
+  private when(ready: () => boolean): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.closed || ready()) return resume(Effect.void)
+      const waiter = { ready, resume: () => resume(Effect.void) }
+      this.waiters.push(waiter)
+      return Effect.sync(() => {
+        this.waiters = this.waiters.filter((other) => other !== waiter)
+      })
+    })
+  }
+
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.closed = true
+    this.line = []
+    this.head = 0
+    this.byKey.clear()
+    for (const waiter of this.waiters) waiter.resume()
+    this.waiters = []
+    const fibers = Array.from(this.fibers)
+    for (const fiber of fibers) fiber.interruptUnsafe()
+    return Effect.asVoid(Fiber.awaitAll(fibers))
+  })
+
+  private start(request: EngineRequest): void {
+    this.running++
+    if (request.payload instanceof RpcMethods.PositionalError) {
+      return this.settle(request, () => request.onInvalid(request.payload as RpcMethods.PositionalError))
+    }
+    const decoded = request.method.decodePayload(request.payload)
+    if (Exit.isExit(decoded)) {
+      if (decoded._tag === "Success") return this.invoke(request, decoded.value)
+      return this.invalid(request, decoded as Exit.Failure<never, Schema.SchemaError>)
+    }
+    // schemas with services or asynchronous steps
+    this.run(request, Effect.contextWith(() => decoded), (exit) => {
+      if (exit._tag === "Failure") this.invalid(request, exit as Exit.Failure<never, Schema.SchemaError>)
+      else this.invoke(request, exit.value)
+    })
+  }
+
+  private invalid(request: EngineRequest, exit: Exit.Failure<never, Schema.SchemaError>): void {
+    for (const reason of exit.cause.reasons) {
+      if (reason._tag === "Fail") return this.settle(request, () => request.onInvalid(reason.error))
+    }
+    this.settle(request, () => this.failed(request, exit.cause))
+  }
+
+  private invoke(request: EngineRequest, payload: unknown): void {
+    const method = request.method
+    const metadata = {
+      rpc: method.rpc,
+      client: this.client,
+      requestId: RequestId(request.key ?? ""),
+      headers: request.headers,
+      payload
+    }
+    let result: any
+    try {
+      result = method.handler(payload, metadata)
+    } catch (defect) {
+      result = Exit.die(defect)
+    }
+    const trace = this.traced || (request.trace !== undefined && this.options.tracing !== false)
+    let uninterruptible = false
+    if (Exit.isExit(result)) {
+      if (!trace && method.rpc.middlewares.size === 0 && !method.isStream) {
+        return this.complete(request, result as Exit.Exit<unknown, unknown>)
+      }
+    } else if (Rpc.isWrapper(result)) {
+      uninterruptible = result.uninterruptible
+      const fork = result.fork
+      result = result.value
+      if (fork) {
+        // it takes no place among those that run at once
+        request.forked = true
+        this.running--
+        this.pump()
+      }
+    }
+    let effect: Effect.Effect<unknown, unknown, any> = method.isStream && !Exit.isExit(result)
+      ? this.collect(request, result)
+      : result
+    for (const tag of method.rpc.middlewares) {
+      const middleware = Context.getUnsafe(method.context as Context.Context<any>, tag as any) as any
+      effect = middleware(effect, metadata)
+    }
+    if (trace) effect = this.span(request, effect)
+    this.run(request, effect, (exit) => this.complete(request, exit), uninterruptible)
+  }
+
+  private span(request: EngineRequest, effect: Effect.Effect<unknown, unknown, any>) {
+    const { spanAttributes, spanPrefix } = this.options
+    const name = request.method.name
+    return Effect.withSpan(effect, spanPrefix === undefined ? name : `${spanPrefix}.${name}`, {
+      captureStackTrace: false,
+      kind: "server",
+      attributes: { "rpc.system.name": "effect_wire", "rpc.method": name, ...spanAttributes },
+      parent: request.trace === undefined ? undefined : Tracer.externalSpan(request.trace)
+    })
+  }
+
+  private run(
+    request: EngineRequest,
+    effect: Effect.Effect<unknown, unknown, any>,
+    then: (exit: Exit.Exit<unknown, unknown>) => void,
+    uninterruptible = false
+  ): void {
+    const scope = Scope.makeUnsafe()
+    let context = Context.add(request.method.context, Scope.Scope, scope) as Context.Context<any>
+    context = Context.add(context, CurrentConnection, this.connection)
+    const progress = request.progress
+    if (progress !== undefined) context = Context.add(context, Progress.Reporter, progress)
+    const fiber = Effect.runForkWith(context)(effect, uninterruptible ? { uninterruptible } : undefined)
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return this.finish(scope, exit, then)
+    request.fiber = fiber
+    this.fibers.add(fiber)
+    fiber.addObserver((exit) => {
+      this.fibers.delete(fiber)
+      request.fiber = undefined
+      this.finish(scope, exit, then)
+    })
+    if (request.cancelled) fiber.interruptUnsafe(undefined, RpcSchema.ClientAbort.annotation)
+  }
+
+  private finish(
+    scope: Scope.Closeable,
+    exit: Exit.Exit<unknown, unknown>,
+    then: (exit: Exit.Exit<unknown, unknown>) => void
+  ): void {
+    then(exit)
+    const close = Scope.closeUnsafe(scope, exit)
+    if (close === undefined) return
+    const fiber = Effect.runFork(close)
+    this.fibers.add(fiber)
+    fiber.addObserver(() => this.fibers.delete(fiber))
+  }
+
+  private complete(request: EngineRequest, exit: Exit.Exit<unknown, unknown>): void {
+    if (exit._tag === "Failure") return this.settle(request, () => this.failed(request, exit.cause))
+    if (request.method.isStream) return this.settle(request, () => request.onSuccess(exit.value))
+    if (typeof exit.value === "object" && Deferred.isDeferred(exit.value)) {
+      return this.run(request, Deferred.await(exit.value), (exit) => this.complete(request, exit))
+    }
+    const encoded = request.method.encodeSuccess(exit.value)
+    if (Exit.isExit(encoded)) return this.encoded(request, encoded as Exit.Exit<unknown, unknown>)
+    this.run(request, encoded, (exit) => this.encoded(request, exit))
+  }
+
+  private encoded(request: EngineRequest, exit: Exit.Exit<unknown, unknown>): void {
+    if (exit._tag === "Success") {
+      // the hot path: `settle` without its closure
+      if (this.release(request)) request.onSuccess(exit.value)
+      return this.pump()
+    }
+    // a failure to encode is the handler's, not the caller's
+    this.settle(request, () => request.onDefect(exit.cause))
+  }
+
+  private failed(request: EngineRequest, cause: Cause.Cause<unknown>): void {
+    for (const reason of cause.reasons) {
+      if (reason._tag === "Fail") return request.onFailure(reason.error)
+    }
+    for (const reason of cause.reasons) {
+      if (reason._tag === "Die") return request.onDefect(cause)
+    }
+    request.onInterrupt(request.cancelled)
+  }
+
+  private release(request: EngineRequest): boolean {
+    if (!request.forked) this.running--
+    if (request.done || this.closed) return false
+    request.done = true
+    if (request.key !== undefined) this.byKey.delete(request.key)
+    return true
+  }
+
+  private settle(request: EngineRequest, outcome: () => void): void {
+    if (this.release(request)) outcome()
+    this.pump()
+  }
+
+  private pump(): void {
+    if (this.pumping) return
+    if (this.head < this.line.length) {
+      this.pumping = true
+      while (this.running < this.concurrency && this.head < this.line.length) {
+        const next = this.line[this.head]!
+        this.head++
+        if (!next.done) this.start(next)
+      }
+      this.pumping = false
+      if (this.head === this.line.length) {
+        this.line = []
+        this.head = 0
+      } else if (this.head > 1024) {
+        this.line = this.line.slice(this.head)
+        this.head = 0
+      }
+    }
+    if (this.waiters.length > 0) {
+      const ready = this.waiters.filter((waiter) => waiter.ready())
+      this.waiters = this.waiters.filter((waiter) => !ready.includes(waiter))
+      for (const waiter of ready) waiter.resume()
+    }
+  }
+
+  private collect(request: EngineRequest, result: unknown): Effect.Effect<ReadonlyArray<unknown>, unknown, any> {
+    const encode = request.method.encodeSuccess
+    const limit = this.options.maxStreamElements ?? defaultStreamElements
+    const collected: Array<unknown> = []
+    const onValues = (values: ReadonlyArray<unknown>) =>
+      Effect.flatMap(
+        Effect.orDie(Effect.forEach(values, encode)),
+        (encoded) => {
+          if (request.collects) {
+            if (collected.length + encoded.length > limit) {
+              return Effect.die(new Error(`stream of over ${limit} elements on a wire without streams`))
+            }
+            for (const value of encoded) collected.push(value)
+          }
+          return request.takesChunks ? request.onChunk(encoded) : Effect.void
+        }
+      )
+    const drain = Effect.isEffect(result)
+      ? Effect.flatMap(
+        result as Effect.Effect<Queue.Dequeue<unknown, unknown>, unknown, any>,
+        (queue) => Stream.runForEachArray(Stream.fromQueue(queue as Queue.Dequeue<unknown, any>), onValues)
+      )
+      : Stream.runForEachArray(result as Stream.Stream<unknown, unknown, any>, onValues)
+    return Effect.as(drain, collected)
+  }
+}
