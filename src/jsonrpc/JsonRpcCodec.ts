@@ -128,9 +128,9 @@ export const decode = (text: string, options: DecodeOptions = {}): Frame => {
       `the batch has ${value.length} entries, at most ${maxBatch} are taken`
     )
   }
-  const messages = new Array<Message>(value.length)
+  const messages: Array<Message> = []
   for (let i = 0; i < value.length; i++) {
-    messages[i] = decodeMessage(value[i], text, i, options, deep ? maxDepth - 1 : -1)
+    messages.push(decodeMessage(value[i], text, i, options, deep ? maxDepth - 1 : -1))
   }
   return messages
 }

@@ -8,20 +8,21 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketModule from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import type * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
-import type { Dialect } from "./internal/dialectModel.ts"
 import { standard } from "./dialects/standard.ts"
 import { Caller } from "./internal/caller.ts"
 import { connect, type ConnectOptions, decodeOptions } from "./internal/connect.ts"
+import type { Dialect } from "./internal/dialectModel.ts"
+import { ScalarParams } from "./internal/scalar.ts"
 import { CurrentClient, JsonRpcClients } from "./JsonRpcClients.ts"
 import * as JsonRpcRemote from "./JsonRpcRemote.ts"
 
@@ -42,16 +43,16 @@ export interface Options extends ConnectOptions {
   readonly traceContext?: boolean | undefined
 }
 
-/**
- * Annotates a procedure whose parameters may be one bare value, `"params": "x"`, in every dialect; it stands for `["x"]`.
- *
- * @category annotations
- * @since 0.1.0
- */
-export const ScalarParams: Context.Reference<boolean> = Context.Reference<boolean>(
-  "effect-wire/jsonrpc/JsonRpcServer/ScalarParams",
-  { defaultValue: () => false }
-)
+export {
+  /**
+   * Annotates a procedure whose parameters may be one bare value, `"params": "x"`, in every dialect; it stands for
+   * `["x"]`.
+   *
+   * @category annotations
+   * @since 0.1.0
+   */
+  ScalarParams
+} from "./internal/scalar.ts"
 
 /**
  * What a group needs to be served.
@@ -102,7 +103,7 @@ export const make = <Rpcs extends Rpc.Any>(
         connection.set(CurrentClient, client)
         if (Option.isSome(clients)) yield* clients.value.register(client)
         yield* Effect.addFinalizer(() => Effect.sync(() => caller.end("the connection was closed")))
-        yield* Effect.onInterrupt(connected.read, () =>
+        return yield* Effect.onInterrupt(connected.read, () =>
           Effect.suspend(() => {
             connected.endpoint.refuse()
             return Effect.raceFirst(session.idle, Effect.ignore(connected.read)).pipe(

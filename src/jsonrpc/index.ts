@@ -1,4 +1,5 @@
 export * as Dialect from "./Dialect.ts"
+export * as JsonRpcClient from "./JsonRpcClient.ts"
 export * as JsonRpcClients from "./JsonRpcClients.ts"
 export * as JsonRpcCodec from "./JsonRpcCodec.ts"
 export * as JsonRpcError from "./JsonRpcError.ts"

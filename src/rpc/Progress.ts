@@ -135,3 +135,20 @@ export const stream = <A, E, R>(self: Effect.Effect<A, E, R>): Stream.Stream<Eve
     )
     return Stream.fromQueue(queue)
   }))
+
+/**
+ * For calls that are made together: turns reports of each of `count` calls into reports whose amount is the mean of the
+ * newest amounts of all of them.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const mean = (
+  count: number
+): (index: number, listener: (report: Report) => void) => (report: Report) => void => {
+  const amounts = Array.from({ length: count }, () => 0)
+  return (index, listener) => (report) => {
+    amounts[index] = report.amount
+    listener({ ...report, amount: amounts.reduce((sum, amount) => sum + amount, 0) / count })
+  }
+}

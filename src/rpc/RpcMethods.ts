@@ -187,7 +187,7 @@ export const toPayload = (method: Method, params: unknown): unknown => {
   if (Array.isArray(params)) {
     switch (method.shape) {
       case "none":
-        return params.length === 0 ? undefined : new PositionalError(`takes no parameters, got ${params.length}`)
+        return params.length === 0 ? null : new PositionalError(`takes no parameters, got ${params.length}`)
       case "struct": {
         if (params.length > method.fields.length) {
           return new PositionalError(`takes at most ${method.fields.length} parameters, got ${params.length}`)
@@ -208,11 +208,10 @@ export const toPayload = (method: Method, params: unknown): unknown => {
   if (params === undefined) {
     switch (method.shape) {
       case "none":
-        return undefined
-      case "tuple":
-        return []
       case "raw":
         return null
+      case "tuple":
+        return []
       case "scalar":
         return new PositionalError("takes exactly 1 parameter, got 0")
       default:
@@ -221,7 +220,7 @@ export const toPayload = (method: Method, params: unknown): unknown => {
   }
   if (method.shape === "none") {
     for (const _ in params as object) return new PositionalError("takes no parameters")
-    return undefined
+    return null
   }
   return params
 }

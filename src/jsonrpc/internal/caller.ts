@@ -29,40 +29,37 @@ interface Pending extends Continuation {
 }
 
 /**
- * Gathers what is called while it is open, to go out in one frame.
+ * Gathers what is called while it is open, to go out in one frame. It takes the calls of one caller: those of another go
+ * out by themselves.
  *
  * @internal
  */
 export class BatchCollector {
-  private readonly frames: Array<string> = []
-  private readonly pending: Array<Pending> = []
-  private readonly listeners: Array<(report: Progress.Report) => void> = []
+  private frames: Array<string> = []
+  private pending: Array<Pending> = []
+  private caller: Caller | undefined
   private isOpen = true
-  readonly amounts = new Map<number, number>()
 
-  add(frame: string, pending?: Pending): boolean {
-    if (!this.isOpen) return false
+  add(caller: Caller, frame: string, pending?: Pending): boolean {
+    if (!this.isOpen || (this.caller !== undefined && this.caller !== caller)) return false
+    this.caller = caller
     this.frames.push(frame)
     if (pending !== undefined) this.pending.push(pending)
     return true
   }
   remove(pending: Pending): void {
-    const index = this.pending.indexOf(pending)
-    if (index < 0 || !this.isOpen) return
-    this.pending.splice(index, 1)
-    this.frames.splice(this.frames.indexOf(pending.frame), 1)
+    this.pending = this.pending.filter((other) => other !== pending)
+    this.frames = this.frames.filter((frame) => frame !== pending.frame)
   }
-  listen(listener: (report: Progress.Report) => void): void {
-    this.listeners.push(listener)
-  }
-  /** Closes the collector; what was gathered. */
-  take(): { readonly frame: string; readonly pending: ReadonlyArray<Pending> } | undefined {
+  /** Closes the collector and sends what was gathered. */
+  flush(): void {
+    if (!this.isOpen) return
     this.isOpen = false
-    if (this.frames.length === 0) return undefined
-    return {
-      frame: this.frames.length === 1 ? this.frames[0]! : Codec.encodeBatch(this.frames),
-      pending: this.pending
-    }
+    if (this.frames.length === 0) return
+    this.caller!.sendTogether(
+      this.frames.length === 1 ? this.frames[0]! : Codec.encodeBatch(this.frames),
+      this.pending
+    )
   }
 }
 
@@ -191,7 +188,7 @@ export class Caller {
       ...continuation
     }
     this.pending.set("" + id, pending)
-    if (options.batch?.add(frame, pending) === true) return id
+    if (options.batch?.add(this, frame, pending) === true) return id
     if (this.outbox !== undefined) pending.sent = this.outbox.send(frame)
     else this.onDemand?.()
     return id
@@ -216,7 +213,7 @@ export class Caller {
     } catch (cause) {
       return JsonRpcError.protocol("the parameters are no JSON", cause)
     }
-    if (batch?.add(frame) === true) return undefined
+    if (batch?.add(this, frame) === true) return undefined
     if (this.outbox !== undefined && this.outbox.send(frame)) return undefined
     if (!this.waits && this.onDemand === undefined) return JsonRpcError.connection("not connected", false)
     this.unsentNotifications.push(frame)
@@ -224,18 +221,16 @@ export class Caller {
     return undefined
   }
 
-  /** Sends what a batch gathered, in one frame. */
-  flush(batch: BatchCollector): void {
-    const taken = batch.take()
-    if (taken === undefined) return
+  /** Sends what a batch gathered. */
+  sendTogether(frame: string, pending: ReadonlyArray<Pending>): void {
     if (this.outbox === undefined) {
-      // its members wait, and go out one by one when the connection is there
-      if (taken.pending.length === 0) this.unsentNotifications.push(taken.frame)
+      // its calls wait, and go out one by one when the connection is there
+      if (pending.length === 0) this.unsentNotifications.push(frame)
       this.onDemand?.()
       return
     }
-    const sent = this.outbox.send(taken.frame)
-    for (const pending of taken.pending) pending.sent = sent
+    const sent = this.outbox.send(frame)
+    for (const call of pending) call.sent = sent
   }
 
   /** An answer of the peer; `false` when nobody waits for it. */
