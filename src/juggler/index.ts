@@ -1,1 +1,2 @@
-export {}
+export * as JsonPatch from "./JsonPatch.ts"
+export * as JsonPointer from "./JsonPointer.ts"

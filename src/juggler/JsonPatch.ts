@@ -1,0 +1,175 @@
+/**
+ * JSON Patch (RFC 6902): what changed between two JSON values, as a list of operations.
+ *
+ * `apply` is immutable: it gives a new document that shares with the old one whatever the patch does not touch, or an
+ * error and the old document as it was. `diff` finds a patch between two values. Both are synchronous and bounded.
+ *
+ * **Gotchas**
+ *
+ * The key `__proto__` is refused wherever it appears, in a pointer, in a value or in a document that is compared, since
+ * peers that write `target[key] = value` would reach their prototype by it. `constructor`, `prototype` and all other keys
+ * are ordinary data: they are looked up as own properties only.
+ *
+ * @since 0.1.0
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { diffInto } from "./internal/diff.ts"
+import { OwnedDocument } from "./internal/document.ts"
+import type { Json } from "./JsonPointer.ts"
+
+/**
+ * One operation of RFC 6902, section 4.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Operation =
+  | { readonly op: "add"; readonly path: string; readonly value: Json }
+  | { readonly op: "remove"; readonly path: string }
+  | { readonly op: "replace"; readonly path: string; readonly value: Json }
+  | { readonly op: "move"; readonly from: string; readonly path: string }
+  | { readonly op: "copy"; readonly from: string; readonly path: string }
+  | { readonly op: "test"; readonly path: string; readonly value: Json }
+
+/**
+ * A patch: operations in order, applied whole or not at all.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type JsonPatch = ReadonlyArray<Operation>
+
+/**
+ * Why a patch was not applied or a value not accepted:
+ *
+ * - `InvalidOperation`: no operation of RFC 6902 (a member is missing, the `op` is unknown, a value is moved into itself)
+ * - `InvalidPointer`: a path that is no JSON Pointer
+ * - `NotFound`: a path that leads nowhere, an index that is out of range or has a leading zero, `-` where nothing is added
+ * - `TestFailed`: a `test` found another value
+ * - `NotJson`: `NaN`, an infinity, `undefined`, a function, a class instance
+ * - `Cyclic`: a value that contains itself
+ * - `ForbiddenKey`: the key `__proto__`
+ * - `TooManyOperations`, `TooDeep`, `TooLarge`: over a limit of {@link Limits}
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const Reason = Schema.Literals([
+  "InvalidOperation",
+  "InvalidPointer",
+  "NotFound",
+  "TestFailed",
+  "NotJson",
+  "Cyclic",
+  "ForbiddenKey",
+  "TooManyOperations",
+  "TooDeep",
+  "TooLarge"
+])
+
+/**
+ * A patch that does not apply, or a value that is no acceptable JSON. Nothing was changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JsonPatchError
+  extends Schema.TaggedError<JsonPatchError>("effect-wire/juggler/JsonPatch/JsonPatchError")("JsonPatchError", {
+    reason: Reason,
+    /** What exactly, for people. */
+    detail: Schema.String,
+    /** Index of the operation in the patch; -1 where no single operation is to blame. */
+    operation: Schema.Int
+  })
+{
+  override get message(): string {
+    return this.operation < 0
+      ? `${this.reason}: ${this.detail}`
+      : `${this.reason} at operation ${this.operation}: ${this.detail}`
+  }
+}
+
+/**
+ * Bounds of what a patch may do.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Limits {
+  /** Operations of one patch; 1,000 by default. */
+  readonly maxOperations: number
+  /** Nesting of the document, arrays and objects; 128 by default. */
+  readonly maxDepth: number
+  /** Characters of the document's JSON text, by estimate; 33,554,432 by default. */
+  readonly maxSize: number
+  /** Characters that the `copy` operations of one patch may duplicate; 1,048,576 by default. */
+  readonly maxCopied: number
+}
+
+/**
+ * The default {@link Limits}.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultLimits: Limits = {
+  maxOperations: 1_000,
+  maxDepth: 128,
+  maxSize: 33_554_432,
+  maxCopied: 1_048_576
+}
+
+/** @internal */
+export const errorOf = (document: OwnedDocument): JsonPatchError =>
+  new JsonPatchError({
+    reason: document.fault!.reason,
+    detail: document.fault!.detail,
+    operation: document.faultAt
+  })
+
+/**
+ * Applies a patch. The patch may be anything that was parsed from JSON: what is no patch fails as `InvalidOperation`.
+ *
+ * **Details**
+ *
+ * The result shares all containers off the changed paths with the document. `maxSize` bounds by how much the patch makes
+ * the document larger, since counting the whole would cost more than the change; the states of this package count theirs.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const apply = (
+  document: Json,
+  patch: unknown,
+  limits?: Partial<Limits>
+): Result.Result<Json, JsonPatchError> => {
+  const owned = new OwnedDocument(document, limits === undefined ? defaultLimits : { ...defaultLimits, ...limits })
+  return owned.apply(patch, false) ? Result.succeed(owned.root) : Result.fail(errorOf(owned))
+}
+
+/**
+ * Finds a patch that makes `from` equal to `to`.
+ *
+ * **Details**
+ *
+ * Containers that are the same reference are not entered, so the cost follows what differs. An array is compared by the
+ * shortest edit script as long as that is short: an insertion at its head is one operation. Where the operations would be
+ * longer than the value, or more than `maxOperations`, the value is replaced. Only `add`, `remove` and `replace` are used.
+ *
+ * Fails if something in `to` is no acceptable JSON; what is shared with `from` is taken as acceptable.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const diff = (
+  from: Json,
+  to: Json,
+  limits?: Partial<Limits>
+): Result.Result<Array<Operation>, JsonPatchError> => {
+  const operations: Array<Operation> = []
+  const fault = diffInto(operations, from, to, limits === undefined ? defaultLimits : { ...defaultLimits, ...limits })
+  return typeof fault === "number"
+    ? Result.succeed(operations)
+    : Result.fail(new JsonPatchError({ reason: fault.reason, detail: fault.detail, operation: -1 }))
+}

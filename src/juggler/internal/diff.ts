@@ -1,0 +1,375 @@
+/**
+ * The difference of two JSON values as a patch.
+ *
+ * @internal
+ */
+import type { Operation } from "../JsonPatch.ts"
+import * as JsonPointer from "../JsonPointer.ts"
+import type { Json } from "../JsonPointer.ts"
+import type { Limits } from "./document.ts"
+import { equals, type Fault, fault, forbiddenKey, Meter, scalarSize, sizeUpTo } from "./json.ts"
+
+type JsonRecord = { readonly [key: string]: Json }
+
+/** Characters that an operation costs beyond its path and value. */
+const overhead = 32
+
+/** Edit scripts are searched up to this many insertions and removals; beyond, arrays are compared index by index. */
+const maxEdits = 128
+
+/**
+ * How many keys wide objects have that a document was set to, so that the next comparison does not count them again. They
+ * are immutable by contract: a document copies them before it writes.
+ */
+const counts = new WeakMap<object, number>()
+const countedFrom = 64
+const manyKeys = 2_000
+
+/** Appends the operations that lead from one value to the other; gives by how much they make it larger, or a fault. */
+export const diffInto = (
+  operations: Array<Operation>,
+  from: Json,
+  to: Json,
+  limits: Pick<Limits, "maxOperations" | "maxDepth" | "maxSize">
+): Fault | number => {
+  const differ = new Differ(operations, limits)
+  differ.value(from, to, "", 0)
+  return differ.fault ?? differ.growth
+}
+
+class Differ {
+  fault: Fault | undefined = undefined
+  growth = 0
+  private bytes = 0
+  private visited = 0
+  private readonly operations: Array<Operation>
+  private readonly limits: Pick<Limits, "maxOperations" | "maxDepth" | "maxSize">
+
+  constructor(operations: Array<Operation>, limits: Pick<Limits, "maxOperations" | "maxDepth" | "maxSize">) {
+    this.operations = operations
+    this.limits = limits
+  }
+
+  value(from: Json, to: Json, path: string, depth: number): void {
+    if (from === to || this.fault !== undefined) return
+    if (typeof from !== "object" || typeof to !== "object" || from === null || to === null) {
+      return this.replace(path, from, to, depth)
+    }
+    const isArray = Array.isArray(to)
+    if (Array.isArray(from) !== isArray || !isPlain(to)) return this.replace(path, from, to, depth)
+    if (depth >= this.limits.maxDepth) {
+      // says whether it is a cycle
+      return this.replace(path, from, to, 0)
+    }
+    if (++this.visited > this.limits.maxSize) {
+      this.fault = fault("TooLarge", `more than ${this.limits.maxSize} containers`)
+      return
+    }
+    const count = this.operations.length
+    const { bytes, growth } = this
+    if (isArray) this.array(from as ReadonlyArray<Json>, to, path, depth)
+    else this.record(from as JsonRecord, to as JsonRecord, path, depth)
+    const added = this.operations.length - count
+    if (added === 0 || this.fault !== undefined) return
+    const spent = this.bytes - bytes
+    const whole = path.length + overhead
+    if (
+      added > this.limits.maxOperations ||
+      (spent > whole && sizeUpTo(to, spent - whole) <= spent - whole)
+    ) {
+      this.operations.length = count
+      this.bytes = bytes
+      this.growth = growth
+      this.replace(path, from, to, depth)
+    }
+  }
+
+  private record(from: JsonRecord, to: JsonRecord, path: string, depth: number): void {
+    const limit = this.operations.length + this.limits.maxOperations
+    const known = counts.get(from) ?? -1
+    let common = 0
+    let count = 0
+    if (known > manyKeys) {
+      // objects of so many keys are hash tables, over which `for in` would look up every key once more
+      const keys = Object.keys(to)
+      count = keys.length
+      for (let i = 0; i < count; i++) {
+        const key = keys[i]!
+        if (alike(from[key], to[key])) {
+          common++
+          continue
+        }
+        common += this.member(from, to, key, path, depth)
+        if (this.fault !== undefined || this.operations.length > limit) return
+      }
+    } else {
+      // `for in` finds own keys first; an inherited one could only come from a prototype that somebody polluted
+      for (const key in to) {
+        count++
+        if (alike(from[key], to[key])) {
+          common++
+          continue
+        }
+        common += this.member(from, to, key, path, depth)
+        if (this.fault !== undefined || this.operations.length > limit) return
+      }
+    }
+    if (count >= countedFrom) counts.set(to, count)
+    if (known === common) return
+    const before = Object.keys(from)
+    if (before.length === common) return
+    for (const key of before) {
+      if (Object.hasOwn(to, key)) continue
+      this.drop(path + "/" + JsonPointer.escape(key), from[key]!, key.length + 4)
+      if (this.operations.length > limit) return
+    }
+  }
+
+  /** One member; 1 if both have it, else 0. */
+  private member(from: JsonRecord, to: JsonRecord, key: string, path: string, depth: number): number {
+    const next = to[key]!
+    const child = path + "/" + JsonPointer.escape(key)
+    if (Object.hasOwn(from, key)) {
+      this.value(from[key]!, next, child, depth + 1)
+      return 1
+    }
+    this.add(child, next, depth + 1, key)
+    return 0
+  }
+
+  private array(from: ReadonlyArray<Json>, to: ReadonlyArray<Json>, path: string, depth: number): void {
+    let start = 0
+    const shorter = Math.min(from.length, to.length)
+    while (start < shorter && this.same(from[start]!, to[start]!, depth)) start++
+    let fromEnd = from.length
+    let toEnd = to.length
+    while (fromEnd > start && toEnd > start && this.same(from[fromEnd - 1]!, to[toEnd - 1]!, depth)) {
+      fromEnd--
+      toEnd--
+    }
+    if (this.fault !== undefined) return
+    const removed = fromEnd - start
+    const added = toEnd - start
+    if (removed === 0 || added === 0 || (removed === 1 && added === 1)) {
+      return this.run(from, to, start, removed, start, added, path, depth, start)
+    }
+    if (!this.valid(to, start, toEnd, depth) || !this.valid(from, start, fromEnd, depth)) return
+    const script = edits(from, start, fromEnd, to, start, toEnd)
+    // one by one where nothing moved: an element that changed is entered
+    if (script === undefined || (removed === added && script.length / 3 > removed / 2)) {
+      return this.run(from, to, start, removed, start, added, path, depth, start)
+    }
+    let at = start
+    let a = start
+    const limit = this.operations.length + this.limits.maxOperations
+    for (let i = 0; i < script.length; i += 3) {
+      const equal = script[i]!
+      const out = script[i + 1]!
+      const into = script[i + 2]!
+      at += equal
+      a += equal
+      this.run(from, to, a, out, at, into, path, depth, at)
+      if (this.fault !== undefined || this.operations.length > limit) return
+      a += out
+      at += into
+    }
+  }
+
+  /** `removed` elements from `a` on give way to `added` elements from `b` on; `at` is where they are. */
+  private run(
+    from: ReadonlyArray<Json>,
+    to: ReadonlyArray<Json>,
+    a: number,
+    removed: number,
+    b: number,
+    added: number,
+    path: string,
+    depth: number,
+    at: number
+  ): void {
+    const limit = this.operations.length + this.limits.maxOperations
+    const pairs = Math.min(removed, added)
+    for (let i = 0; i < pairs; i++) {
+      this.value(from[a + i]!, to[b + i]!, `${path}/${at + i}`, depth + 1)
+      if (this.fault !== undefined || this.operations.length > limit) return
+    }
+    for (let i = removed - 1; i >= pairs; i--) {
+      this.drop(`${path}/${at + i}`, from[a + i]!, 1)
+      if (this.operations.length > limit) return
+    }
+    for (let i = pairs; i < added; i++) {
+      this.add(`${path}/${at + i}`, to[b + i]!, depth + 1)
+      if (this.fault !== undefined || this.operations.length > limit) return
+    }
+  }
+
+  private same(from: Json, to: Json, depth: number): boolean {
+    if (from === to) return true
+    if (typeof from !== "object" || typeof to !== "object" || from === null || to === null) return false
+    // equality walks both: what it walks has to end
+    return this.valid([to], 0, 1, depth) && equals(from, to)
+  }
+
+  private valid(to: ReadonlyArray<unknown>, start: number, end: number, depth: number): boolean {
+    const meter = new Meter(this.limits.maxDepth - depth - 1, this.limits.maxSize)
+    for (let i = start; i < end; i++) {
+      if (!meter.add(to[i], 0)) {
+        this.fault = meter.fault
+        return false
+      }
+    }
+    return true
+  }
+
+  private replace(path: string, from: Json, to: Json, depth: number): void {
+    const size = this.sizeOf(path, to, depth)
+    if (size < 0) return
+    this.growth += size - sizeUpTo(from, Infinity)
+    this.bytes += overhead + path.length + size
+    this.operations.push({ op: "replace", path, value: to })
+  }
+
+  private add(path: string, value: Json, depth: number, key?: string): void {
+    if (key === forbiddenKey) {
+      this.fault = fault("ForbiddenKey", `the key ${forbiddenKey} is refused, at "${path.slice(0, 200)}"`)
+      return
+    }
+    const size = this.sizeOf(path, value, depth)
+    if (size < 0) return
+    this.growth += size + (key === undefined ? 1 : key.length + 4)
+    this.bytes += overhead + path.length + size
+    this.operations.push({ op: "add", path, value })
+  }
+
+  private drop(path: string, value: Json, around: number): void {
+    this.growth -= sizeUpTo(value, Infinity) + around
+    this.bytes += overhead + path.length
+    this.operations.push({ op: "remove", path })
+  }
+
+  private sizeOf(path: string, value: Json, depth: number): number {
+    const scalar = scalarSize(value)
+    if (scalar >= 0) return scalar
+    const meter = new Meter(this.limits.maxDepth - depth, this.limits.maxSize)
+    if (meter.add(value, 0)) return meter.size
+    this.fault = fault(meter.fault!.reason, `${meter.fault!.detail}, at "${path.slice(0, 200)}"`)
+    return -1
+  }
+}
+
+/** The same value, and not one that both have from their prototype: that holds functions and objects only. */
+const alike = (a: unknown, b: unknown): boolean => a === b && typeof b !== "function" && b !== undefined
+
+const isPlain = (value: object): boolean => {
+  if (Array.isArray(value)) return true
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** Numbers that are equal exactly for elements that are equal (objects with keys in another order count as different). */
+const identities = () => {
+  const known = new Map<unknown, number>()
+  const texts = new Map<string, number>()
+  let next = 0
+  return (value: Json): number => {
+    let id = known.get(value)
+    if (id !== undefined) return id
+    if (typeof value === "object" && value !== null) {
+      const text = JSON.stringify(value)
+      id = texts.get(text) ?? next++
+      texts.set(text, id)
+    } else id = next++
+    known.set(value, id)
+    return id
+  }
+}
+
+/**
+ * Myers' shortest edit script, in triples "this many equal, this many removed, this many added"; `undefined` if it is
+ * longer than {@link maxEdits}.
+ */
+const edits = (
+  from: ReadonlyArray<Json>,
+  fromStart: number,
+  fromEnd: number,
+  to: ReadonlyArray<Json>,
+  toStart: number,
+  toEnd: number
+): Array<number> | undefined => {
+  const n = fromEnd - fromStart
+  const m = toEnd - toStart
+  const most = Math.min(maxEdits, n + m)
+  if (Math.abs(n - m) > most) return undefined
+  const identity = identities()
+  const a = new Int32Array(n)
+  const b = new Int32Array(m)
+  for (let i = 0; i < n; i++) a[i] = identity(from[fromStart + i]!)
+  for (let i = 0; i < m; i++) b[i] = identity(to[toStart + i]!)
+  const furthest = new Int32Array(2 * most + 3)
+  const trace: Array<Int32Array> = []
+  const middle = most + 1
+  for (let d = 0; d <= most; d++) {
+    trace.push(furthest.slice())
+    for (let k = -d; k <= d; k += 2) {
+      let x = k === -d || (k !== d && furthest[middle + k - 1]! < furthest[middle + k + 1]!)
+        ? furthest[middle + k + 1]!
+        : furthest[middle + k - 1]! + 1
+      let y = x - k
+      while (x < n && y < m && a[x] === b[y]) {
+        x++
+        y++
+      }
+      furthest[middle + k] = x
+      if (x >= n && y >= m) return script(trace, middle, d, n, m)
+    }
+  }
+  return undefined
+}
+
+/** Walks the trace back and writes the runs in order. */
+const script = (
+  trace: ReadonlyArray<Int32Array>,
+  middle: number,
+  length: number,
+  n: number,
+  m: number
+): Array<number> => {
+  const steps: Array<{ readonly x: number; readonly y: number; readonly added: boolean }> = []
+  let x = n
+  let y = m
+  for (let d = length; d > 0; d--) {
+    const furthest = trace[d]!
+    const k = x - y
+    const added = k === -d || (k !== d && furthest[middle + k - 1]! < furthest[middle + k + 1]!)
+    const before = added ? k + 1 : k - 1
+    x = furthest[middle + before]!
+    y = x - before
+    steps.push({ x, y, added })
+  }
+  steps.reverse()
+  const runs: Array<number> = []
+  let atX = 0
+  let removed = 0
+  let added = 0
+  let equal = 0
+  for (const step of steps) {
+    const gap = step.x - atX
+    if (gap > 0) {
+      if (removed + added > 0) {
+        runs.push(equal, removed, added)
+        removed = 0
+        added = 0
+        equal = 0
+      }
+      equal += gap
+      atX += gap
+    }
+    if (step.added) added++
+    else {
+      removed++
+      atX++
+    }
+  }
+  if (removed + added > 0) runs.push(equal, removed, added)
+  return runs
+}
