@@ -44,6 +44,20 @@ export class CurrentConnection extends Context.Service<CurrentConnection, Connec
   "effect-wire/rpc/RpcConnection/CurrentConnection"
 ) {}
 
+/**
+ * The connection whose request the current fiber handles, for handlers: it asks for no service, so that the layer of the
+ * handlers does not either. Outside of a request it is a defect.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const current: Effect.Effect<Connection> = Effect.withFiber((fiber) => {
+  const connection = fiber.context.mapUnsafe.get(CurrentConnection.key) as Connection | undefined
+  return connection === undefined
+    ? Effect.die(new Error("there is no connection: this fiber does not handle a request of one of our servers"))
+    : Effect.succeed(connection)
+})
+
 let lastId = 0
 
 /**
@@ -58,7 +72,7 @@ export const make = (outbox: Outbox | undefined): Effect.Effect<Connection, neve
     const handshake = yield* Handshake.CurrentHandshake
     const connectedAt = yield* Clock.currentTimeMillis
     const cells = new Map<string, unknown>()
-    return {
+    const connection: Connection = {
       id: ++lastId,
       handshake,
       connectedAt,
@@ -72,12 +86,29 @@ export const make = (outbox: Outbox | undefined): Effect.Effect<Connection, neve
         cells.set(cell.key, value)
       }
     }
+    const setup = yield* Setup
+    yield* setup(connection)
+    return connection
   })
 
 /**
+ * Runs for each new connection before anything that it sends is looked at, e.g. to find out from the handshake who the
+ * peer is. Nothing by default. What it waits for, the peer waits for, so it must be limited in time.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const Setup: Context.Reference<(connection: Connection) => Effect.Effect<void>> = Context.Reference<
+  (connection: Connection) => Effect.Effect<void>
+>("effect-wire/rpc/RpcConnection/Setup", { defaultValue: () => () => Effect.void })
+
+/** The key of `Access.Rules`, which lives above this module. */
+const rulesKey = "effect-wire/rpc/Access/Rules"
+
+/**
  * Decides whether the caller on a connection may use a method. What is refused does not exist for that caller: it is
- * answered like an unknown method and is left out of every listing. Allows everything by default; access control
- * replaces it.
+ * answered like an unknown method and is left out of every listing. By default methods without access rules are allowed
+ * and methods with rules are refused, so that a server that forgot `Access.layer` is closed, not open.
  *
  * @category services
  * @since 0.1.0
@@ -85,5 +116,5 @@ export const make = (outbox: Outbox | undefined): Effect.Effect<Connection, neve
 export const MethodAccess: Context.Reference<(rpc: Rpc.AnyWithProps, connection: Connection) => boolean> = Context
   .Reference<(rpc: Rpc.AnyWithProps, connection: Connection) => boolean>(
     "effect-wire/rpc/RpcConnection/MethodAccess",
-    { defaultValue: () => () => true }
+    { defaultValue: () => (rpc) => !rpc.annotations.mapUnsafe.has(rulesKey) }
   )
