@@ -8,6 +8,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { type Connection, CurrentConnection } from "../rpc/RpcConnection.ts"
 import * as Codec from "./JsonRpcCodec.ts"
@@ -99,7 +100,7 @@ export const CurrentClient: Context.Reference<ConnectedClient | undefined> = Con
  * @category combinators
  * @since 0.1.0
  */
-export const current: Effect.Effect<ConnectedClient | undefined, never, CurrentConnection> = Effect.map(
-  CurrentConnection,
-  (connection) => connection.get(CurrentClient)
+export const current: Effect.Effect<ConnectedClient | undefined> = Effect.map(
+  Effect.serviceOption(CurrentConnection),
+  (connection) => Option.isSome(connection) ? connection.value.get(CurrentClient) : undefined
 )

@@ -10,6 +10,8 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Rpc from "effect/rpc/Rpc"
@@ -18,10 +20,13 @@ import type * as Socket from "effect/socket/Socket"
 import * as SocketModule from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
+import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
+import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { standard } from "./dialects/standard.ts"
 import { Caller } from "./internal/caller.ts"
 import { connect, type ConnectOptions, decodeOptions } from "./internal/connect.ts"
 import type { Dialect } from "./internal/dialectModel.ts"
+import * as Post from "./internal/post.ts"
 import { ScalarParams } from "./internal/scalar.ts"
 import { CurrentClient, JsonRpcClients } from "./JsonRpcClients.ts"
 import * as JsonRpcRemote from "./JsonRpcRemote.ts"
@@ -37,8 +42,6 @@ export interface Options extends ConnectOptions {
   readonly dialect?: Dialect | undefined
   /** How long requests may go on when the server closes, before they are interrupted; default 5 s. */
   readonly drainTimeout?: Duration.Input | undefined
-  /** Close code when the server closes; default 1001, and 1012 tells clients that it comes back. */
-  readonly closeCode?: number | undefined
   /** Sends `traceparent` as a member of the requests that the server makes, for dialects without room for it. */
   readonly traceContext?: boolean | undefined
 }
@@ -66,9 +69,9 @@ export type Requirements<Rpcs extends Rpc.Any> =
   | Rpc.ServicesServer<Rpcs>
 
 /**
- * Makes a function that serves the group on one socket until it closes. Interrupting it stops reading, lets the requests
- * under way finish within `drainTimeout`, closes the socket with `closeCode` and interrupts what is left. A method whose
- * name the dialect reserves is a defect.
+ * Makes a function that serves the group on one socket until it closes. When it is interrupted, or the server that
+ * carries it shuts down, further requests are refused, those under way may finish within `drainTimeout`, then what is left
+ * is interrupted and the socket closed (1001). A method whose name the dialect reserves is a defect.
  *
  * @category constructors
  * @since 0.1.0
@@ -103,14 +106,19 @@ export const make = <Rpcs extends Rpc.Any>(
         connection.set(CurrentClient, client)
         if (Option.isSome(clients)) yield* clients.value.register(client)
         yield* Effect.addFinalizer(() => Effect.sync(() => caller.end("the connection was closed")))
+        let drained = false
+        const drain = Effect.suspend(() => {
+          drained = true
+          connected.endpoint.refuse()
+          return Effect.andThen(session.idle, outbox.drained())
+        })
+        yield* ConnectionGroup.onShutdown(drain)
+        // carriers that tell nobody of their end: the requests finish while answers and cancels are still read
         return yield* Effect.onInterrupt(connected.read, () =>
-          Effect.suspend(() => {
-            connected.endpoint.refuse()
-            return Effect.raceFirst(session.idle, Effect.ignore(connected.read)).pipe(
-              Effect.timeoutOption(drainTimeout),
-              Effect.andThen(Effect.timeoutOption(outbox.close(options.closeCode ?? 1001), "1 second"))
-            )
-          }))
+          drained ? Effect.void : Effect.raceFirst(drain, Effect.ignore(connected.read)).pipe(
+            Effect.timeoutOption(drainTimeout),
+            Effect.andThen(Effect.timeoutOption(outbox.close(1001), "1 second"))
+          ))
       })).pipe(
         Effect.catch((error) =>
           error.reason._tag === "SocketCloseError"
@@ -161,3 +169,57 @@ export const layerSocketServer = <Rpcs extends Rpc.Any>(
     const server = yield* SocketServer.SocketServer
     yield* Effect.forkScoped(server.run(run))
   }))
+
+/**
+ * Options of a server on a route of an `HttpRouter`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface HttpOptions extends Omit<Options, "drainTimeout">, WebSocketRoute.Options {
+  readonly path: HttpRouter.PathInput
+  /** Bytes of a POST body; default 1 MiB. Longer ones are answered 413 before they are read to the end. */
+  readonly maxBodyBytes?: number | undefined
+  /** How long a POST body may take to arrive; default 30 s, then 408. */
+  readonly bodyTimeout?: Duration.Input | undefined
+}
+
+/**
+ * Serves the group on a route of the `HttpRouter` in both ways: a WebSocket upgrade, and POST.
+ *
+ * **Details**
+ *
+ * POST takes one message or a batch as `application/json` (also `application/json-rpc` and `application/jsonrequest`) and
+ * answers 200 with the answer, 204 where nothing is to be answered, 403 to a foreign `Origin`, 408 to a slow body, 413 to
+ * a long one, 415 to another type. A request whose peer goes away is interrupted. There is no progress, and nobody can be
+ * called back. A GET that asks for no WebSocket, and every other method, is answered 405.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerHttp = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  options: HttpOptions
+): Layer.Layer<
+  never,
+  never,
+  | Requirements<Rpcs>
+  | HttpRouter.HttpRouter
+  | HttpRouter.Request<"Error", HttpServerError.HttpServerError>
+> =>
+  HttpRouter.use((router) =>
+    Effect.gen(function*() {
+      const dialect = options.dialect ?? standard
+      const run = yield* make(group, options)
+      const upgrade = yield* WebSocketRoute.make(run, {
+        ...options,
+        protocols: options.protocols ?? (dialect.subprotocol === undefined ? undefined : [dialect.subprotocol])
+      })
+      const post = yield* Post.make(yield* RpcMethods.serve(group), dialect, options)
+      yield* router.add("GET", options.path, Post.orNotAllowed(upgrade))
+      yield* router.add("POST", options.path, post)
+      for (const method of ["PUT", "PATCH", "DELETE"] as const) {
+        yield* router.add(method, options.path, Post.notAllowed)
+      }
+    })
+  )

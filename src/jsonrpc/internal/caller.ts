@@ -101,6 +101,8 @@ export class Caller {
   private lastId = 0
   /** Called before the first frame of a client that connects lazily. */
   onDemand: (() => void) | undefined
+  /** Called with the frame of each call that is cancelled after it was sent. */
+  onCancel: ((frame: string) => void) | undefined
   private unsentNotifications: Array<string> = []
 
   constructor(dialect: Dialect, options: { readonly waits: boolean; readonly traceContext: boolean }) {
@@ -200,6 +202,7 @@ export class Caller {
     if (pending === undefined) return
     this.pending.delete("" + id)
     batch?.remove(pending)
+    if (pending.sent) this.onCancel?.(pending.frame)
     const cancellation = this.dialect.cancellation
     if (!pending.sent || cancellation === undefined) return
     this.outbox?.send(Codec.encodeNotification(cancellation.method, cancellation.encode(id)))
@@ -231,6 +234,14 @@ export class Caller {
     }
     const sent = this.outbox.send(frame)
     for (const call of pending) call.sent = sent
+  }
+
+  /** One call failed for a reason of its transport. */
+  lose(key: string, error: JsonRpcError.JsonRpcError): void {
+    const pending = this.pending.get(key)
+    if (pending === undefined) return
+    this.pending.delete(key)
+    pending.onLost(error)
   }
 
   /** An answer of the peer; `false` when nobody waits for it. */

@@ -1,0 +1,145 @@
+/**
+ * A JSON-RPC client over HTTP POST: each call, or each batch, is one request. There is no progress and nobody calls back;
+ * interrupting a call aborts its request, which interrupts it at a server of ours.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Outbox } from "../socket/Outbox.ts"
+import { standard } from "./dialects/standard.ts"
+import { Caller } from "./internal/caller.ts"
+import type { Dialect } from "./internal/dialectModel.ts"
+import { type Client, JsonRpcClient } from "./JsonRpcClient.ts"
+import * as Codec from "./JsonRpcCodec.ts"
+import * as JsonRpcError from "./JsonRpcError.ts"
+import * as JsonRpcRemote from "./JsonRpcRemote.ts"
+
+/**
+ * Options of a client over HTTP.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly url: string
+  /** What the server accepts beyond the specification; default `Dialect.standard`. Cancels and progress do not apply. */
+  readonly dialect?: Dialect | undefined
+  /** Changes each request before it is sent, e.g. to add a header. */
+  readonly transformRequest?:
+    | ((request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest)
+    | undefined
+}
+
+const listOf = (frame: Codec.Frame): ReadonlyArray<Codec.Message> =>
+  Array.isArray(frame) ? frame as ReadonlyArray<Codec.Message> : [frame as Codec.Message]
+
+/**
+ * Makes a client that posts with the `HttpClient` of the environment. `status` and `connected` say that it is open;
+ * `notifications` and `frames` are empty. A notification is handed over, not waited for.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options): Effect.Effect<Client, never, HttpClient.HttpClient | Scope.Scope> =>
+  Effect.gen(function*() {
+    const http = yield* HttpClient.HttpClient
+    const scope = yield* Effect.scope
+    const context = yield* Effect.context<never>()
+    const run = Effect.runForkWith(context)
+    const dialect = { ...(options.dialect ?? standard), cancellation: undefined, progress: undefined }
+    const caller = new Caller(dialect, { waits: false, traceContext: false })
+    const fibers = new Map<string, Fiber.Fiber<void>>()
+
+    const post = (body: string): Effect.Effect<string, JsonRpcError.JsonRpcError> => {
+      const request = HttpClientRequest.post(options.url).pipe(
+        HttpClientRequest.setHeader("accept", "application/json"),
+        HttpClientRequest.bodyText(body, "application/json")
+      )
+      return Effect.gen(function*() {
+        const response = yield* http.execute(options.transformRequest?.(request) ?? request)
+        if (response.status === 204) return ""
+        if (response.status === 200) return yield* response.text
+        return yield* JsonRpcError.connection(
+          `the server answered with HTTP status ${response.status}`,
+          response.status >= 500
+        )
+      }).pipe(
+        Effect.catchTag("HttpClientError", (cause) =>
+          Effect.fail(JsonRpcError.connection(cause.message, true, cause)))
+      )
+    }
+
+    const exchange = (frame: string): Effect.Effect<void> => {
+      const sent = Codec.decode(frame, { maxBatch: Infinity })
+      const ids = listOf(sent).flatMap((message) =>
+        message._tag === "Call" && message.id !== undefined ? [message.id] : []
+      )
+      return post(frame).pipe(
+        Effect.matchEffect({
+          onFailure: (error) =>
+            Effect.sync(() => {
+              for (const id of ids) caller.lose(id, error)
+            }),
+          onSuccess: (text) =>
+            Effect.sync(() => {
+              if (text !== "") {
+                const answers = Codec.decode(text, { maxBatch: Infinity })
+                for (const message of listOf(answers)) {
+                  if (message._tag === "Result" || message._tag === "Failure") {
+                    caller.answer(
+                      message.id === undefined || message.id === "null" ? { ...message, id: ids[0] } : message
+                    )
+                  }
+                }
+              }
+              for (const id of ids) caller.lose(id, JsonRpcError.protocol("the server did not answer the request"))
+            })
+        })
+      )
+    }
+
+    const outbox: Pick<Outbox, "send" | "cork" | "uncork"> = {
+      cork: () => {},
+      uncork: () => {},
+      send: (frame) => {
+        const text = frame as string
+        const fiber = run(exchange(text))
+        fibers.set(text, fiber)
+        fiber.addObserver(() => fibers.delete(text))
+        return true
+      }
+    }
+    caller.attach(outbox as Outbox)
+    caller.onCancel = (frame) => fibers.get(frame)?.interruptUnsafe()
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.suspend(() => {
+        caller.end("the client was closed")
+        return Fiber.interruptAll(fibers.values())
+      })
+    )
+    return {
+      ...JsonRpcRemote.fromCaller(caller),
+      connect: Effect.void,
+      disconnect: Effect.sync(() => caller.end("the client was disconnected")),
+      connected: Effect.sync(() => caller.endedWith === undefined),
+      status: Stream.succeed({ _tag: "Open" as const }),
+      notifications: Stream.empty,
+      frames: Stream.empty
+    }
+  })
+
+/**
+ * A client over HTTP.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<JsonRpcClient, never, HttpClient.HttpClient> =>
+  Layer.effect(JsonRpcClient, make(options))

@@ -1,0 +1,170 @@
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as RpcConnection from "../../rpc/RpcConnection.ts"
+import * as RpcEngine from "../../rpc/RpcEngine.ts"
+import type * as RpcMethods from "../../rpc/RpcMethods.ts"
+import * as Handshake from "../../socket/Handshake.ts"
+import * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
+import * as Codec from "../JsonRpcCodec.ts"
+import { type ConnectOptions, decodeOptions } from "./connect.ts"
+import type { Dialect } from "./dialectModel.ts"
+import { Endpoint } from "./endpoint.ts"
+import { ScalarParams } from "./scalar.ts"
+
+/**
+ * Options of the POST route.
+ *
+ * @internal
+ */
+export interface PostOptions extends ConnectOptions {
+  readonly allowedOrigins?: WebSocketRoute.AllowedOrigins | undefined
+  readonly maxBodyBytes?: number | undefined
+  readonly bodyTimeout?: Duration.Input | undefined
+}
+
+const empty = (status: number) => HttpServerResponse.empty({ status })
+
+const notAllowedResponse = HttpServerResponse.empty({ status: 405, headers: { allow: "GET, POST" } })
+
+/** @internal */
+export const notAllowed = Effect.succeed(notAllowedResponse)
+
+/**
+ * A GET that asks for no WebSocket is a method that the route does not have.
+ *
+ * @internal
+ */
+export const orNotAllowed = <E, R>(
+  upgrade: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> =>
+  Effect.flatMap(HttpServerRequest.HttpServerRequest, (request): Effect.Effect<
+    HttpServerResponse.HttpServerResponse,
+    E,
+    R
+  > => request.headers.upgrade === undefined ? notAllowed : upgrade)
+
+const mediaTypes = new Set(["application/json", "application/json-rpc", "application/jsonrequest"])
+
+const mediaType = (contentType: string | undefined): string =>
+  (contentType ?? "").split(";", 1)[0]!.trim().toLowerCase()
+
+const utf8 = new TextDecoder("utf-8", { fatal: true })
+
+class TooLong {
+  readonly _tag = "TooLong"
+}
+
+const readBody = (request: HttpServerRequest.HttpServerRequest, limit: number) =>
+  Effect.suspend((): Effect.Effect<string, TooLong | HttpServerError.HttpServerError> => {
+    if (Number(request.headers["content-length"]) > limit) return Effect.fail(new TooLong())
+    const chunks: Array<Uint8Array> = []
+    let size = 0
+    return Effect.map(
+      Stream.runForEach(request.stream, (chunk) => {
+        size += chunk.byteLength
+        if (size > limit) return Effect.fail(new TooLong())
+        chunks.push(chunk)
+        return Effect.void
+      }),
+      () => {
+        const bytes = new Uint8Array(size)
+        let offset = 0
+        for (const chunk of chunks) {
+          bytes.set(chunk, offset)
+          offset += chunk.byteLength
+        }
+        try {
+          return utf8.decode(bytes)
+        } catch {
+          // no UTF-8 is no JSON
+          return ""
+        }
+      }
+    )
+  })
+
+/**
+ * The handler of POST.
+ *
+ * @internal
+ */
+export const make = (
+  methods: ReadonlyMap<string, RpcMethods.ServedMethod>,
+  dialect: Dialect,
+  options: PostOptions
+): Effect.Effect<
+  Effect.Effect<
+    HttpServerResponse.HttpServerResponse,
+    HttpServerError.HttpServerError,
+    HttpServerRequest.HttpServerRequest
+  >
+> =>
+  Effect.map(Effect.context<never>(), (context) => {
+    const decode = decodeOptions(dialect, options, methods, ScalarParams)
+    const limit = options.maxBodyBytes ?? 1024 * 1024
+    const access = Context.get(context, RpcConnection.MethodAccess)
+    const fork = Effect.runForkWith(context)
+
+    const respond = (request: HttpServerRequest.HttpServerRequest, body: string) =>
+      Effect.scopedWith((scope) =>
+        Effect.gen(function*() {
+          const handshake: Handshake.Handshake = {
+            carrier: "http",
+            remoteAddress: Option.getOrUndefined(request.remoteAddress),
+            headers: request.headers,
+            url: request.originalUrl,
+            protocol: undefined
+          }
+          const connection = yield* RpcConnection.make(undefined).pipe(
+            Effect.provideContext(Context.make(Handshake.CurrentHandshake, handshake)),
+            Effect.provideService(Scope.Scope, scope),
+            Effect.updateContext((own: Context.Context<never>) => Context.merge(context, own))
+          )
+          const session = yield* Scope.provide(RpcEngine.open(connection, options), scope)
+          const endpoint = new Endpoint({
+            dialect,
+            connection,
+            headers: request.headers,
+            outbox: undefined,
+            methods,
+            session,
+            access,
+            fork,
+            caller: undefined,
+            decode,
+            onNotification: undefined
+          })
+          const text = yield* Effect.callback<string | undefined>((resume) =>
+            endpoint.dispatch(Codec.decode(body, decode), {
+              answer: (text) => resume(Effect.succeed(text)),
+              skip: () => resume(Effect.succeed(undefined))
+            })
+          )
+          // notifications run to their end, though nobody hears of it
+          yield* session.idle
+          return text === undefined ? empty(204) : HttpServerResponse.text(text, { contentType: "application/json" })
+        })
+      )
+
+    return Effect.gen(function*() {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      const { headers } = request
+      if (!WebSocketRoute.isAllowedOrigin(headers.origin, headers.host, options.allowedOrigins)) return empty(403)
+      if (!mediaTypes.has(mediaType(headers["content-type"]))) return empty(415)
+      const body = yield* readBody(request, limit).pipe(
+        Effect.catchTag("TooLong", () => Effect.succeed(empty(413))),
+        Effect.timeoutOrElse({
+          duration: options.bodyTimeout ?? "30 seconds",
+          orElse: () => Effect.succeed(empty(408))
+        })
+      )
+      return typeof body === "string" ? yield* respond(request, body) : body
+    })
+  })
