@@ -1,3 +1,4 @@
+// @effect-diagnostics asyncFunction:off globalConsole:off
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
 import * as Load from "./rpc/load.ts"
@@ -6,7 +7,14 @@ const kinds = (process.argv[2] ?? "bare,corked,effect-wire,effect").split(",")
 const ms = Number(process.argv[3] ?? 2000)
 
 const start = async (kind: string, ...args: Array<string>) => {
-  const child = spawn(process.execPath, ["--expose-gc", "--import", "tsx", new URL("./rpc/server.ts", import.meta.url).pathname, kind, ...args], {
+  const child = spawn(process.execPath, [
+    "--expose-gc",
+    "--import",
+    "tsx",
+    new URL("./rpc/server.ts", import.meta.url).pathname,
+    kind,
+    ...args
+  ], {
     stdio: ["pipe", "pipe", "inherit"]
   })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
@@ -35,7 +43,17 @@ for (const kind of kinds) {
     const outcome = await Load.run([socket], depth, ms, request)
     const cpu = (await server.cpu()) - before
     const p = (q: number) => outcome.latencies[Math.floor(outcome.latencies.length * q)]?.toFixed(3)
-    console.log(kind, "depth", depth, Math.round(outcome.requests / outcome.seconds), "req/s", (cpu / outcome.requests).toFixed(2), "µs", p(0.5), p(0.99))
+    console.log(
+      kind,
+      "depth",
+      depth,
+      Math.round(outcome.requests / outcome.seconds),
+      "req/s",
+      (cpu / outcome.requests).toFixed(2),
+      "µs",
+      p(0.5),
+      p(0.99)
+    )
     socket.destroy()
   }
   server.stop()

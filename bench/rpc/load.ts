@@ -9,7 +9,22 @@ export const frame = (text: string): Buffer => {
     ? Buffer.from([0x81, 0x80 | length, 0, 0, 0, 0])
     : length < 65536
     ? Buffer.from([0x81, 0x80 | 126, length >> 8, length & 255, 0, 0, 0, 0])
-    : Buffer.from([0x81, 0x80 | 127, 0, 0, 0, 0, length >>> 24, (length >> 16) & 255, (length >> 8) & 255, length & 255, 0, 0, 0, 0])
+    : Buffer.from([
+      0x81,
+      0x80 | 127,
+      0,
+      0,
+      0,
+      0,
+      length >>> 24,
+      (length >> 16) & 255,
+      (length >> 8) & 255,
+      length & 255,
+      0,
+      0,
+      0,
+      0
+    ])
   return Buffer.concat([header, payload])
 }
 
@@ -102,7 +117,8 @@ export const run = (
     let done = false
     const began = performance.now()
     let stopped = 0
-    const finish = () => resolve({ requests, seconds: (performance.now() - began) / 1000, latencies: latencies.sort((a, b) => a - b) })
+    const finish = () =>
+      resolve({ requests, seconds: (performance.now() - began) / 1000, latencies: latencies.sort((a, b) => a - b) })
     for (const socket of sockets) {
       const counter = new Counter()
       let next = 0

@@ -1,13 +1,13 @@
 /** A server under test, in a process of its own: `server.ts <kind>`. Prints its port; answers `cpu` on standard input. */
+import { NodeHttpServer } from "@effect/platform-node"
 import { Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Rpc, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { createServer } from "node:http"
 import { createInterface } from "node:readline"
 import { WebSocketServer } from "ws"
-import { NodeWebSocketServer } from "../../src/node/index.ts"
 import { Dialect, JsonRpcServer } from "../../src/jsonrpc/index.ts"
-import { NodeHttpServer } from "@effect/platform-node"
+import { NodeWebSocketServer } from "../../src/node/index.ts"
 
 const kind = process.argv[2]!
 const methods = Number(process.argv[3] ?? 1)
@@ -29,12 +29,16 @@ class Add extends RpcGroup.make(
   Rpc.make("add", { payload: { a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite })
 ) {}
 const many = RpcGroup.make(
-  ...Array.from({ length: methods - 1 }, (_, i) =>
-    Rpc.make(`method${i}`, { payload: { a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite }))
+  ...Array.from(
+    { length: methods - 1 },
+    (_, i) => Rpc.make(`method${i}`, { payload: { a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite })
+  )
 )
 const add = ({ a, b }: { readonly a: number; readonly b: number }) => Effect.succeed(a + b)
 const Handlers = Add.toLayer({ add })
-const ManyHandlers = many.toLayer(Object.fromEntries(Array.from({ length: methods - 1 }, (_, i) => [`method${i}`, add])) as never) as Layer.Layer<any>
+const ManyHandlers = many.toLayer(
+  Object.fromEntries(Array.from({ length: methods - 1 }, (_, i) => [`method${i}`, add])) as never
+) as Layer.Layer<any>
 
 const report = Layer.effectDiscard(Effect.map(HttpServer.HttpServer, (server) => ready((server.address as any).port)))
 
@@ -48,11 +52,17 @@ const answer = (text: string): string => {
 
 const kinds: Record<string, () => unknown> = {
   bare: () => {
-    const server = new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate: false }, () => ready((server.address() as any).port))
+    const server: WebSocketServer = new WebSocketServer(
+      { port: 0, host: "127.0.0.1", perMessageDeflate: false },
+      () => ready((server.address() as any).port)
+    )
     server.on("connection", (ws) => ws.on("message", (data) => ws.send(answer(data.toString()))))
   },
   corked: () => {
-    const server = new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate: false }, () => ready((server.address() as any).port))
+    const server: WebSocketServer = new WebSocketServer(
+      { port: 0, host: "127.0.0.1", perMessageDeflate: false },
+      () => ready((server.address() as any).port)
+    )
     server.on("connection", (ws) => {
       const socket = (ws as any)._socket
       let corked = false
@@ -71,7 +81,11 @@ const kinds: Record<string, () => unknown> = {
   },
   "effect-wire": () => {
     const group = methods > 1 ? Add.merge(many) : Add
-    const routes = JsonRpcServer.layerHttp(group as typeof Add, { path: "/", dialect: Dialect.rockets, maxConnections: 10_000 }).pipe(
+    const routes = JsonRpcServer.layerHttp(group as typeof Add, {
+      path: "/",
+      dialect: Dialect.rockets,
+      maxConnections: 10_000
+    }).pipe(
       Layer.provide(Handlers),
       Layer.provide(methods > 1 ? ManyHandlers : Layer.empty)
     )
@@ -84,7 +98,10 @@ const kinds: Record<string, () => unknown> = {
   effect: () =>
     Effect.runFork(Layer.launch(
       Layer.merge(
-        HttpRouter.serve(RpcServer.layerHttp({ group: Add, path: "/", protocol: "websocket" }).pipe(Layer.provide(Handlers)), { disableLogger: true, disableListenLog: true }),
+        HttpRouter.serve(
+          RpcServer.layerHttp({ group: Add, path: "/", protocol: "websocket" }).pipe(Layer.provide(Handlers)),
+          { disableLogger: true, disableListenLog: true }
+        ),
         report
       ).pipe(
         Layer.provide(RpcSerialization.layerJsonRpc()),

@@ -70,8 +70,7 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
           response.status >= 500
         )
       }).pipe(
-        Effect.catchTag("HttpClientError", (cause) =>
-          Effect.fail(JsonRpcError.connection(cause.message, true, cause)))
+        Effect.catchTag("HttpClientError", (cause) => Effect.fail(JsonRpcError.connection(cause.message, true, cause)))
       )
     }
 
