@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
 import { JsonRpcClient, JsonRpcError, JsonRpcServer } from "effect-wire/jsonrpc"
 import { MemorySocket, Reconnect } from "effect-wire/socket"
-import { Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { TestClock } from "effect/testing"
 
