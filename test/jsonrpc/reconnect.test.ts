@@ -51,6 +51,7 @@ it.effect("a client without a policy is closed when its connection is lost", () 
     const { client, connection, start } = yield* make({})
     const server = yield* start
     yield* connection.connect
+    yield* TestClock.adjust("1 milli")
     yield* Fiber.interrupt(server)
     yield* TestClock.adjust("1 minute")
     const error = yield* Effect.flip(client.read())
@@ -66,6 +67,7 @@ it.effect("calls made while there is no connection fail at once where that is as
     })
     const server = yield* start
     yield* connection.connect
+    yield* TestClock.adjust("1 milli")
     yield* Fiber.interrupt(server)
     yield* TestClock.adjust("1 second")
     const error = yield* Effect.flip(client.read())
