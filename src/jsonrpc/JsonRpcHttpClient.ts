@@ -130,6 +130,7 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
       connected: Effect.sync(() => caller.endedWith === undefined),
       status: Stream.succeed({ _tag: "Open" as const }),
       notifications: Stream.empty,
+      listen: () => () => {},
       frames: Stream.empty
     }
   })

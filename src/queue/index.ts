@@ -1,4 +1,1 @@
-export * as Message from "./Message.ts"
-export * as MessageQueue from "./MessageQueue.ts"
-export * as MessageQueueError from "./MessageQueueError.ts"
-export * as QueueSignal from "./QueueSignal.ts"
+export {}

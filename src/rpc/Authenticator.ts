@@ -44,7 +44,7 @@ export interface Origin {
 }
 
 /**
- * Too many attempts for this user or from this address. On the wire: code -32029.
+ * Too many attempts for this user or from this address. On the wire: code -32011.
  *
  * @category errors
  * @since 0.1.0
@@ -58,7 +58,7 @@ export class TooManyAttempts extends Schema.TaggedError<TooManyAttempts>(
     retryAfter: Schema.Int
   },
   // `JsonRpcError.wire`, which lives above this module.
-  { "effect-wire/jsonrpc/code": -32029 } as {}
+  { "effect-wire/jsonrpc/code": -32011 } as {}
 ) {
   override get message(): string {
     return "Too many attempts"

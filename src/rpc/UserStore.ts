@@ -94,13 +94,19 @@ export const layerSql = (options?: {
     UserStore,
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
-      const table = sql(options?.table ?? "effect_wire_user")
-      yield* sql`CREATE TABLE IF NOT EXISTS ${table} (
+      const name = options?.table ?? "effect_wire_user"
+      const table = sql(name)
+      const create = sql`CREATE TABLE IF NOT EXISTS ${table} (
         username text NOT NULL PRIMARY KEY,
         hash text NOT NULL,
         permissions text NOT NULL,
         superuser integer NOT NULL
       )`
+      // Two processes that start together would both create.
+      yield* sql.onDialectOrElse({
+        pg: () => sql.withTransaction(Effect.andThen(sql`SELECT pg_advisory_xact_lock(hashtext(${name}))`, create)),
+        orElse: () => create
+      })
       return {
         get: (username) =>
           Effect.map(

@@ -224,9 +224,8 @@ export const make = <A, E, R>(
       }
       const socket = yield* host.upgrade(request, protocol)
       group.fork(
-        handler(socket),
-        Context.add(context, Handshake.CurrentHandshake, handshake),
-        () => Effect.runFork(closed(socket))
+        Effect.onExit(handler(socket), () => closed(socket)),
+        Context.add(context, Handshake.CurrentHandshake, handshake)
       )
       return upgraded
     }).pipe(

@@ -1,16 +1,18 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Redacted, type Scope } from "effect"
 import { NodePasswordHash, NodeSqliteClient } from "effect-wire/node"
 import { Authenticator, LoginLimiter, PasswordHash, Users, UserStore } from "effect-wire/rpc"
 import { TestClock } from "effect/testing"
 import { suite } from "./UsersTest.ts"
 
-suite("memory", Effect.succeed(UserStore.layerMemory))
+const test = (name: string, effect: Effect.Effect<void, unknown, Scope.Scope>) => it.effect(name, () => effect)
+suite("memory", Effect.succeed(UserStore.layerMemory), test)
 suite(
   "SQLite",
   Effect.succeed(
     UserStore.layerSql().pipe(Layer.provide(Layer.fresh(NodeSqliteClient.layer({ filename: ":memory:" }))))
-  )
+  ),
+  test
 )
 
 const cheap = NodePasswordHash.layerScrypt({ logN: 4, p: 1 })

@@ -1,5 +1,5 @@
-import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { assert } from "@effect/vitest"
+import { Effect, Layer, Redacted, type Scope } from "effect"
 import { NodePasswordHash } from "effect-wire/node"
 import { Users, UserStore } from "effect-wire/rpc"
 
@@ -12,16 +12,22 @@ const reason = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.map(Effect.flip(effect), (error) => error instanceof Users.UserError ? error.reason : error)
 
 /** The same users on every store. */
-export const suite = <E>(name: string, store: Effect.Effect<Layer.Layer<UserStore.UserStore, E>>) => {
+export const suite = <E, R>(
+  name: string,
+  store: Effect.Effect<Layer.Layer<UserStore.UserStore, E>, never, R>,
+  run: (name: string, effect: Effect.Effect<void, unknown, Scope.Scope | R>) => void
+) => {
   const test = (title: string, body: (users: Users.Users["Service"]) => Effect.Effect<void, unknown>) =>
-    it.effect(`${title} (${name})`, () =>
+    run(
+      `${title} (${name})`,
       Effect.gen(function*() {
         const layer = Users.layer().pipe(
           Layer.provide(NodePasswordHash.layerScrypt({ logN: 4, p: 1 })),
           Layer.provide(yield* store)
         )
         yield* Effect.flatMap(Users.Users, body).pipe(Effect.provide(layer))
-      }))
+      })
+    )
 
   test("a user is created, logs in, changes its password and rights, and is deleted", (users) =>
     Effect.gen(function*() {

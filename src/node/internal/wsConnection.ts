@@ -13,7 +13,6 @@ import type * as Net from "node:net"
 import * as Ws from "ws"
 import { type Frame, Inbox } from "../../socket/internal/inbox.ts"
 import { closeError, exitCode, writeError } from "../../socket/internal/socketErrors.ts"
-import { type SyncPort, type SyncWriter, SyncWriterId } from "../../socket/internal/syncWriter.ts"
 import { writeMasked, writeUnmasked } from "./wsFrames.ts"
 import type { Keeper } from "./wsKeeper.ts"
 
@@ -118,7 +117,7 @@ const uncork = (connection: WsConnection): void => {
 }
 
 /** @internal */
-export class WsConnection extends Inbox implements SyncPort {
+export class WsConnection extends Inbox {
   readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
   readonly ws: WireWebSocket
   readonly net: Net.Socket
@@ -211,17 +210,13 @@ export class WsConnection extends Inbox implements SyncPort {
   }
 
   /** Sends frames; `false` when the pipe is full and the sender should wait for {@link room}. */
-  private send(frames: ReadonlyArray<Frame>): boolean {
+  send(frames: ReadonlyArray<Frame>): boolean {
     this.cork()
     const net = this.net
     if (this.ws.extensions !== "") { for (const frame of frames) this.ws.send(frame) }
     else if (this.isServer) writeUnmasked(net, frames)
     else writeMasked(net, frames)
     return !net.writableNeedDrain
-  }
-
-  sendNow(frames: ReadonlyArray<Frame>): boolean | undefined {
-    return this.isOpen ? this.send(frames) : undefined
   }
 
   private get isOpen(): boolean {
@@ -283,11 +278,10 @@ export class WsConnection extends Inbox implements SyncPort {
   }
 
   get writer(): Socket.Socket["writer"] {
-    return Effect.sync((): SyncWriter => ({
+    return Effect.succeed({
       write: (chunk) => this.write(chunk),
-      writeAll: (chunks) => this.writeAll(chunks),
-      [SyncWriterId]: () => this
-    }))
+      writeAll: (chunks) => this.writeAll(chunks)
+    })
   }
 }
 
