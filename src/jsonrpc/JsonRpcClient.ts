@@ -14,6 +14,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import * as Progress from "../rpc/Progress.ts"
+import type * as Reconnect from "../socket/Reconnect.ts"
 import { BatchCollector, CurrentBatch } from "./internal/caller.ts"
 import * as Link from "./internal/link.ts"
 import { ScalarParams } from "./internal/scalar.ts"
@@ -56,7 +57,7 @@ export interface Client extends Remote {
   /** Whether the connection is open now. */
   readonly connected: Effect.Effect<boolean>
   /** How the connection is, now and from now on. */
-  readonly status: Stream.Stream<Link.Status>
+  readonly status: Stream.Stream<Reconnect.Status>
   /** Notifications of the server, all but progress. Of those that are read too slowly the newest 4,096 are kept. */
   readonly notifications: Stream.Stream<Notification>
   /**

@@ -19,6 +19,7 @@ import * as Ws from "ws"
 import * as Address from "../socket/Address.ts"
 import type { Frame } from "../socket/internal/inbox.ts"
 import { exitCode, openError } from "../socket/internal/socketErrors.ts"
+import { type SyncWriter, SyncWriterId } from "../socket/internal/syncWriter.ts"
 import { WireWebSocket, type WsConnection } from "./internal/wsConnection.ts"
 import { makeKeeper } from "./internal/wsKeeper.ts"
 
@@ -156,7 +157,8 @@ export const make = (address: string, options: Options = {}): Effect.Effect<Sock
       Effect.suspend(() => current === undefined ? latch.whenOpen(write(chunk)) : current.write(chunk))
     const writeAll = (chunks: NonEmptyReadonlyArray<Frame>): Effect.Effect<void, Socket.SocketError> =>
       Effect.suspend(() => current === undefined ? latch.whenOpen(writeAll(chunks)) : current.writeAll(chunks))
-    return Socket.make({ reader, writer: Effect.succeed({ write, writeAll }) })
+    const writer: SyncWriter = { write, writeAll, [SyncWriterId]: () => current }
+    return Socket.make({ reader, writer: Effect.succeed(writer) })
   })
 
 /**

@@ -205,11 +205,9 @@ export const make = (
           const previous = accept
           accept = ({ connection, handshake }) => {
             group.fork(
-              Effect.onExit(
-                handler(connection),
-                () => Effect.sync(() => connection.release(1000))
-              ),
-              Context.add(context, Handshake.CurrentHandshake, handshake)
+              handler(connection),
+              Context.add(context, Handshake.CurrentHandshake, handshake),
+              () => connection.release(1000)
             )
           }
           for (const accepted of pending.splice(0)) accept(accepted)
@@ -242,12 +240,32 @@ export const layer = (
 ): Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError> =>
   Layer.effect(SocketServer.SocketServer)(make(options))
 
+/**
+ * Effect's upgrade handler listens on the net socket for as long as it lives, to interrupt the request's fiber, which has
+ * ended by then; its listeners would hold the request and all that belongs to it. They are added in the turn of the
+ * upgrade, after `ws` has added its own.
+ */
+const forgetRequest = (net: Net.Socket) => {
+  const events = ["close", "error"] as const
+  const before = events.map((event) => net.listeners(event))
+  return () => {
+    events.forEach((event, i) => {
+      for (const listener of net.listeners(event)) {
+        if (!before[i]!.includes(listener) && !/^socketOn(Close|Error)$/.test(listener.name)) {
+          net.removeListener(event, listener as () => void)
+        }
+      }
+    })
+  }
+}
+
 const hostOf = (keeper: Keeper, maxConnections: number): WebSocketRoute.Host => ({
   groups: new Set(),
   maxConnections,
   upgrade: (request, protocol) =>
     Effect.gen(function*() {
       const net = NodeHttpServerRequest.toIncomingMessage(request).socket as Net.Socket
+      const forget = forgetRequest(net)
       const claimed: Claim = { keeper, protocol, connection: undefined }
       claim(net, claimed)
       const socket = yield* request.upgrade
@@ -259,6 +277,7 @@ const hostOf = (keeper: Keeper, maxConnections: number): WebSocketRoute.Host => 
       }
       // The adapter has asked for array buffers.
       connection.ws.binaryType = "nodebuffer"
+      process.nextTick(forget)
       return connection
     })
 })

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -33,8 +34,15 @@ export interface ConnectionGroup {
   readonly size: () => number
   /** `true` when a further connection must be refused: the limit is reached, or the group shuts down. */
   readonly isFull: () => boolean
-  /** Starts the handler of one connection. A failure or defect of it is logged and goes no further. */
-  readonly fork: <A, E, R>(handler: Effect.Effect<A, E, R>, context: Context.Context<R>) => Fiber.Fiber<unknown>
+  /**
+   * Starts the handler of one connection; `onEnd` is called when it has ended. A failure or defect of it is logged and
+   * goes no further.
+   */
+  readonly fork: <A, E, R>(
+    handler: Effect.Effect<A, E, R>,
+    context: Context.Context<R>,
+    onEnd: () => void
+  ) => void
   /** Drains and then interrupts every connection; completes when all have ended. Runs once, also with the scope. */
   readonly shutdown: Effect.Effect<void>
 }
@@ -67,6 +75,12 @@ export const onShutdown = <R>(drain: Effect.Effect<void, never, R>): Effect.Effe
     )
   })
 
+const logUnhandled = (cause: Cause.Cause<unknown>) =>
+  Effect.ignoreCause(Effect.failCause(cause), {
+    log: "Unhandled",
+    message: "Unhandled error in the handler of a connection"
+  })
+
 /**
  * Makes a group that shuts down with the scope.
  *
@@ -78,7 +92,7 @@ export const make = (options?: Options): Effect.Effect<ConnectionGroup, never, S
     const max = options?.maxConnections ?? 1024
     const drainTimeout = Duration.fromInputUnsafe(options?.drainTimeout ?? "5 seconds")
     const metrics = yield* Effect.context<never>()
-    const fibers = new Set<Fiber.Fiber<unknown>>()
+    const fibers = new Set<Fiber.Fiber<unknown, unknown>>()
     const drains: Drains = { effects: new Set() }
     let closing = false
 
@@ -94,19 +108,19 @@ export const make = (options?: Options): Effect.Effect<ConnectionGroup, never, S
     }))
     yield* Effect.addFinalizer(() => shutdown)
 
-    const fork: ConnectionGroup["fork"] = (handler, context) => {
-      const fiber: Fiber.Fiber<unknown> = Effect.runForkWith(Context.add(context, CurrentDrains, drains))(
-        Effect.ignoreCause(handler, { log: "Unhandled", message: "Unhandled error in the handler of a connection" })
-      )
-      if (fiber.pollUnsafe() !== undefined) return fiber
+    const fork: ConnectionGroup["fork"] = (handler, context, onEnd) => {
+      const fiber = Effect.runForkWith(Context.add(context, CurrentDrains, drains))(handler)
       fibers.add(fiber)
       SocketMetrics.connections.modifyUnsafe(1, metrics)
-      fiber.addObserver(() => {
+      fiber.addObserver((exit) => {
         fibers.delete(fiber)
         SocketMetrics.connections.modifyUnsafe(-1, metrics)
+        onEnd()
+        if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) {
+          Effect.runForkWith(context as Context.Context<never>)(logUnhandled(exit.cause))
+        }
       })
       if (closing) fiber.interruptUnsafe()
-      return fiber
     }
 
     return { size: () => fibers.size, isFull: () => closing || fibers.size >= max, fork, shutdown }

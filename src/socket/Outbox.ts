@@ -10,9 +10,9 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import { isSyncWriter, type SyncPort, SyncWriterId } from "./internal/syncWriter.ts"
 
 /**
  * The sending side of one connection.
@@ -48,106 +48,152 @@ export interface Outbox {
  * @since 0.1.0
  */
 export const make = (writer: Socket.Writer): Effect.Effect<Outbox, never, Scope.Scope> =>
-  Effect.contextWith((context: Context.Context<Scope.Scope>) =>
-    Effect.acquireRelease(
-      Effect.sync(() => new OutboxImpl(writer, Context.omit()(context) as Context.Context<never>)),
-      (outbox) => Effect.sync(() => outbox.shutdown())
-    )
-  )
-
-const lengthOf = (frame: string | Uint8Array): number => frame.length
+  Effect.contextWith((context: Context.Context<Scope.Scope>) => {
+    const outbox = new OutboxImpl(writer, context)
+    return Effect.as(Scope.addFinalizer(Context.get(context, Scope.Scope), Effect.sync(() => outbox.release())), outbox)
+  })
 
 interface Waiter {
   readonly limit: number
   readonly resume: () => void
 }
 
+type Frame = string | Uint8Array
+
+const noFrames: Array<Frame> = []
+const noWaiters: Array<Waiter> = []
+
+/** One object for each connection, without closures: there may be many thousands. */
 class OutboxImpl implements Outbox {
-  private queue: Array<string | Uint8Array> = []
+  private queue: Array<Frame> = noFrames
   private queued = 0
   private inFlight = 0
   private corks = 0
   private scheduled = false
   private writing = false
   private closed = false
-  private waiters: Array<Waiter> = []
-  private readonly fork: (effect: Effect.Effect<void, Socket.SocketError>) => Fiber.Fiber<void, Socket.SocketError>
-  readonly send: Outbox["send"]
-  readonly cork: Outbox["cork"]
-  readonly uncork: Outbox["uncork"]
-  readonly waiting: Outbox["waiting"]
-  readonly isClosed: Outbox["isClosed"]
+  private waiters: Array<Waiter> = noWaiters
   private readonly writer: Socket.Writer
+  private readonly context: Context.Context<never>
+  private port: SyncPort | undefined = undefined
 
   constructor(writer: Socket.Writer, context: Context.Context<never>) {
     this.writer = writer
-    this.fork = Effect.runForkWith(context)
-    const flush = () => {
-      this.scheduled = false
-      this.flush()
+    this.context = context
+  }
+
+  send(frame: Frame): boolean {
+    if (this.closed) return false
+    if (this.queue === noFrames) this.queue = [frame]
+    else this.queue.push(frame)
+    this.queued += frame.length
+    if (this.corks === 0 && !this.writing && !this.scheduled) {
+      this.scheduled = true
+      queueMicrotask(() => this.flushScheduled())
     }
-    this.send = (frame) => {
-      if (this.closed) return false
-      this.queue.push(frame)
-      this.queued += lengthOf(frame)
-      if (this.corks === 0 && !this.writing && !this.scheduled) {
-        this.scheduled = true
-        queueMicrotask(flush)
-      }
-      return true
-    }
-    this.cork = () => {
-      this.corks++
-    }
-    this.uncork = () => {
-      if (--this.corks === 0) this.flush()
-    }
-    this.waiting = () => this.queued + this.inFlight
-    this.isClosed = () => this.closed
+    return true
+  }
+
+  cork(): void {
+    this.corks++
+  }
+
+  uncork(): void {
+    if (--this.corks === 0) this.flush()
+  }
+
+  waiting(): number {
+    return this.queued + this.inFlight
+  }
+
+  isClosed(): boolean {
+    return this.closed
+  }
+
+  private flushScheduled(): void {
+    this.scheduled = false
+    this.flush()
   }
 
   private flush(): void {
     if (this.corks > 0 || this.writing || this.queue.length === 0) return
-    const frames = this.queue as unknown as NonEmptyReadonlyArray<string | Uint8Array>
-    this.queue = []
+    const frames = this.queue as unknown as NonEmptyReadonlyArray<Frame>
+    this.queue = noFrames
     this.inFlight = this.queued
     this.queued = 0
-    const fiber = this.fork(frames.length === 1 ? this.writer.write(frames[0]) : this.writer.writeAll(frames))
+    const port = this.currentPort()
+    if (port !== undefined) {
+      const taken = port.sendNow(frames)
+      if (taken === undefined) this.shutdown()
+      else if (taken) this.written()
+      else this.await(port.room)
+    } else this.await(frames.length === 1 ? this.writer.write(frames[0]) : this.writer.writeAll(frames))
+  }
+
+  private currentPort(): SyncPort | undefined {
+    if (!isSyncWriter(this.writer)) return undefined
+    const port = this.writer[SyncWriterId]()
+    if (port !== this.port) {
+      this.port = port
+      if (port !== undefined) port.backlog = () => this.queued
+    }
+    return port
+  }
+
+  /** Nothing further is written until this write has ended. */
+  private await(write: Effect.Effect<void, Socket.SocketError>): void {
+    const fiber = Effect.runForkWith(this.context)(write)
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return this.written(exit)
+    if (exit !== undefined) return this.ended(exit)
     this.writing = true
     fiber.addObserver((exit) => {
       this.writing = false
-      this.written(exit)
+      this.ended(exit)
       this.flush()
     })
   }
 
-  private written(exit: Exit.Exit<void, Socket.SocketError>): void {
-    this.inFlight = 0
+  private ended(exit: Exit.Exit<void, Socket.SocketError>): void {
     if (exit._tag === "Failure") this.shutdown()
-    else if (this.waiters.length > 0) this.wake()
+    else this.written()
+  }
+
+  private written(): void {
+    this.inFlight = 0
+    if (this.waiters.length > 0) this.wake()
   }
 
   private wake(): void {
-    const ready = this.waiters.filter((waiter) => this.closed || this.waiting() <= waiter.limit)
-    if (ready.length === 0) return
-    this.waiters = this.waiters.filter((waiter) => !ready.includes(waiter))
-    for (const waiter of ready) waiter.resume()
+    const waiters = this.waiters
+    this.waiters = noWaiters
+    const left: Array<Waiter> = []
+    for (const waiter of waiters) {
+      if (this.closed || this.waiting() <= waiter.limit) waiter.resume()
+      else left.push(waiter)
+    }
+    if (left.length > 0) this.waiters = [...left, ...this.waiters]
   }
 
-  shutdown(): void {
+  /** The scope has ended: what the carrier takes without waiting still goes. */
+  release(): void {
+    if (!this.closed && this.currentPort() !== undefined) this.flush()
+    this.shutdown()
+  }
+
+  private shutdown(): void {
     this.closed = true
-    this.queue = []
+    this.queue = noFrames
     this.queued = 0
-    this.wake()
+    this.inFlight = 0
+    if (this.waiters.length > 0) this.wake()
   }
 
   drained(limit = 0): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       if (this.closed || this.waiting() <= limit) return resume(Effect.void)
       const waiter: Waiter = { limit, resume: () => resume(Effect.void) }
-      this.waiters.push(waiter)
+      if (this.waiters === noWaiters) this.waiters = [waiter]
+      else this.waiters.push(waiter)
       return Effect.sync(() => {
         this.waiters = this.waiters.filter((other) => other !== waiter)
       })

@@ -224,8 +224,9 @@ export const make = <A, E, R>(
       }
       const socket = yield* host.upgrade(request, protocol)
       group.fork(
-        Effect.onExit(handler(socket), () => closed(socket)),
-        Context.add(context, Handshake.CurrentHandshake, handshake)
+        handler(socket),
+        Context.add(context, Handshake.CurrentHandshake, handshake),
+        () => Effect.runFork(closed(socket))
       )
       return upgraded
     }).pipe(

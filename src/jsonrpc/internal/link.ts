@@ -6,12 +6,12 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as PubSub from "effect/PubSub"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import * as Socket from "effect/socket/Socket"
+import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
+import * as Reconnect from "../../socket/Reconnect.ts"
 import { standard } from "../dialects/standard.ts"
 import type { Client, Notification } from "../JsonRpcClient.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
@@ -19,18 +19,6 @@ import * as JsonRpcRemote from "../JsonRpcRemote.ts"
 import { Caller } from "./caller.ts"
 import { connect, type ConnectOptions, decodeOptions } from "./connect.ts"
 import type { Dialect } from "./dialectModel.ts"
-
-/**
- * How a connection is.
- *
- * @category models
- * @since 0.1.0
- */
-export type Status =
-  | { readonly _tag: "Connecting" }
-  | { readonly _tag: "Open" }
-  | { readonly _tag: "Lost"; readonly cause: Socket.SocketError }
-  | { readonly _tag: "Closed" }
 
 /**
  * Options of a client.
@@ -46,10 +34,10 @@ export interface Options extends ConnectOptions {
   /** Calls made while there is no connection wait for one (default), or fail at once with `ConnectionError`. */
   readonly whileDisconnected?: "wait" | "fail" | undefined
   /**
-   * When to try again after a connection was lost or could not be made; `false` (the default) never does. A good one is
-   * `Reconnect.schedule`. It starts anew each time a connection was open.
+   * When to try again after a connection was lost or could not be made, e.g. `Reconnect.schedule`; by default never: the
+   * client is closed then.
    */
-  readonly reconnect?: Schedule.Schedule<unknown, Socket.SocketError> | false | undefined
+  readonly reconnect?: Reconnect.Policy | undefined
   /** Sends `traceparent` as a member of each request, for dialects without room for it; default `false`. */
   readonly traceContext?: boolean | undefined
 }
@@ -70,7 +58,7 @@ export const make = (
   Effect.gen(function*() {
     const dialect = options.dialect ?? standard
     const scope = yield* Effect.scope
-    const status = yield* SubscriptionRef.make<Status>({ _tag: "Connecting" })
+    const status = yield* SubscriptionRef.make<Reconnect.Status>({ _tag: "Connecting" })
     const frames = yield* PubSub.sliding<string | Uint8Array>(kept)
     const notifications = yield* PubSub.sliding<Notification>(kept)
     const listeners = new Set<(notification: Notification) => void>()
@@ -91,62 +79,48 @@ export const make = (
     }
     const decode = decodeOptions(dialect, options, methods, scalar)
 
-    const once = Effect.scoped(Effect.gen(function*() {
-      yield* SubscriptionRef.set(status, { _tag: "Connecting" })
-      const connected = yield* connect(socket, {
-        dialect,
-        options,
-        methods,
-        decode,
-        caller,
-        onNotification: (notification) => {
-          for (const listener of listeners) listener(notification)
-          PubSub.publishUnsafe(notifications, notification)
-        },
-        onFrame: (frame) => {
-          if (watched) PubSub.publishUnsafe(frames, frame)
-        }
-      })
-      yield* Effect.addFinalizer((exit) =>
-        Effect.suspend(() => {
-          isOpen = false
-          const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-          caller.detach(error)
-          return Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
-            ? Effect.ignore(Effect.timeoutOption(connected.outbox.close(1000), "1 second"))
-            : Effect.void
+    const once = (announce: Effect.Effect<void>) =>
+      Effect.scoped(Effect.gen(function*() {
+        const connected = yield* connect(socket, {
+          dialect,
+          options,
+          methods,
+          decode,
+          caller,
+          onNotification: (notification) => {
+            for (const listener of listeners) listener(notification)
+            PubSub.publishUnsafe(notifications, notification)
+          },
+          onFrame: (frame) => {
+            if (watched) PubSub.publishUnsafe(frames, frame)
+          }
         })
-      )
-      isOpen = true
-      caller.attach(connected.outbox)
-      yield* SubscriptionRef.set(status, { _tag: "Open" })
-      Deferred.doneUnsafe(opened, Exit.void)
-      return yield* connected.read
-    })).pipe(
-      Effect.tapError((cause) => SubscriptionRef.set(status, { _tag: "Lost", cause }))
-    )
+        yield* Effect.addFinalizer((exit) =>
+          Effect.suspend(() => {
+            isOpen = false
+            if (Exit.isFailure(exit) && !Cause.hasInterrupts(exit.cause)) {
+              caller.detach(Cause.squash(exit.cause))
+              return Effect.void
+            }
+            return Effect.ignore(Effect.timeoutOption(connected.outbox.close(1000), "1 second"))
+          })
+        )
+        isOpen = true
+        caller.attach(connected.outbox)
+        yield* announce
+        Deferred.doneUnsafe(opened, Exit.void)
+        return yield* connected.read
+      }))
 
     const end = (message: string, cause?: unknown) =>
-      Effect.suspend(() => {
+      Effect.sync(() => {
         caller.end(message, cause)
         Deferred.doneUnsafe(opened, Exit.fail(JsonRpcError.connection(message, false, cause)))
-        return SubscriptionRef.set(status, { _tag: "Closed" })
       })
 
-    const schedule = options.reconnect
     const fiber = yield* Latch.await(wanted).pipe(
-      Effect.andThen(
-        schedule === undefined || schedule === false
-          ? once
-          : Effect.retry(
-            Effect.suspend(() => {
-              let wasOpen = false
-              return Effect.onExit(once, () => Effect.sync(() => wasOpen))
-            }),
-            schedule
-          )
-      ),
-      Effect.catch((error: Socket.SocketError) => end("the connection was lost", error)),
+      Effect.andThen(Reconnect.run(once, { status, policy: options.reconnect })),
+      Effect.catch((error) => end("the connection was lost", error)),
       Effect.forkIn(scope)
     )
     const disconnect = Effect.andThen(Fiber.interrupt(fiber), end("the client was disconnected"))

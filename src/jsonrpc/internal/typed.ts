@@ -104,7 +104,9 @@ export const make = <Rpcs extends Rpc.Any>(
 
     const start = (method: RpcMethods.Method, requestId: RequestId, payload: unknown) =>
       Effect.withFiber<void>((fiber) => {
+        let settled = false
         const settle = (exit: Exit.Exit<any, any>) => {
+          settled = true
           calls.delete(requestId)
           const effect = write({ _tag: "Exit", clientId: 0, requestId, exit } as any)
           if (!Exit.isExit(effect)) run(effect)
@@ -135,7 +137,7 @@ export const make = <Rpcs extends Rpc.Any>(
             else stream.onEnd(() => settle(Exit.fail(error)))
           }
         })
-        calls.set(requestId, { id, batch })
+        if (!settled) calls.set(requestId, { id, batch })
         return Effect.void
       })
 

@@ -13,6 +13,7 @@ import type * as Net from "node:net"
 import * as Ws from "ws"
 import { type Frame, Inbox } from "../../socket/internal/inbox.ts"
 import { closeError, exitCode, writeError } from "../../socket/internal/socketErrors.ts"
+import { type SyncPort, type SyncWriter, SyncWriterId } from "../../socket/internal/syncWriter.ts"
 import { writeMasked, writeUnmasked } from "./wsFrames.ts"
 import type { Keeper } from "./wsKeeper.ts"
 
@@ -117,7 +118,7 @@ const uncork = (connection: WsConnection): void => {
 }
 
 /** @internal */
-export class WsConnection extends Inbox {
+export class WsConnection extends Inbox implements SyncPort {
   readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
   readonly ws: WireWebSocket
   readonly net: Net.Socket
@@ -210,13 +211,17 @@ export class WsConnection extends Inbox {
   }
 
   /** Sends frames; `false` when the pipe is full and the sender should wait for {@link room}. */
-  send(frames: ReadonlyArray<Frame>): boolean {
+  private send(frames: ReadonlyArray<Frame>): boolean {
     this.cork()
     const net = this.net
     if (this.ws.extensions !== "") { for (const frame of frames) this.ws.send(frame) }
     else if (this.isServer) writeUnmasked(net, frames)
     else writeMasked(net, frames)
     return !net.writableNeedDrain
+  }
+
+  sendNow(frames: ReadonlyArray<Frame>): boolean | undefined {
+    return this.isOpen ? this.send(frames) : undefined
   }
 
   private get isOpen(): boolean {
@@ -278,10 +283,11 @@ export class WsConnection extends Inbox {
   }
 
   get writer(): Socket.Socket["writer"] {
-    return Effect.succeed({
+    return Effect.sync((): SyncWriter => ({
       write: (chunk) => this.write(chunk),
-      writeAll: (chunks) => this.writeAll(chunks)
-    })
+      writeAll: (chunks) => this.writeAll(chunks),
+      [SyncWriterId]: () => this
+    }))
   }
 }
 

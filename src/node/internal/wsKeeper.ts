@@ -109,8 +109,9 @@ export class Keeper {
     const silent = tick - connection.readTick
     if (silent >= this.silentAfter) {
       this.countClosed("idle")
-      connection.end(closeError(1006, `nothing received for ${silent} s`))
+      // In this order: the reader that ends closes the connection too, with a code of its own.
       connection.ws.close(1001, "nothing received")
+      connection.end(closeError(1006, `nothing received for ${silent} s`))
     } else if (silent >= this.pingAfter && !connection.pinged) {
       connection.pinged = true
       connection.ws.ping()
@@ -133,8 +134,8 @@ export class Keeper {
     const stalled = this.tick - connection.takenTick
     if (stalled < this.stalledAfter) return undefined
     this.countClosed("slow_reader")
-    connection.end(closeError(1013, "slow reader"))
     connection.ws.close(1013, "slow reader")
+    connection.end(closeError(1013, "slow reader"))
     return `closed ${net.remoteAddress}: ${waiting} bytes wait and none was taken for ${stalled} s`
   }
 

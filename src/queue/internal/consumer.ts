@@ -1,0 +1,205 @@
+/**
+ * @internal Workers: pull, keep the lease alive, and give every message an end.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
+import * as Pull from "effect/Pull"
+import * as Schedule from "effect/Schedule"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import type { Delivery } from "../Message.ts"
+import type { ConsumeOptions, MessageQueue, StreamOptions } from "../MessageQueue.ts"
+import type { MessageQueueError } from "../MessageQueueError.ts"
+
+type Service = MessageQueue["Service"]
+
+/** From 1 second on, doubled each time, to 5 minutes, spread by a fifth. */
+const defaultBackoff = Schedule.jittered(
+  Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("5 minutes")])
+)
+
+/** After a failure of the database or the connection: soon, then less often. */
+const reconnect = Schedule.jittered(Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]))
+
+const isLost = (error: MessageQueueError): boolean => error.reason._tag === "LeaseLost"
+
+/** What a person needs to know of a failure. */
+const describe = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof Error
+    ? `${error.name}: ${error.message}`
+    : typeof error === "string"
+    ? error
+    : JSON.stringify(error)
+}
+
+/** How long a message rests after its nth try: the nth delay of the schedule, or `undefined` when it has ended. */
+const delayAfter = Effect.fnUntraced(function*(
+  schedule: Schedule.Schedule<unknown, unknown>,
+  tries: number,
+  error: unknown
+): Effect.fn.Return<Duration.Duration | undefined> {
+  const now = yield* Clock.currentTimeMillis
+  const step = yield* Schedule.toStep(schedule)
+  let delay = Duration.zero
+  let at = now
+  for (let count = 0; count < tries; count++) {
+    const next = yield* Pull.catchDone(
+      Effect.map(step(at, error), ([, duration]) => duration as Duration.Duration | undefined),
+      () => Effect.succeed(undefined)
+    )
+    if (next === undefined) return undefined
+    delay = next
+    at += Duration.toMillis(next)
+  }
+  return delay
+})
+
+export const consume = Effect.fnUntraced(function*<E, R>(
+  queue: Service,
+  node: string,
+  handler: (message: Delivery) => Effect.Effect<unknown, E, R>,
+  options: ConsumeOptions
+): Effect.fn.Return<never, MessageQueueError, R> {
+  const concurrency = Math.max(1, options.concurrency ?? 1)
+  const lease = Duration.fromInputUnsafe(options.lease ?? "30 seconds")
+  const heartbeat = options.heartbeat === undefined
+    ? Duration.divideUnsafe(lease, 3)
+    : Duration.fromInputUnsafe(options.heartbeat)
+  const backoff = options.backoff ?? defaultBackoff
+  const capacity = concurrency + Math.max(0, options.prefetch ?? 0)
+  const held = Semaphore.makeUnsafe(capacity)
+  let stopping = false
+  const working = Semaphore.makeUnsafe(concurrency)
+
+  /** Says the last word about a message, again and again while the database is away; a lost lease is the end of it. */
+  const settle = (word: Effect.Effect<void, MessageQueueError>, delivery: Delivery) =>
+    word.pipe(
+      Effect.retry({ schedule: reconnect, while: (error) => error.reason._tag === "QueueUnavailable", times: 8 }),
+      Effect.catch((error) =>
+        isLost(error)
+          ? Effect.logDebug("MessageQueue: the lease was lost, the message is delivered again", delivery.id)
+          : Effect.logWarning(
+            "MessageQueue: a message could not be settled, its lease will run out",
+            delivery.id,
+            error
+          )
+      )
+    )
+
+  const keep = (delivery: Delivery): Effect.Effect<void> =>
+    Duration.isFinite(heartbeat) && Duration.isFinite(lease)
+      ? Effect.gen(function*() {
+        while (true) {
+          yield* Effect.sleep(heartbeat)
+          const exit = yield* Effect.exit(queue.extend(delivery, lease))
+          if (
+            Exit.isFailure(exit) && exit.cause.reasons.some((reason) => reason._tag === "Fail" && isLost(reason.error))
+          ) {
+            return
+          }
+        }
+      })
+      : Effect.never
+
+  const failed = Effect.fnUntraced(function*(delivery: Delivery, cause: Cause.Cause<E>) {
+    const text = describe(cause)
+    if (delivery.tries >= Math.min(delivery.maxTries, options.maxTries ?? Infinity)) {
+      yield* Effect.logWarning("MessageQueue: a message is dead", delivery.id, text)
+      return yield* settle(queue.reject(delivery, { cause: text }), delivery)
+    }
+    const delay = yield* delayAfter(backoff, delivery.tries, Cause.squash(cause))
+    return yield* settle(
+      delay === undefined ? queue.reject(delivery, { cause: text }) : queue.nack(delivery, { delay, cause: text }),
+      delivery
+    )
+  })
+
+  const work = (delivery: Delivery) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        // The end of `keep` means that the lease is lost: the work is interrupted, and nothing is said about it.
+        const exit = yield* Effect.exit(restore(Effect.raceFirst(
+          Effect.asSome(working.withPermits(1)(handler(delivery))),
+          Effect.map(keep(delivery), () => lostMark)
+        )))
+        if (Exit.isSuccess(exit)) {
+          if (exit.value !== lostMark) yield* settle(queue.ack(delivery), delivery)
+        } else if (stopping && Cause.hasInterruptsOnly(exit.cause)) yield* settle(queue.release(delivery), delivery)
+        else yield* failed(delivery, exit.cause)
+      })
+    ).pipe(Effect.ensuring(held.release(1)))
+
+  const round = (fibers: FiberSet.FiberSet) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        yield* restore(held.take(1))
+        const more = yield* takeFree(held, capacity - 1)
+        const pulled = yield* Effect.exit(restore(queue.pullMany(node, {
+          max: Math.min(1000, 1 + more),
+          lease,
+          wait: options.wait ?? "20 seconds"
+        })))
+        const deliveries = Exit.isSuccess(pulled) ? pulled.value : []
+        if (deliveries.length <= more) yield* held.release(1 + more - deliveries.length)
+        for (const delivery of deliveries) yield* FiberSet.run(fibers, work(delivery), { startImmediately: true })
+        return yield* pulled
+      })
+    )
+
+  return yield* Effect.scoped(Effect.gen(function*() {
+    const fibers = yield* FiberSet.make()
+    yield* Effect.addFinalizer(() => Effect.sync(() => void (stopping = true)))
+    return yield* Effect.forever(round(fibers)).pipe(
+      Effect.tapError((error) =>
+        error.reason._tag === "QueueUnavailable"
+          ? Effect.logWarning("MessageQueue: pulling failed, trying again", error.message)
+          : Effect.void
+      ),
+      Effect.retry({ schedule: reconnect, while: (error) => error.reason._tag === "QueueUnavailable" })
+    )
+  }))
+})
+
+const lostMark: unique symbol = Symbol("lost")
+
+/** Takes as many permits as are free, up to `most`. */
+const takeFree = Effect.fnUntraced(function*(semaphore: Semaphore.Semaphore, most: number): Effect.fn.Return<number> {
+  let taken = 0
+  while (taken < most && (yield* semaphore.takeIfAvailable(1))) taken++
+  return taken
+})
+
+export const stream = (
+  queue: Service,
+  node: string,
+  options: StreamOptions
+): Stream.Stream<Delivery, MessageQueueError> =>
+  Stream.suspend(() => {
+    let pulled: Array<Delivery> = []
+    const next = Effect.suspend(() =>
+      pulled.length > 0
+        ? Effect.succeed([pulled.shift()!])
+        : Effect.map(
+          queue.pullMany(node, {
+            max: options.max ?? 1,
+            wait: options.wait ?? "20 seconds",
+            ...(options.lease === undefined ? {} : { lease: options.lease })
+          }),
+          (deliveries) => {
+            pulled = Array.from(deliveries)
+            return pulled.splice(0, 1)
+          }
+        )
+    )
+    return Stream.fromEffectRepeat(next).pipe(
+      Stream.flattenIterable,
+      Stream.ensuring(Effect.suspend(() =>
+        Effect.forEach(pulled, (delivery) => Effect.ignore(queue.release(delivery)), { concurrency: "unbounded" })
+      ))
+    )
+  })

@@ -1,0 +1,312 @@
+import { assert, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Queue, Scope } from "effect"
+import { ConnectionGroup } from "effect-wire/socket"
+import { Socket } from "effect/socket"
+import { TestClock } from "effect/testing"
+import {
+  closedCount,
+  codeOf,
+  eventually,
+  type Mode,
+  ownMetrics,
+  peer,
+  raw,
+  rawUpgraded,
+  refusedCount,
+  seconds,
+  serve,
+  turns
+} from "./webSocketHelpers.ts"
+
+const both = (
+  title: string,
+  body: (mode: Mode) => Effect.Effect<void, unknown, Scope.Scope>
+): void => {
+  for (const mode of ["alone", "on a route"] as const) {
+    it.effect(`${title} (${mode})`, () => ownMetrics(Effect.scoped(body(mode))))
+  }
+}
+
+both("a frame over the limit closes with 1009 at both ends, and is counted", (mode) =>
+  Effect.gen(function*() {
+    const { ends, port } = yield* serve(mode, { maxFrameSize: 1000 })
+    const client = yield* peer(port)
+    client.ws.send("x".repeat(1000))
+    yield* eventually(() => client.messages.length === 1)
+    client.ws.send("x".repeat(1001))
+    assert.strictEqual(codeOf(yield* Queue.take(ends)), 1009)
+    yield* eventually(() => client.closed !== undefined)
+    assert.strictEqual(client.closed, 1009)
+    assert.strictEqual(yield* closedCount("frame_size"), 1)
+  }))
+
+both("a message in fragments over the limit closes with 1009", (mode) =>
+  Effect.gen(function*() {
+    const { ends, port } = yield* serve(mode, { maxFrameSize: 1000 })
+    const client = yield* peer(port)
+    for (let i = 0; i < 3; i++) client.ws.send("x".repeat(400), { fin: false })
+    assert.strictEqual(codeOf(yield* Queue.take(ends)), 1009)
+  }))
+
+both("text that is no UTF-8 closes with 1007, an unmasked frame with 1002", (mode) =>
+  Effect.gen(function*() {
+    const { ends, port } = yield* serve(mode)
+    const invalid = yield* rawUpgraded(port)
+    invalid.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28]))
+    assert.strictEqual(codeOf(yield* Queue.take(ends)), 1007)
+    const unmasked = yield* rawUpgraded(port)
+    unmasked.write(Buffer.from([0x81, 0x01, 0x41]))
+    assert.strictEqual(codeOf(yield* Queue.take(ends)), 1002)
+    assert.strictEqual(yield* closedCount("invalid_frame"), 2)
+  }))
+
+both(
+  "a connection that breaks off in the middle of a frame ends with 1006, after the frames before it",
+  (mode) =>
+    Effect.gen(function*() {
+      const { ends, port } = yield* serve(mode)
+      const socket = yield* rawUpgraded(port)
+      socket.write(Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0x41, 0x81, 0xff]))
+      yield* turns(20)
+      socket.resetAndDestroy()
+      assert.strictEqual(codeOf(yield* Queue.take(ends)), 1006)
+    })
+)
+
+both(
+  "connections over the limit are refused with 503 before the upgrade, until one has ended",
+  (mode) =>
+    Effect.gen(function*() {
+      const { open, port } = yield* serve(mode, { maxConnections: 2 })
+      const first = yield* peer(port)
+      yield* peer(port)
+      const third = yield* peer(port)
+      assert.strictEqual(third.refused, "Unexpected server response: 503")
+      assert.strictEqual(yield* refusedCount("connections"), 1)
+      first.ws.close()
+      yield* eventually(() => open() === 1)
+      const fourth = yield* peer(port)
+      assert.isUndefined(fourth.refused)
+    })
+)
+
+both("a foreign origin is refused with 403; the own one, a listed one and none pass", (mode) =>
+  Effect.gen(function*() {
+    const { port } = yield* serve(mode, { allowedOrigins: ["https://app.example.com"] })
+    const refused = ["http://evil.example.com", "https://app.example.com.evil.org", "null", "http://app.example.com"]
+    for (const origin of refused) {
+      assert.strictEqual((yield* peer(port, { origin })).refused, "Unexpected server response: 403", origin)
+    }
+    for (const origin of [`http://127.0.0.1:${port}`, "https://app.example.com", "https://APP.example.com:443"]) {
+      assert.isUndefined((yield* peer(port, { origin })).refused, origin)
+    }
+    assert.isUndefined((yield* peer(port)).refused)
+    assert.strictEqual(yield* refusedCount("origin"), refused.length)
+  }))
+
+both("a connection without a complete handshake is cut after 10 seconds", (mode) =>
+  Effect.gen(function*() {
+    const { port } = yield* serve(mode)
+    const silent = yield* raw(port)
+    const half = yield* raw(port)
+    half.write("GET / HTTP/1.1\r\nHost: x\r\n")
+    const done = yield* rawUpgraded(port)
+    yield* turns(20)
+    yield* TestClock.adjust("9 seconds")
+    yield* turns(20)
+    assert.isFalse(silent.destroyed || half.destroyed)
+    yield* TestClock.adjust("2 seconds")
+    yield* eventually(() => silent.destroyed && half.destroyed)
+    assert.isFalse(done.destroyed)
+    assert.strictEqual(yield* refusedCount("handshake"), 2)
+  }))
+
+both(
+  "a silent peer is pinged after 25 seconds, and closed 20 seconds later when it stays silent",
+  (mode) =>
+    Effect.gen(function*() {
+      const { ends, open, port } = yield* serve(mode)
+      const dead = yield* peer(port, { autoPong: false })
+      const alive = yield* peer(port)
+      yield* eventually(() => open() === 2)
+      yield* seconds(24)
+      assert.deepStrictEqual([dead.pings, alive.pings], [0, 0])
+      yield* seconds(3)
+      yield* eventually(() => dead.pings === 1 && alive.pings === 1)
+      yield* seconds(17)
+      assert.strictEqual(open(), 2)
+      yield* seconds(3)
+      assert.strictEqual(codeOf(yield* Queue.take(ends)), 1006)
+      yield* eventually(() => dead.closed === 1001)
+      assert.strictEqual(yield* closedCount("idle"), 1)
+      yield* seconds(60)
+      assert.strictEqual(open(), 1)
+      assert.isUndefined(alive.closed)
+    })
+)
+
+both("any frame is a sign of life: a peer that sends is not pinged", (mode) =>
+  Effect.gen(function*() {
+    const { port } = yield* serve(mode)
+    const client = yield* peer(port)
+    for (let i = 0; i < 5; i++) {
+      yield* seconds(20)
+      client.ws.send("still here")
+      yield* eventually(() => client.messages.length === i + 1)
+    }
+    assert.strictEqual(client.pings, 0)
+  }))
+
+both("a peer is not judged silent while the server itself does not read", (mode) =>
+  Effect.gen(function*() {
+    const goOn = yield* Deferred.make<void>()
+    const received = yield* Deferred.make<number>()
+    const { port } = yield* serve(mode, {}, (socket) =>
+      Effect.scoped(Effect.gen(function*() {
+        const { pull } = yield* socket.reader
+        yield* Deferred.await(goOn)
+        let bytes = 0
+        while (bytes < 32 * 1024 * 1024) for (const frame of yield* pull) bytes += frame.length
+        yield* Deferred.succeed(received, bytes)
+      })))
+    const client = yield* peer(port)
+    for (let i = 0; i < 64; i++) client.ws.send("x".repeat(512 * 1024))
+    yield* turns(50)
+    yield* seconds(60)
+    assert.isUndefined(client.closed)
+    yield* Deferred.succeed(goOn, undefined)
+    assert.strictEqual(yield* Deferred.await(received), 32 * 1024 * 1024)
+  }))
+
+/** A handler that writes without end and says how far it came. */
+const flooding =
+  (progress: { written: number }, end: Deferred.Deferred<Socket.SocketError>) => (socket: Socket.Socket) =>
+    Effect.scoped(Effect.gen(function*() {
+      const { pull } = yield* socket.reader
+      const writer = yield* socket.writer
+      yield* Effect.forever(pull).pipe(
+        Effect.catch((error) => Deferred.succeed(end, error)),
+        Effect.forkScoped
+      )
+      const block = "x".repeat(2 * 1024 * 1024)
+      while (true) {
+        yield* writer.write(block)
+        progress.written += block.length
+      }
+    }))
+
+both(
+  "a reader that takes nothing for 30 seconds, with more than 1 MiB before it, is closed with 1013",
+  (mode) =>
+    Effect.gen(function*() {
+      const progress = { written: 0 }
+      const end = yield* Deferred.make<Socket.SocketError>()
+      const { port } = yield* serve(mode, { pongTimeout: "1 hour" }, flooding(progress, end))
+      const socket = yield* rawUpgraded(port)
+      socket.pause()
+      yield* settled(progress)
+      yield* seconds(29)
+      assert.isUndefined(end.effect)
+      yield* seconds(4)
+      assert.strictEqual(codeOf(yield* Deferred.await(end)), 1013)
+      assert.strictEqual(yield* closedCount("slow_reader"), 1)
+    })
+)
+
+both("a slow reader that takes something now and then is not closed", (mode) =>
+  Effect.gen(function*() {
+    const progress = { written: 0 }
+    const end = yield* Deferred.make<Socket.SocketError>()
+    const { port } = yield* serve(mode, { pongTimeout: "1 hour" }, flooding(progress, end))
+    const socket = yield* rawUpgraded(port)
+    socket.pause()
+    yield* settled(progress)
+    let read = 0
+    socket.on("data", (data) => {
+      read += data.length
+      if (read > 3 * 1024 * 1024) {
+        read = 0
+        socket.pause()
+      }
+    })
+    socket.pause()
+    for (let i = 0; i < 5; i++) {
+      yield* seconds(20)
+      socket.resume()
+      yield* eventually(() => socket.isPaused())
+    }
+    assert.isUndefined(end.effect)
+    assert.strictEqual(yield* closedCount("slow_reader"), 0)
+  }))
+
+/** Waits until a writer has stopped by itself. */
+const settled = (progress: { readonly written: number }) =>
+  Effect.gen(function*() {
+    let last = -1
+    for (let still = 0; still < 50;) {
+      yield* turns(1)
+      still = progress.written === last ? still + 1 : 0
+      last = progress.written
+    }
+  })
+
+both(
+  "when the server stops, what handlers registered runs first, then peers are closed with 1001",
+  (mode) =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const registered = yield* Deferred.make<void>()
+      const { port } = yield* serve(mode, {}, (socket) =>
+        Effect.scoped(Effect.gen(function*() {
+          const { pull } = yield* socket.reader
+          const writer = yield* socket.writer
+          yield* ConnectionGroup.onShutdown(Effect.orDie(writer.write("last words")))
+          yield* Deferred.succeed(registered, undefined)
+          return yield* Effect.forever(pull)
+        }))).pipe(Scope.provide(scope))
+      const client = yield* peer(port)
+      yield* Deferred.await(registered)
+      yield* Scope.close(scope, Exit.void)
+      yield* eventually(() => client.closed !== undefined)
+      assert.deepStrictEqual(client.messages, ["last words"])
+      assert.strictEqual(client.closed, 1001)
+      const late = yield* peer(port)
+      assert.isDefined(late.refused)
+    })
+)
+
+both("a restart is announced by 1012, and a peer that ignores the close is cut", (mode) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const { open, port } = yield* serve(mode, { shutdownCode: 1012, closeTimeout: "50 millis" }).pipe(
+      Scope.provide(scope)
+    )
+    const client = yield* peer(port)
+    const deaf = yield* rawUpgraded(port)
+    yield* eventually(() => open() === 2)
+    yield* Scope.close(scope, Exit.void)
+    yield* eventually(() => client.closed !== undefined && deaf.destroyed)
+    assert.strictEqual(client.closed, 1012)
+  }))
+
+both("a drain that takes too long is interrupted", (mode) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const registered = yield* Deferred.make<void>()
+    const { port } = yield* serve(mode, { drainTimeout: "3 seconds" }, (socket) =>
+      Effect.scoped(Effect.gen(function*() {
+        const { pull } = yield* socket.reader
+        yield* ConnectionGroup.onShutdown(Effect.never)
+        yield* Deferred.succeed(registered, undefined)
+        return yield* Effect.forever(pull)
+      }))).pipe(Scope.provide(scope))
+    const client = yield* peer(port)
+    yield* Deferred.await(registered)
+    const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+    yield* TestClock.adjust("2 seconds")
+    yield* turns(20)
+    assert.isUndefined(client.closed)
+    yield* TestClock.adjust("1 second")
+    yield* eventually(() => client.closed === 1001)
+    yield* eventually(() => closing.pollUnsafe() !== undefined)
+  }))

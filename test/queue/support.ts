@@ -1,0 +1,68 @@
+import { NodeFileSystem } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
+import { Context, Effect, FileSystem, Layer, Random, Redacted } from "effect"
+import { NodeSqliteClient } from "effect-wire/node"
+import { MessageQueue } from "effect-wire/queue"
+import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
+import { EmbeddedPostgres } from "../node/support/EmbeddedPostgres.ts"
+import { Clock } from "./suite.ts"
+
+/** A path in a directory that goes with the scope. */
+export const temporaryFile = Effect.gen(function*() {
+  const fs = yield* FileSystem.FileSystem
+  return `${yield* fs.makeTempDirectoryScoped({ prefix: "queue-" })}/queue.sqlite`
+}).pipe(Effect.provide(NodeFileSystem.layer))
+
+/** A SQLite file of its own. */
+export const layerSqlite = (options?: Partial<NodeSqliteClient.NodeSqliteClientConfig>) =>
+  Layer.unwrap(
+    Effect.map(temporaryFile, (filename) => NodeSqliteClient.layer({ filename, synchronous: "NORMAL", ...options }))
+  )
+
+/** One PostgreSQL for all tests of a file, and one database in it. */
+export const layerPostgres = Layer.unwrap(Effect.gen(function*() {
+  const server = yield* EmbeddedPostgres
+  // The timeout for connecting goes by the clock that the tests move.
+  return Layer.fresh(PgClient.layer({
+    url: Redacted.make(yield* server.database),
+    maxConnections: 8,
+    connectTimeout: "10000 days",
+    idleTimeout: "10000 days"
+  }))
+})).pipe(Layer.provideMerge(EmbeddedPostgres.layer))
+
+/** The clock of the database: the view that says what time it is becomes a table that the test writes. */
+const makeClock = (prefix: string) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    let now = 1_700_000_000_000
+    yield* sql.unsafe(`DROP VIEW ${prefix}_clock`)
+    yield* sql.unsafe(`CREATE TABLE ${prefix}_clock (now BIGINT)`)
+    const set = (millis: number) =>
+      Effect.andThen(
+        sql.unsafe(`DELETE FROM ${prefix}_clock`),
+        sql.unsafe(`INSERT INTO ${prefix}_clock VALUES (?)`.replace("?", String(millis)))
+      )
+    yield* set(now)
+    return Context.make(Clock, {
+      advance: (duration) =>
+        Effect.gen(function*() {
+          const before = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
+          const after = yield* TestClock.adjust(duration).pipe(
+            Effect.andThen(Effect.clockWith((clock) => clock.currentTimeMillis))
+          )
+          yield* Effect.orDie(sql.withTransaction(set(now += after - before)))
+          // Who waits in real time for the database gets it.
+          yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 2)))
+        })
+    })
+  })
+
+/** A queue with tables of its own, whose clock the test moves. */
+export const layerSqlQueue = (options?: MessageQueue.SqlOptions) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const prefix = `q${yield* Random.nextIntBetween(0, 1_000_000_000)}`
+    const queue = MessageQueue.layerSql({ prefix, ...options })
+    return Layer.effectContext(makeClock(prefix)).pipe(Layer.provideMerge(queue))
+  }))
