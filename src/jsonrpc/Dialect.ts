@@ -7,6 +7,6 @@
 export { aiohttp } from "./dialects/aiohttp.ts"
 export { lsp } from "./dialects/lsp.ts"
 export { mcp } from "./dialects/mcp.ts"
-export { rockets } from "./dialects/rockets.ts"
+export { rockets, rocketsCode } from "./dialects/rockets.ts"
 export { standard } from "./dialects/standard.ts"
 export type { Cancellation, Dialect, ProgressStrategy } from "./internal/dialectModel.ts"

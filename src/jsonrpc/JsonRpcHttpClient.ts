@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Outbox } from "../socket/Outbox.ts"
@@ -19,6 +20,19 @@ import { type Client, JsonRpcClient } from "./JsonRpcClient.ts"
 import * as Codec from "./JsonRpcCodec.ts"
 import * as JsonRpcError from "./JsonRpcError.ts"
 import * as JsonRpcRemote from "./JsonRpcRemote.ts"
+
+/**
+ * The cause of a `ConnectionError`: the server answered with a status other than 200 and 204.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class HttpStatusError
+  extends Schema.TaggedError<HttpStatusError>("effect-wire/jsonrpc/JsonRpcHttpClient/HttpStatusError")(
+    "HttpStatusError",
+    { status: Schema.Int }
+  )
+{}
 
 /**
  * Options of a client over HTTP.
@@ -67,7 +81,8 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
         if (response.status === 200) return yield* response.text
         return yield* JsonRpcError.connection(
           `the server answered with HTTP status ${response.status}`,
-          response.status >= 500
+          response.status >= 500,
+          new HttpStatusError({ status: response.status })
         )
       }).pipe(
         Effect.catchTag("HttpClientError", (cause) => Effect.fail(JsonRpcError.connection(cause.message, true, cause)))

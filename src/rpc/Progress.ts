@@ -6,10 +6,12 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
+import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 
@@ -152,3 +154,34 @@ export const mean = (
     listener({ ...report, amount: amounts.reduce((sum, amount) => sum + amount, 0) / count })
   }
 }
+
+/**
+ * A timeout that progress extends: fails with `Cause.TimeoutError`, and interrupts `self` (so the call is cancelled at the
+ * far end), when neither a report of progress nor the result came for `duration`. A listener outside goes on hearing the
+ * reports.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const timeout: {
+  (duration: Duration.Input): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Cause.TimeoutError, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.Input): Effect.Effect<A, E | Cause.TimeoutError, R>
+} = dual(
+  2,
+  <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.Input): Effect.Effect<A, E | Cause.TimeoutError, R> =>
+    Effect.withFiber((fiber) => {
+      const outer = fiber.getRef(Listener)
+      const heard = Latch.makeUnsafe(false)
+      const silence = Effect.forever(Effect.andThen(
+        Effect.timeout(heard.await, duration),
+        Effect.sync(() => heard.closeUnsafe())
+      ))
+      return Effect.raceFirst(
+        Effect.provideService(self, Listener, (report: Report) => {
+          heard.openUnsafe()
+          outer?.(report)
+        }),
+        silence
+      )
+    })
+)

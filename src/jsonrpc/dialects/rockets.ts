@@ -1,5 +1,7 @@
+import * as Predicate from "effect/Predicate"
 import type { Dialect } from "../internal/dialectModel.ts"
 import { own } from "../internal/record.ts"
+import type { JsonRpcError } from "../JsonRpcError.ts"
 import { standard } from "./standard.ts"
 
 const amountOf = (u: unknown): number => typeof u === "number" && Number.isFinite(u) ? u : 0
@@ -47,4 +49,23 @@ export const rockets: Dialect = {
     }
   },
   isReserved: (method) => method.startsWith("cancel") || method.startsWith("progress")
+}
+
+/**
+ * The code that the Rockets clients give to a failed call: the peer's own where it answered, -31001 for an answer that is
+ * none, -31003 for HTTP, -30100 for a socket that was closed and -30101 for one that broke. An interrupted call (-31002
+ * there) is an interruption here, no failure.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const rocketsCode = (error: JsonRpcError): number => {
+  const { reason } = error
+  if (reason._tag === "RemoteError") return reason.code
+  if (reason._tag === "ProtocolError") return -31001
+  const { cause } = reason
+  if (Predicate.isTagged(cause, "HttpClientError") || Predicate.isTagged(cause, "HttpStatusError")) return -31003
+  const broken = Predicate.isTagged(cause, "SocketError") && Predicate.hasProperty(cause, "reason") &&
+    (Predicate.isTagged(cause.reason, "SocketWriteError") || Predicate.isTagged(cause.reason, "SocketReadError"))
+  return broken ? -30101 : -30100
 }
