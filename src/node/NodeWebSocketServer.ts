@@ -18,12 +18,11 @@ import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import type { Buffer } from "node:buffer"
-import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import type * as Net from "node:net"
@@ -34,6 +33,7 @@ import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
 import * as Handshake from "../socket/Handshake.ts"
 import { openError } from "../socket/internal/socketErrors.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
+import { tlsOptions } from "./internal/tls.ts"
 import { type Claim, claim, type WsConnection } from "./internal/wsConnection.ts"
 import { countRefused, type Keeper, makeKeeper, wsOptions } from "./internal/wsKeeper.ts"
 
@@ -98,15 +98,6 @@ export interface Options extends Limits, WebSocketRoute.Options {
 
 const serverError = (cause: unknown): SocketServer.SocketServerError =>
   new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
-
-const tlsOptions = (options: TlsOptions): Tls.TlsOptions => {
-  if (!("certFile" in options)) return options
-  return {
-    cert: Fs.readFileSync(options.certFile),
-    key: Fs.readFileSync(options.keyFile),
-    ...(options.passphrase === undefined ? {} : { passphrase: Redacted.value(options.passphrase) })
-  }
-}
 
 const listen = (server: Net.Server, options: Net.ListenOptions) =>
   Effect.callback<NetAddress.SocketAddress, SocketServer.SocketServerError>((resume) => {

@@ -1,5 +1,6 @@
 export * as Address from "./Address.ts"
 export * as ConnectionGroup from "./ConnectionGroup.ts"
+export * as Framing from "./Framing.ts"
 export * as Handshake from "./Handshake.ts"
 export * as MemorySocket from "./MemorySocket.ts"
 export * as Outbox from "./Outbox.ts"

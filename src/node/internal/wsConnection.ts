@@ -201,6 +201,11 @@ export class WsConnection extends Inbox implements SyncPort {
     if (this.ws.isPaused) this.ws.resume()
   }
 
+  cut(): void {
+    this.ws.close(1013, "slow reader")
+    this.end(closeError(1013, "slow reader"))
+  }
+
   // -- what goes out
 
   private cork(): void {

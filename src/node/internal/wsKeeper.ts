@@ -23,14 +23,31 @@ const seconds = (input: Duration.Input | undefined, orElse: number): number =>
 interface Handle {
   readonly bytesWritten?: number
   readonly writeQueueSize?: number
+  /** Of a TLS handle: the TCP handle under it. */
+  readonly _parent?: Handle | null
 }
 
 /** Bytes that the kernel has taken: they grow for as long as the peer reads. */
 const taken = (net: Net.Socket): number => {
-  const inner = net as unknown as { readonly _handle?: Handle | null; readonly _parent?: Net.Socket | null }
-  const handle = inner._handle
+  const outer = (net as unknown as { readonly _handle?: Handle | null })._handle
+  const handle = outer?._parent ?? outer
   if (handle?.bytesWritten === undefined) return net.bytesWritten - net.writableLength
   return handle.bytesWritten - (handle.writeQueueSize ?? 0)
+}
+
+/**
+ * A connection whose reader is judged.
+ *
+ * @internal
+ */
+export interface Written {
+  readonly net: Net.Socket
+  /** Bytes or characters that wait above the carrier. */
+  readonly backlog: (() => number) | undefined
+  lastTaken: number
+  takenTick: number
+  /** Ends the connection because its reader is too slow. */
+  readonly cut: () => void
 }
 
 /** @internal */
@@ -38,6 +55,8 @@ export class Keeper {
   /** Seconds since the keeper began. */
   tick = 0
   readonly connections = new Set<WsConnection>()
+  /** Connections that are no WebSockets: only how they take what is written is watched. */
+  readonly streams = new Set<Written>()
   readonly shutdownCode: number
   private readonly unshaken = new Map<Net.Socket, number>()
   private readonly pingAfter: number
@@ -93,6 +112,10 @@ export class Keeper {
       const message = this.sweepWriting(connection)
       if (message !== undefined) messages.push(message)
     }
+    for (const stream of this.streams) {
+      const message = this.sweepWriting(stream)
+      if (message !== undefined) messages.push(message)
+    }
     return messages
   }
 
@@ -118,7 +141,7 @@ export class Keeper {
     }
   }
 
-  private sweepWriting(connection: WsConnection): string | undefined {
+  private sweepWriting(connection: Written): string | undefined {
     const net = connection.net
     const waiting = net.writableLength + (connection.backlog?.() ?? 0)
     if (waiting <= this.maxWaiting) {
@@ -134,8 +157,7 @@ export class Keeper {
     const stalled = this.tick - connection.takenTick
     if (stalled < this.stalledAfter) return undefined
     this.countClosed("slow_reader")
-    connection.ws.close(1013, "slow reader")
-    connection.end(closeError(1013, "slow reader"))
+    connection.cut()
     return `closed ${net.remoteAddress}: ${waiting} bytes wait and none was taken for ${stalled} s`
   }
 
