@@ -97,6 +97,11 @@ export interface DecodeOptions {
   readonly scalarParams?: ((method: string) => boolean) | undefined
   /** Whether `"id": null` makes a notification; default `false`, a request whose answer has `"id": null`. */
   readonly nullIdIsNotification?: boolean | undefined
+  /**
+   * Whether answers are expected, as a client does: a message with nothing but an id is then a result (servers exist that
+   * leave out a result that is undefined), and `maxBatch` does not bound a batch of answers. Default `false`.
+   */
+  readonly expectsAnswers?: boolean | undefined
 }
 
 const defaultDepth = 128
@@ -120,7 +125,7 @@ export const decode = (text: string, options: DecodeOptions = {}): Frame => {
   if (!Array.isArray(value)) return decodeMessage(value, text, -1, options, deep ? maxDepth : -1)
   if (value.length === 0) return invalid("null", code.invalidRequest, "Invalid Request", "the batch is empty")
   const maxBatch = options.maxBatch ?? defaultBatch
-  if (value.length > maxBatch) {
+  if (value.length > maxBatch && !(options.expectsAnswers === true && value.every(hasNoMethod))) {
     return invalid(
       "null",
       code.invalidRequest,
@@ -134,6 +139,9 @@ export const decode = (text: string, options: DecodeOptions = {}): Frame => {
   }
   return messages
 }
+
+const hasNoMethod = (u: unknown): boolean =>
+  typeof u === "object" && u !== null && (u as Record<string, unknown>).method === undefined
 
 const invalid = (id: string, code: number, message: string, data?: string): Invalid => ({
   _tag: "Invalid",
@@ -173,9 +181,10 @@ const decodeMessage = (
   const message = value as Record<string, unknown>
   const id = idText(message.id, text, index)
   const method = message.method
-  if (method === undefined && (message.result !== undefined || message.error !== undefined)) {
-    return decodeAnswer(message, id)
-  }
+  if (
+    method === undefined &&
+    (message.result !== undefined || message.error !== undefined || (options.expectsAnswers === true && id !== ""))
+  ) return decodeAnswer(message, id)
   if (id === undefined) return invalidRequest("null", "an id is a string, a number or null")
   const isNotification = id === "" || (id === "null" && options.nullIdIsNotification === true)
   const echo = id === "" ? "null" : id
@@ -201,7 +210,7 @@ const decodeAnswer = (message: Record<string, unknown>, id: string | undefined):
   const error = message.error
   // peers of the first version send both members, one of them null
   if (error === undefined || error === null) {
-    return { _tag: "Result", id: id === "" ? undefined : id, result: message.result }
+    return { _tag: "Result", id: id === "" ? undefined : id, result: message.result ?? null }
   }
   const { code: errorCode, data, message: text } = typeof error === "object"
     ? error as Record<string, unknown>

@@ -103,7 +103,7 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
           onSuccess: (text) =>
             Effect.sync(() => {
               if (text !== "") {
-                const answers = Codec.decode(text, { maxBatch: Infinity })
+                const answers = Codec.decode(text, { maxBatch: Infinity, expectsAnswers: true })
                 for (const message of listOf(answers)) {
                   if (message._tag === "Result" || message._tag === "Failure") {
                     caller.answer(

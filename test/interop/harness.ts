@@ -1,5 +1,5 @@
 /** What the tests against other people's clients and servers share: one contract, its handlers, our server, our client. */
-import { Deferred, Effect, Layer, Queue, Schedule, Schema, type Scope, Stream } from "effect"
+import { Deferred, Effect, Layer, Logger, Queue, Schedule, Schema, type Scope, Stream } from "effect"
 import { type Dialect, JsonRpcClient, JsonRpcClients, JsonRpcError, JsonRpcServer } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { Progress } from "effect-wire/rpc"
@@ -89,7 +89,9 @@ export const serve = (
       JsonRpcServer.layerSocketServer(Calculator, { dialect }).pipe(
         Layer.provide(layer),
         Layer.provide(Layer.succeed(SocketServer.SocketServer, server)),
-        Layer.provide(Layer.succeed(JsonRpcClients.JsonRpcClients, clients))
+        Layer.provide(Layer.succeed(JsonRpcClients.JsonRpcClients, clients)),
+        // the defect of `broken` is logged, as it should be
+        Layer.provide(Logger.layer([]))
       )
     )
     return { url: `ws://127.0.0.1:${portOf(server)}`, seen, clients }

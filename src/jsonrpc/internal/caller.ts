@@ -25,6 +25,8 @@ interface Pending extends Continuation {
   readonly frame: string
   readonly idempotent: boolean
   readonly listener: ((report: Progress.Report) => void) | undefined
+  /** The batch that it was sent in. */
+  batch: BatchCollector | undefined
   sent: boolean
 }
 
@@ -44,7 +46,10 @@ export class BatchCollector {
     if (!this.isOpen || (this.caller !== undefined && this.caller !== caller)) return false
     this.caller = caller
     this.frames.push(frame)
-    if (pending !== undefined) this.pending.push(pending)
+    if (pending !== undefined) {
+      this.pending.push(pending)
+      pending.batch = this
+    }
     return true
   }
   remove(pending: Pending): void {
@@ -132,6 +137,7 @@ export class Caller {
     for (const [key, pending] of this.pending) {
       if (pending.sent && pending.idempotent && this.waits) {
         pending.sent = false
+        pending.batch = undefined
       } else if (pending.sent || !this.waits) {
         this.pending.delete(key)
         pending.onLost(JsonRpcError.connection("the connection was lost", pending.sent, cause))
@@ -186,6 +192,7 @@ export class Caller {
       frame,
       idempotent: options.idempotent,
       listener: options.listener,
+      batch: undefined,
       sent: false,
       ...continuation
     }
@@ -253,6 +260,28 @@ export class Caller {
     this.pending.delete("" + pending.id)
     if (message._tag === "Result") pending.onResult(message.result)
     else pending.onFailure(message.error)
+    return true
+  }
+
+  /**
+   * An error of the peer about a frame whose ids it does not say, e.g. a batch that is longer than it takes. Fails the
+   * calls of that frame where it is clear which it was: the only frame that has no answer yet, or the only batch.
+   */
+  refused(error: ErrorObject): boolean {
+    const frames = new Set<unknown>()
+    const batches = new Set<unknown>()
+    for (const pending of this.pending.values()) {
+      if (!pending.sent) continue
+      frames.add(pending.batch ?? pending)
+      if (pending.batch !== undefined) batches.add(pending.batch)
+    }
+    const candidates = frames.size === 1 ? frames : batches
+    if (candidates.size !== 1) return false
+    for (const [key, pending] of this.pending) {
+      if (!pending.sent || !candidates.has(pending.batch ?? pending)) continue
+      this.pending.delete(key)
+      pending.onFailure(error)
+    }
     return true
   }
 

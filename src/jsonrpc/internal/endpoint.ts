@@ -96,7 +96,13 @@ export class Endpoint implements Answerer {
 
   /** Handles a decoded frame; what is answered goes to `sink`: one text, or none when nothing is to be answered. */
   dispatch(frame: Codec.Frame, sink: Sink): void {
-    if (!Array.isArray(frame)) return this.message(frame as Codec.Message, sink)
+    if (!Array.isArray(frame)) {
+      const message = frame as Codec.Message
+      if (message._tag === "Failure" && (message.id === undefined || message.id === "null")) {
+        this.options.caller?.refused(message.error)
+      }
+      return this.message(message, sink)
+    }
     const messages = frame as ReadonlyArray<Codec.Message>
     const batch = new BatchSink(messages, sink)
     for (const message of messages) this.message(message, batch)

@@ -77,7 +77,7 @@ export const make = (
         wanted.openUnsafe()
       }
     }
-    const decode = decodeOptions(dialect, options, methods, scalar)
+    const decode = { ...decodeOptions(dialect, options, methods, scalar), expectsAnswers: true }
 
     const once = (announce: Effect.Effect<void>) =>
       Effect.scoped(Effect.gen(function*() {
