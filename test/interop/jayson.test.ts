@@ -116,7 +116,11 @@ const ourCalls = (remote: JsonRpcClient.Client) =>
     const missing = yield* Effect.flip(remote.call("missing"))
     assert.strictEqual((missing.reason as JsonRpcError.RemoteError).code, -32601)
     assert.deepStrictEqual(
-      yield* JsonRpcClient.batch([client.add({ a: 1, b: 2 }), remote.notify("add", [1, 1]), client.add({ a: 3, b: 4 })]),
+      yield* JsonRpcClient.batch([
+        client.add({ a: 1, b: 2 }),
+        remote.notify("add", [1, 1]),
+        client.add({ a: 3, b: 4 })
+      ]),
       [3, undefined, 7]
     )
   })

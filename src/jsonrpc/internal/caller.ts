@@ -60,11 +60,16 @@ export class BatchCollector {
   flush(): void {
     if (!this.isOpen) return
     this.isOpen = false
+    this.caller?.sendTogether(this)
+  }
+  /** Sends what is left of what was gathered. */
+  sendTo(outbox: Outbox): void {
     if (this.frames.length === 0) return
-    this.caller!.sendTogether(
-      this.frames.length === 1 ? this.frames[0]! : Codec.encodeBatch(this.frames),
-      this.pending
-    )
+    const sent = outbox.send(this.frames.length === 1 ? this.frames[0]! : Codec.encodeBatch(this.frames))
+    for (const call of this.pending) {
+      call.sent = sent
+      if (!sent) call.batch = undefined
+    }
   }
 }
 
@@ -108,7 +113,8 @@ export class Caller {
   onDemand: (() => void) | undefined
   /** Called with the frame of each call that is cancelled after it was sent. */
   onCancel: ((frame: string) => void) | undefined
-  private unsentNotifications: Array<string> = []
+  /** Notifications and batches that wait for a connection. */
+  private unsent: Array<string | BatchCollector> = []
 
   constructor(dialect: Dialect, options: { readonly waits: boolean; readonly traceContext: boolean }) {
     this.dialect = dialect
@@ -123,10 +129,14 @@ export class Caller {
   attach(outbox: Outbox): void {
     this.outbox = outbox
     outbox.cork()
-    for (const frame of this.unsentNotifications) outbox.send(frame)
-    this.unsentNotifications = []
+    for (const item of this.unsent) {
+      if (typeof item === "string") outbox.send(item)
+      else item.sendTo(outbox)
+    }
+    this.unsent = []
     for (const pending of this.pending.values()) {
-      if (!pending.sent) pending.sent = outbox.send(pending.frame)
+      // those of a batch go out with it
+      if (!pending.sent && pending.batch === undefined) pending.sent = outbox.send(pending.frame)
     }
     outbox.uncork()
   }
@@ -140,6 +150,7 @@ export class Caller {
         pending.batch = undefined
       } else if (pending.sent || !this.waits) {
         this.pending.delete(key)
+        if (!pending.sent) pending.batch?.remove(pending)
         pending.onLost(JsonRpcError.connection("the connection was lost", pending.sent, cause))
       }
     }
@@ -204,11 +215,11 @@ export class Caller {
   }
 
   /** Forgets a call and tells the peer once; a late answer is dropped. */
-  cancel(id: number, batch?: BatchCollector): void {
+  cancel(id: number): void {
     const pending = this.pending.get("" + id)
     if (pending === undefined) return
     this.pending.delete("" + id)
-    batch?.remove(pending)
+    if (!pending.sent) pending.batch?.remove(pending)
     if (pending.sent) this.onCancel?.(pending.frame)
     const cancellation = this.dialect.cancellation
     if (!pending.sent || cancellation === undefined) return
@@ -223,24 +234,21 @@ export class Caller {
     } catch (cause) {
       return JsonRpcError.protocol("the parameters are no JSON", cause)
     }
+    if (this.outbox === undefined && !this.waits && this.onDemand === undefined) {
+      return JsonRpcError.connection("not connected", false)
+    }
     if (batch?.add(this, frame) === true) return undefined
     if (this.outbox !== undefined && this.outbox.send(frame)) return undefined
-    if (!this.waits && this.onDemand === undefined) return JsonRpcError.connection("not connected", false)
-    this.unsentNotifications.push(frame)
+    this.unsent.push(frame)
     this.onDemand?.()
     return undefined
   }
 
-  /** Sends what a batch gathered. */
-  sendTogether(frame: string, pending: ReadonlyArray<Pending>): void {
-    if (this.outbox === undefined) {
-      // its calls wait, and go out one by one when the connection is there
-      if (pending.length === 0) this.unsentNotifications.push(frame)
-      this.onDemand?.()
-      return
-    }
-    const sent = this.outbox.send(frame)
-    for (const call of pending) call.sent = sent
+  /** Sends what a batch gathered, now or when there is a connection. */
+  sendTogether(batch: BatchCollector): void {
+    if (this.outbox !== undefined) return batch.sendTo(this.outbox)
+    this.unsent.push(batch)
+    this.onDemand?.()
   }
 
   /** One call failed for a reason of its transport. */
@@ -324,6 +332,6 @@ export const call = (
         onFailure: (error) => resume(Exit.fail(JsonRpcError.remote(error))),
         onLost: (error) => resume(Exit.fail(error))
       })
-      return Effect.sync(() => caller.cancel(id, batch))
+      return Effect.sync(() => caller.cancel(id))
     })
   })

@@ -113,7 +113,10 @@ export class Endpoint implements Answerer {
       case "Call":
         return message.id === undefined ? this.notification(message, sink) : this.request(message, message.id, sink)
       case "Invalid":
-        if (message.answer === undefined) return sink.skip()
+        // who serves nothing has nothing to say about what is no request
+        if (message.answer === undefined || (message.id === "null" && this.options.methods.size === 0)) {
+          return sink.skip()
+        }
         return sink.answer(Codec.encodeError(message.id, message.answer))
       default:
         this.options.caller?.answer(message)

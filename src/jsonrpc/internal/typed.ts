@@ -14,7 +14,7 @@ import * as Progress from "../../rpc/Progress.ts"
 import * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
-import { type BatchCollector, type Caller, CurrentBatch } from "./caller.ts"
+import { type Caller, CurrentBatch } from "./caller.ts"
 
 /**
  * Options of typed clients.
@@ -71,7 +71,7 @@ export const make = <Rpcs extends Rpc.Any>(
     const methods = RpcMethods.fromGroup(group)
     const context = yield* Effect.context<never>()
     const run = Effect.runForkWith(context)
-    const calls = new Map<RequestId, { readonly id: number; readonly batch: BatchCollector | undefined }>()
+    const calls = new Map<RequestId, { readonly id: number }>()
     let lastId = 0
     const tracing = options.tracing === true ||
       (options.tracing !== false && context.mapUnsafe.has(Tracer.Tracer.key))
@@ -88,7 +88,7 @@ export const make = <Rpcs extends Rpc.Any>(
           const call = calls.get(message.requestId)
           if (call !== undefined) {
             calls.delete(message.requestId)
-            caller.cancel(call.id, call.batch)
+            caller.cancel(call.id)
           }
         }
         return Effect.void
@@ -137,7 +137,7 @@ export const make = <Rpcs extends Rpc.Any>(
             else stream.onEnd(() => settle(Exit.fail(error)))
           }
         })
-        if (!settled) calls.set(requestId, { id, batch })
+        if (!settled) calls.set(requestId, { id })
         return Effect.void
       })
 

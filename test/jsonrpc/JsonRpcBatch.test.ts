@@ -18,8 +18,9 @@ it.effect("the calls of a batch that the server refuses as a whole fail, other c
   Effect.gen(function*() {
     const client = yield* JsonRpcClient.make(Group)
     const untyped = yield* JsonRpcClient.JsonRpcClient
-    yield* Effect.forkChild(client.forever())
-    yield* Effect.forkChild(client.forever())
+    yield* untyped.connect
+    yield* Effect.forkChild(client.forever(), { startImmediately: true })
+    yield* Effect.forkChild(client.forever(), { startImmediately: true })
     const error = yield* Effect.flip(
       JsonRpcClient.batch(Array.from({ length: 101 }, (_, i) => client.add({ a: i, b: 1 })))
     )
@@ -27,3 +28,14 @@ it.effect("the calls of a batch that the server refuses as a whole fail, other c
     assert.strictEqual(untyped.caller.inFlight, 2)
     assert.strictEqual(yield* client.add({ a: 1, b: 2 }), 3)
   }).pipe(Effect.provide(Layer.fresh(App))))
+
+it.effect("a batch made before the connection is open goes out in one frame, its notifications too", () =>
+  Effect.gen(function*() {
+    const [near, far] = yield* MemorySocket.makePair()
+    const remote = yield* JsonRpcClient.fromSocket(near, { connect: "lazy" })
+    yield* Effect.forkChild(JsonRpcClient.batch([remote.call("a"), remote.notify("b"), remote.call("c")]))
+    const { pull } = yield* far.reader
+    assert.deepStrictEqual(yield* pull, [
+      `[{"jsonrpc":"2.0","id":1,"method":"a"},{"jsonrpc":"2.0","method":"b"},{"jsonrpc":"2.0","id":2,"method":"c"}]`
+    ])
+  }))
