@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import { exceedsDepth, mayExceedDepth, topLevelIds } from "./internal/json.ts"
+import { exceedsDepth, idTexts, mayExceedDepth } from "./internal/json.ts"
 import { code } from "./JsonRpcError.ts"
 import type { ErrorObject } from "./JsonRpcMessage.ts"
 
@@ -55,7 +55,7 @@ export interface Failure {
 
 /**
  * What is no message. `answer` says what to tell the peer, and is `undefined` where nothing may be said: about a broken
- * answer or a broken notification.
+ * answer, whose `id` then names the request that it was for, or a broken notification.
  *
  * @category models
  * @since 0.1.0
@@ -122,7 +122,7 @@ export const decode = (text: string, options: DecodeOptions = {}): Frame => {
   }
   const maxDepth = options.maxDepth ?? defaultDepth
   const deep = mayExceedDepth(text, maxDepth)
-  if (!Array.isArray(value)) return decodeMessage(value, text, -1, options, deep ? maxDepth : -1)
+  if (!Array.isArray(value)) return decodeMessage(value, () => idTexts(text, false)[0], options, deep ? maxDepth : -1)
   if (value.length === 0) return invalid("null", code.invalidRequest, "Invalid Request", "the batch is empty")
   const maxBatch = options.maxBatch ?? defaultBatch
   if (value.length > maxBatch && !(options.expectsAnswers === true && value.every(hasNoMethod))) {
@@ -134,8 +134,10 @@ export const decode = (text: string, options: DecodeOptions = {}): Frame => {
     )
   }
   const messages: Array<Message> = []
+  let texts: ReadonlyArray<string | undefined> | undefined
   for (let i = 0; i < value.length; i++) {
-    messages.push(decodeMessage(value[i], text, i, options, deep ? maxDepth - 1 : -1))
+    const exact = () => (texts ??= idTexts(text, true))[i]
+    messages.push(decodeMessage(value[i], exact, options, deep ? maxDepth - 1 : -1))
   }
   return messages
 }
@@ -154,11 +156,11 @@ const invalidRequest = (id: string, data: string): Invalid => invalid(id, code.i
 const silent: Invalid = { _tag: "Invalid", id: "null", answer: undefined }
 
 // JSON text of an id, "" when there is none, undefined when it has a wrong type
-const idText = (id: unknown, text: string, index: number): string | undefined => {
+const idText = (id: unknown, exact: () => string | undefined): string | undefined => {
   switch (typeof id) {
     case "number":
       if (Number.isSafeInteger(id)) return "" + id
-      return topLevelIds(text, index) ?? JSON.stringify(id)
+      return exact() ?? JSON.stringify(id)
     case "string":
       return JSON.stringify(id)
     case "undefined":
@@ -170,8 +172,7 @@ const idText = (id: unknown, text: string, index: number): string | undefined =>
 
 const decodeMessage = (
   value: unknown,
-  text: string,
-  index: number,
+  exactId: () => string | undefined,
   options: DecodeOptions,
   maxDepth: number
 ): Message => {
@@ -179,12 +180,15 @@ const decodeMessage = (
     return invalidRequest("null", "a message is an object")
   }
   const message = value as Record<string, unknown>
-  const id = idText(message.id, text, index)
+  const id = idText(message.id, exactId)
   const method = message.method
   if (
     method === undefined &&
     (message.result !== undefined || message.error !== undefined || (options.expectsAnswers === true && id !== ""))
-  ) return decodeAnswer(message, id)
+  ) {
+    if (maxDepth >= 0 && id !== undefined && exceedsDepth(message, maxDepth)) return { ...silent, id }
+    return decodeAnswer(message, id)
+  }
   if (id === undefined) return invalidRequest("null", "an id is a string, a number or null")
   const isNotification = id === "" || (id === "null" && options.nullIdIsNotification === true)
   const echo = id === "" ? "null" : id

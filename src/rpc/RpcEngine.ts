@@ -8,7 +8,8 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -16,6 +17,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as Queue from "effect/Queue"
+import * as References from "effect/References"
 import * as Rpc from "effect/rpc/Rpc"
 import { RequestId } from "effect/rpc/RpcMessage"
 import * as RpcSchema from "effect/rpc/RpcSchema"
@@ -26,6 +28,7 @@ import * as Tracer from "effect/Tracer"
 import * as Progress from "./Progress.ts"
 import { type Connection, CurrentConnection } from "./RpcConnection.ts"
 import * as RpcMethods from "./RpcMethods.ts"
+import * as RpcMetrics from "./RpcMetrics.ts"
 
 /**
  * Options of an engine.
@@ -49,6 +52,8 @@ export interface Options {
   readonly spanAttributes?: Record<string, unknown> | undefined
   /** Elements that a stream method may collect for a wire without streams; default 100,000. */
   readonly maxStreamElements?: number | undefined
+  /** Whether requests are counted and timed, see `RpcMetrics`; default `true`. */
+  readonly metrics?: boolean | undefined
 }
 
 /**
@@ -84,6 +89,8 @@ export abstract class EngineRequest {
   done = false
   /** @internal */
   forked = false
+  /** When it arrived, by the clock in milliseconds; -1 while nobody had to ask. @internal */
+  startedAt = -1
 
   constructor(key: string | undefined, method: RpcMethods.ServedMethod, payload: unknown) {
     this.key = key
@@ -167,7 +174,7 @@ export const open = (connection: Connection, options?: Options): Effect.Effect<S
   Effect.contextWith((context: Context.Context<Scope.Scope>) => {
     const traced = options?.tracing === true ||
       (options?.tracing !== false && context.mapUnsafe.has(Tracer.Tracer.key))
-    const session = new SessionImpl(connection, options ?? {}, traced)
+    const session = new SessionImpl(connection, options ?? {}, traced, context)
     return Effect.as(Scope.addFinalizer(Context.get(context, Scope.Scope), session.close), session)
   })
 
@@ -178,32 +185,56 @@ class SessionImpl implements Session {
   private readonly concurrency: number
   private readonly maxWaiting: number
   private readonly client: Rpc.ServerClient
+  private readonly counts: RpcMetrics.Counts | undefined
+  private readonly clock: Clock.Clock
   private readonly byKey = new Map<string, EngineRequest>()
   private readonly fibers = new Set<Fiber.Fiber<unknown, unknown>>()
+  private readonly closing = new Set<Fiber.Fiber<unknown, unknown>>()
   private line: Array<EngineRequest> = []
   private head = 0
   private running = 0
+  /** Requests that run and take no place among those that run at once. */
+  private forked = 0
+  /** Requests in the line that were cancelled there. */
+  private skipped = 0
+  private method: RpcMethods.ServedMethod | undefined
+  private context: Context.Context<never> = Context.empty()
   private pumping = false
   private closed = false
   private waiters: Array<{ readonly ready: () => boolean; readonly resume: () => void }> = []
 
-  constructor(connection: Connection, options: Options, traced: boolean) {
+  constructor(connection: Connection, options: Options, traced: boolean, context: Context.Context<never>) {
     this.connection = connection
     this.options = options
     this.traced = traced
     this.concurrency = options.concurrency ?? defaultConcurrency
     this.maxWaiting = options.maxWaiting ?? defaultWaiting
     this.client = new Rpc.ServerClient(connection.id)
+    this.counts = options.metrics === false ? undefined : RpcMetrics.countsOf(context)
+    this.clock = Context.get(context, Clock.Clock)
   }
 
   submit(request: EngineRequest): void {
     if (this.closed) return
     if (request.key !== undefined) this.byKey.set(request.key, request)
+    if (this.counts !== undefined) this.counts.inFlight++
     if (this.running < this.concurrency && this.head === this.line.length) {
       this.start(request)
     } else {
+      this.stamp(request)
       this.line.push(request)
     }
+  }
+
+  private stamp(request: EngineRequest): void {
+    if (this.counts !== undefined && request.startedAt < 0) request.startedAt = this.clock.currentTimeMillisUnsafe()
+  }
+
+  private count(request: EngineRequest, outcome: RpcMetrics.Outcome): void {
+    const counts = this.counts
+    if (counts === undefined) return
+    const ms = request.startedAt < 0 ? 0 : this.clock.currentTimeMillisUnsafe() - request.startedAt
+    counts.of(request.method.name).add(outcome, ms)
   }
 
   keys(): IterableIterator<string> {
@@ -221,27 +252,29 @@ class SessionImpl implements Session {
       request.fiber.interruptUnsafe(undefined, RpcSchema.ClientAbort.annotation)
     } else if (this.line.includes(request, this.head)) {
       // it keeps its place in the line and is skipped there
-      this.byKey.delete(key)
-      request.done = true
+      this.skipped++
+      this.end(request)
+      this.count(request, "interrupted")
       request.onInterrupt(true)
+      this.wake()
     }
     return true
   }
 
   private get waiting(): number {
-    return this.line.length - this.head
+    return this.line.length - this.head - this.skipped
   }
   isFull(): boolean {
     return this.waiting >= this.maxWaiting
   }
   active(): number {
-    return this.running + this.waiting
+    return this.running + this.forked + this.waiting
   }
   get room(): Effect.Effect<void> {
     return this.when(() => !this.isFull())
   }
   get idle(): Effect.Effect<void> {
-    return this.when(() => this.running === 0 && this.waiting === 0)
+    return this.when(() => this.active() === 0)
   }
 
   private when(ready: () => boolean): Effect.Effect<void> {
@@ -256,21 +289,30 @@ class SessionImpl implements Session {
   }
 
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    this.closed = true
-    this.line = []
-    this.head = 0
-    this.byKey.clear()
-    for (const waiter of this.waiters) waiter.resume()
-    this.waiters = []
-    const fibers = Array.from(this.fibers)
-    for (const fiber of fibers) fiber.interruptUnsafe()
-    return Effect.asVoid(Fiber.awaitAll(fibers))
+    if (!this.closed) {
+      if (this.counts !== undefined) this.counts.inFlight -= this.waiting
+      this.closed = true
+      this.line = []
+      this.head = 0
+      this.skipped = 0
+      this.byKey.clear()
+      for (const waiter of this.waiters) waiter.resume()
+      this.waiters = []
+      for (const fiber of this.fibers) fiber.interruptUnsafe()
+    }
+    const left = [...this.fibers, ...this.closing]
+    // the scopes of interrupted requests may take their time to close
+    return left.length === 0 ? Effect.void : Effect.andThen(Fiber.awaitAll(left), this.close)
   })
 
   private start(request: EngineRequest): void {
     this.running++
     if (request.payload instanceof RpcMethods.PositionalError) {
-      return this.settle(request, () => request.onInvalid(request.payload as RpcMethods.PositionalError))
+      return this.settle(
+        request,
+        "invalid",
+        () => request.onInvalid(request.payload as RpcMethods.PositionalError)
+      )
     }
     const decoded = request.method.decodePayload(request.payload)
     if (Exit.isExit(decoded)) {
@@ -286,9 +328,9 @@ class SessionImpl implements Session {
 
   private invalid(request: EngineRequest, exit: Exit.Failure<never, Schema.SchemaError>): void {
     for (const reason of exit.cause.reasons) {
-      if (reason._tag === "Fail") return this.settle(request, () => request.onInvalid(reason.error))
+      if (reason._tag === "Fail") return this.settle(request, "invalid", () => request.onInvalid(reason.error))
     }
-    this.settle(request, () => this.failed(request, exit.cause))
+    this.failed(request, exit.cause)
   }
 
   private invoke(request: EngineRequest, payload: unknown): void {
@@ -308,30 +350,34 @@ class SessionImpl implements Session {
     }
     const trace = this.traced || (request.trace !== undefined && this.options.tracing !== false)
     let uninterruptible = false
+    let fork = false
     if (Exit.isExit(result)) {
-      if (!trace && method.rpc.middlewares.size === 0 && !method.isStream) {
+      if (!trace && method.rpc.middlewares.size === 0 && (!method.isStream || result._tag === "Failure")) {
         return this.complete(request, result as Exit.Exit<unknown, unknown>)
       }
     } else if (Rpc.isWrapper(result)) {
       uninterruptible = result.uninterruptible
-      const fork = result.fork
+      fork = result.fork
       result = result.value
-      if (fork) {
-        // it takes no place among those that run at once
-        request.forked = true
-        this.running--
-        this.pump()
-      }
     }
-    let effect: Effect.Effect<unknown, unknown, any> = method.isStream && !Exit.isExit(result)
-      ? this.collect(request, result)
-      : result
-    for (const tag of method.rpc.middlewares) {
-      const middleware = Context.getUnsafe(method.context as Context.Context<any>, tag as any) as any
-      effect = middleware(effect, metadata)
+    let effect: Effect.Effect<unknown, unknown, any> = method.isStream ? this.collect(request, result) : result
+    try {
+      for (const tag of method.rpc.middlewares) {
+        const middleware = Context.getUnsafe(method.context as Context.Context<any>, tag as any) as any
+        effect = middleware(effect, metadata)
+      }
+    } catch (defect) {
+      effect = Exit.die(defect)
     }
     if (trace) effect = this.span(request, effect)
+    if (fork) {
+      // it takes no place among those that run at once
+      request.forked = true
+      this.running--
+      this.forked++
+    }
     this.run(request, effect, (exit) => this.complete(request, exit), uninterruptible)
+    if (fork) this.pump()
   }
 
   private span(request: EngineRequest, effect: Effect.Effect<unknown, unknown, any>) {
@@ -352,13 +398,13 @@ class SessionImpl implements Session {
     uninterruptible = false
   ): void {
     const scope = Scope.makeUnsafe()
-    let context = Context.add(request.method.context, Scope.Scope, scope) as Context.Context<any>
-    context = Context.add(context, CurrentConnection, this.connection)
+    let context = Context.add(this.contextOf(request.method), Scope.Scope, scope) as Context.Context<any>
     const progress = request.progress
     if (progress !== undefined) context = Context.add(context, Progress.Reporter, progress)
     const fiber = Effect.runForkWith(context)(effect, uninterruptible ? { uninterruptible } : undefined)
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return this.finish(scope, exit, then)
+    this.stamp(request)
     request.fiber = fiber
     this.fibers.add(fiber)
     fiber.addObserver((exit) => {
@@ -367,6 +413,20 @@ class SessionImpl implements Session {
       this.finish(scope, exit, then)
     })
     if (request.cancelled) fiber.interruptUnsafe(undefined, RpcSchema.ClientAbort.annotation)
+    else if (this.closed) fiber.interruptUnsafe()
+  }
+
+  // What all requests of one method share: mostly the next one is for the same method.
+  private contextOf(method: RpcMethods.ServedMethod): Context.Context<never> {
+    if (this.method === method) return this.context
+    const annotations = Context.get(method.context, References.CurrentLogAnnotations)
+    this.method = method
+    this.context = Context.add(
+      Context.add(method.context, CurrentConnection, this.connection),
+      References.CurrentLogAnnotations,
+      { ...annotations, "rpc.method": method.name, "rpc.connection": this.connection.id }
+    ) as Context.Context<never>
+    return this.context
   }
 
   private finish(
@@ -378,13 +438,13 @@ class SessionImpl implements Session {
     const close = Scope.closeUnsafe(scope, exit)
     if (close === undefined) return
     const fiber = Effect.runFork(close)
-    this.fibers.add(fiber)
-    fiber.addObserver(() => this.fibers.delete(fiber))
+    this.closing.add(fiber)
+    fiber.addObserver(() => this.closing.delete(fiber))
   }
 
   private complete(request: EngineRequest, exit: Exit.Exit<unknown, unknown>): void {
-    if (exit._tag === "Failure") return this.settle(request, () => this.failed(request, exit.cause))
-    if (request.method.isStream) return this.settle(request, () => request.onSuccess(exit.value))
+    if (exit._tag === "Failure") return this.failed(request, exit.cause)
+    if (request.method.isStream) return this.encoded(request, exit)
     if (typeof exit.value === "object" && Deferred.isDeferred(exit.value)) {
       return this.run(request, Deferred.await(exit.value), (exit) => this.complete(request, exit))
     }
@@ -396,33 +456,50 @@ class SessionImpl implements Session {
   private encoded(request: EngineRequest, exit: Exit.Exit<unknown, unknown>): void {
     if (exit._tag === "Success") {
       // the hot path: `settle` without its closure
-      if (this.release(request)) request.onSuccess(exit.value)
+      if (this.release(request)) {
+        this.count(request, "success")
+        request.onSuccess(exit.value)
+      }
       return this.pump()
     }
     // a failure to encode is the handler's, not the caller's
-    this.settle(request, () => request.onDefect(exit.cause))
+    if (request.cancelled && !exit.cause.reasons.some((reason) => reason._tag !== "Interrupt")) {
+      return this.settle(request, "interrupted", () => request.onInterrupt(true))
+    }
+    this.settle(request, "defect", () => request.onDefect(exit.cause))
   }
 
   private failed(request: EngineRequest, cause: Cause.Cause<unknown>): void {
     for (const reason of cause.reasons) {
-      if (reason._tag === "Fail") return request.onFailure(reason.error)
+      if (reason._tag === "Fail") return this.settle(request, "failure", () => request.onFailure(reason.error))
     }
     for (const reason of cause.reasons) {
-      if (reason._tag === "Die") return request.onDefect(cause)
+      if (reason._tag === "Die") return this.settle(request, "defect", () => request.onDefect(cause))
     }
-    request.onInterrupt(request.cancelled)
+    this.settle(request, "interrupted", () => request.onInterrupt(request.cancelled))
   }
 
   private release(request: EngineRequest): boolean {
-    if (!request.forked) this.running--
-    if (request.done || this.closed) return false
-    request.done = true
-    if (request.key !== undefined) this.byKey.delete(request.key)
-    return true
+    if (request.forked) this.forked--
+    else this.running--
+    if (request.done) return false
+    this.end(request)
+    if (!this.closed) return true
+    this.count(request, "interrupted")
+    return false
   }
 
-  private settle(request: EngineRequest, outcome: () => void): void {
-    if (this.release(request)) outcome()
+  private end(request: EngineRequest): void {
+    request.done = true
+    if (request.key !== undefined) this.byKey.delete(request.key)
+    if (this.counts !== undefined) this.counts.inFlight--
+  }
+
+  private settle(request: EngineRequest, outcome: RpcMetrics.Outcome, answer: () => void): void {
+    if (this.release(request)) {
+      this.count(request, outcome)
+      answer()
+    }
     this.pump()
   }
 
@@ -433,7 +510,8 @@ class SessionImpl implements Session {
       while (this.running < this.concurrency && this.head < this.line.length) {
         const next = this.line[this.head]!
         this.head++
-        if (!next.done) this.start(next)
+        if (next.done) this.skipped--
+        else this.start(next)
       }
       this.pumping = false
       if (this.head === this.line.length) {
@@ -444,11 +522,14 @@ class SessionImpl implements Session {
         this.head = 0
       }
     }
-    if (this.waiters.length > 0) {
-      const ready = this.waiters.filter((waiter) => waiter.ready())
-      this.waiters = this.waiters.filter((waiter) => !ready.includes(waiter))
-      for (const waiter of ready) waiter.resume()
-    }
+    this.wake()
+  }
+
+  private wake(): void {
+    if (this.waiters.length === 0) return
+    const ready = this.waiters.filter((waiter) => waiter.ready())
+    this.waiters = this.waiters.filter((waiter) => !ready.includes(waiter))
+    for (const waiter of ready) waiter.resume()
   }
 
   private collect(request: EngineRequest, result: unknown): Effect.Effect<ReadonlyArray<unknown>, unknown, any> {

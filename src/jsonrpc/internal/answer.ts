@@ -37,6 +37,8 @@ export interface Answerer {
   /** `undefined` where the wire cannot send by itself: then there is no progress. */
   readonly outbox: Outbox | undefined
   readonly fork: (effect: Effect.Effect<void>) => void
+  /** Trace context of the wire, for requests that bring none of their own. */
+  readonly trace: TraceContext | undefined
 }
 
 // More than this waiting for the peer: reports of progress are left out, streams pause.
@@ -244,7 +246,7 @@ const idValue = (text: string): unknown => {
 
 const traceOf = (answerer: Answerer, call: Codec.Call): TraceContext | undefined => {
   const traceparent = answerer.dialect.traceparent?.(call.params) ?? call.message.traceparent
-  if (typeof traceparent !== "string") return undefined
+  if (typeof traceparent !== "string") return answerer.trace
   const span = HttpTraceContext.w3c({ traceparent } as unknown as Headers.Headers)
-  return span._tag === "Some" ? span.value : undefined
+  return span._tag === "Some" ? span.value : answerer.trace
 }

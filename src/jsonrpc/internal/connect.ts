@@ -96,18 +96,23 @@ export const connect = (socket: Socket.Socket, config: {
     })
     const highWater = config.options.highWaterMark ?? 1024 * 1024
     const { onFrame } = config
-    const read = Effect.forever(
-      Effect.flatMap(pull, (frames) => {
-        outbox.cork()
-        for (let i = 0; i < frames.length; i++) {
-          if (onFrame !== undefined) onFrame(frames[i]!)
-          endpoint.receive(frames[i]!)
-        }
-        outbox.uncork()
-        if (session.isFull()) return session.room
-        return outbox.waiting() > highWater ? outbox.drained(highWater) : Effect.void
-      }),
-      { disableYield: true }
-    )
+    // frames that were pulled together are bounded one by one: a peer may send any number in one turn
+    const receive = (frames: ReadonlyArray<string | Uint8Array>, from: number): Effect.Effect<void> => {
+      let i = from
+      outbox.cork()
+      while (i < frames.length && !session.isFull() && outbox.waiting() <= highWater) {
+        const frame = frames[i++]!
+        if (onFrame !== undefined) onFrame(frame)
+        endpoint.receive(frame)
+      }
+      outbox.uncork()
+      const wait = session.isFull()
+        ? session.room
+        : outbox.waiting() > highWater
+        ? outbox.drained(highWater)
+        : Effect.void
+      return i === frames.length ? wait : Effect.flatMap(wait, () => receive(frames, i))
+    }
+    const read = Effect.forever(Effect.flatMap(pull, (frames) => receive(frames, 0)), { disableYield: true })
     return { endpoint, outbox, session, connection, read }
   })

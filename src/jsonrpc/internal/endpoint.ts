@@ -11,6 +11,7 @@ import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { AnsweredRequest, type Answerer, NotificationRequest, type Sink } from "./answer.ts"
 import type { Caller } from "./caller.ts"
 import type { Dialect } from "./dialectModel.ts"
+import { numberTexts } from "./json.ts"
 import { isRecord } from "./record.ts"
 
 /**
@@ -31,6 +32,8 @@ export interface EndpointOptions {
   readonly caller: Caller | undefined
   readonly decode: Codec.DecodeOptions
   readonly onNotification: ((notification: Codec.Call) => void) | undefined
+  /** Trace context of the wire, for requests that bring none of their own. */
+  readonly trace?: RpcEngine.TraceContext | undefined
 }
 
 const methodNotFound: ErrorObject = { code: JsonRpcError.code.methodNotFound, message: "Method not found" }
@@ -54,9 +57,12 @@ export class Endpoint implements Answerer {
   readonly headers: Headers.Headers
   readonly outbox: Outbox | undefined
   readonly fork: (effect: Effect.Effect<void>) => void
+  readonly trace: RpcEngine.TraceContext | undefined
   private readonly options: EndpointOptions
   private readonly single: Sink
   private refuses = false
+  /** The frame that is being handled. */
+  private text = ""
 
   constructor(options: EndpointOptions) {
     this.options = options
@@ -64,6 +70,7 @@ export class Endpoint implements Answerer {
     this.headers = options.headers
     this.outbox = options.outbox
     this.fork = options.fork
+    this.trace = options.trace
     this.single = {
       answer: (text) => {
         this.outbox?.send(text)
@@ -79,14 +86,22 @@ export class Endpoint implements Answerer {
 
   /** A frame of the socket. Binary frames are read as UTF-8 where they are that and JSON, and ignored otherwise. */
   receive(frame: string | Uint8Array): void {
-    if (typeof frame === "string") return this.dispatch(Codec.decode(frame, this.options.decode), this.single)
-    let text: string
+    if (typeof frame === "string") {
+      this.text = frame
+      this.dispatch(Codec.decode(frame, this.options.decode), this.single)
+    } else {
+      this.binary(frame)
+    }
+    this.text = ""
+  }
+
+  private binary(frame: Uint8Array): void {
     try {
-      text = utf8.decode(frame)
+      this.text = utf8.decode(frame)
     } catch {
       return
     }
-    const decoded = Codec.decode(text, this.options.decode)
+    const decoded = Codec.decode(this.text, this.options.decode)
     if (!Array.isArray(decoded)) {
       const message = decoded as Codec.Message
       if (message._tag === "Invalid" && message.answer?.code === JsonRpcError.code.parseError) return
@@ -115,6 +130,7 @@ export class Endpoint implements Answerer {
       case "Invalid":
         // who serves nothing has nothing to say about what is no request
         if (message.answer === undefined || (message.id === "null" && this.options.methods.size === 0)) {
+          this.options.caller?.lose(message.id, JsonRpcError.protocol("the answer is nested too deeply"))
           return sink.skip()
         }
         return sink.answer(Codec.encodeError(message.id, message.answer))
@@ -153,9 +169,11 @@ export class Endpoint implements Answerer {
   private cancel(id: unknown): void {
     if (id === undefined || typeof id === "object") return
     const { session } = this.options
-    if (session.cancel(JSON.stringify(id)) || typeof id !== "number" || Number.isSafeInteger(id)) return
-    for (const key of session.keys()) {
-      if (Number(key) === id) return void session.cancel(key)
+    if (typeof id !== "number" || Number.isSafeInteger(id)) return void session.cancel(JSON.stringify(id))
+    // digits that a number cannot hold tell requests apart
+    const texts = numberTexts(this.text, id)
+    for (const key of Array.from(session.keys())) {
+      if (texts.has(key)) session.cancel(key)
     }
   }
 

@@ -5,6 +5,10 @@
  */
 
 const quote = 34
+const comma = 44
+const minus = 45
+const zero = 48
+const nine = 57
 const backslash = 92
 const openBracket = 91
 const closeBracket = 93
@@ -69,27 +73,27 @@ export const exceedsDepth = (value: unknown, limit: number): boolean => {
 }
 
 /**
- * The text of the member `id` of the object in a valid JSON text; with `index >= 0`, of that element of the array.
- * Of members of the same name the last counts, as in `JSON.parse`.
+ * The texts of the members `id` of the object in a valid JSON text, or of those in the array in it (`isBatch`), by their
+ * position. Of members of the same name the last counts, as in `JSON.parse`.
  *
  * @internal
  */
-export const topLevelIds = (text: string, index: number): string | undefined => {
-  const level = index >= 0 ? 2 : 1
+export const idTexts = (text: string, isBatch: boolean): ReadonlyArray<string | undefined> => {
+  const level = isBatch ? 2 : 1
+  const found: Array<string | undefined> = []
   let depth = 0
   let element = 0
   let isKey = false
-  let found: string | undefined
   for (let i = 0; i < text.length;) {
     const c = text.charCodeAt(i)
     if (c === quote) {
       const end = skipString(text, i)
-      if (depth === level && isKey && (index < 0 || element === index) && JSON.parse(text.slice(i, end)) === "id") {
+      if (depth === level && isKey && JSON.parse(text.slice(i, end)) === "id") {
         let start = text.indexOf(":", end) + 1
         while (text.charCodeAt(start) <= 32) start++
         let stop = start
         while (stop < text.length && !",}] \t\r\n".includes(text[stop]!)) stop++
-        found = text.slice(start, stop)
+        found[element] = text.slice(start, stop)
       }
       isKey = false
       i = end
@@ -100,11 +104,34 @@ export const topLevelIds = (text: string, index: number): string | undefined => 
       isKey = c === openBrace
     } else if (c === closeBracket || c === closeBrace) {
       depth--
-    } else if (c === 44) {
+    } else if (c === comma) {
       if (depth === level) isKey = true
-      else if (depth === 1 && index >= 0) element++
+      else if (depth === 1 && isBatch) element++
     }
     i++
+  }
+  return found
+}
+
+/**
+ * The texts of the numbers in a JSON text that are parsed to `value`: several for integers beyond 2^53.
+ *
+ * @internal
+ */
+export const numberTexts = (text: string, value: number): ReadonlySet<string> => {
+  const found = new Set<string>()
+  for (let i = 0; i < text.length;) {
+    const c = text.charCodeAt(i)
+    if (c === quote) {
+      i = skipString(text, i)
+    } else if (c === minus || (c >= zero && c <= nine)) {
+      const start = i++
+      while (i < text.length && !",}] \t\r\n".includes(text[i]!)) i++
+      const number = text.slice(start, i)
+      if (Number(number) === value) found.add(number)
+    } else {
+      i++
+    }
   }
   return found
 }

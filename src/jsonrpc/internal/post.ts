@@ -4,9 +4,11 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import * as RpcEngine from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
@@ -128,6 +130,11 @@ export const make = (
             Effect.updateContext((own: Context.Context<never>) => Context.merge(context, own))
           )
           const session = yield* Scope.provide(RpcEngine.open(connection, options), scope)
+          // the span that the HTTP server made of the caller's `traceparent`, where the app traces; else the caller's
+          const trace = request.headers.traceparent === undefined
+            ? undefined
+            : Context.getOrUndefined(yield* Effect.context<never>(), Tracer.ParentSpan) ??
+              Option.getOrUndefined(HttpTraceContext.w3c(request.headers))
           const endpoint = new Endpoint({
             dialect,
             connection,
@@ -139,7 +146,8 @@ export const make = (
             fork,
             caller: undefined,
             decode,
-            onNotification: undefined
+            onNotification: undefined,
+            trace
           })
           const text = yield* Effect.callback<string | undefined>((resume) =>
             endpoint.dispatch(Codec.decode(body, decode), {
