@@ -91,6 +91,13 @@ export class OwnedDocument {
     return value
   }
 
+  /** Takes a value that somebody else holds for the whole document. */
+  become(root: Json, size: number): void {
+    this.root = root
+    this.size = size
+    this.share(root)
+  }
+
   /**
    * Applies a patch whole or not at all. `adopt`: the values in it belong to nobody else, so they may be changed in place
    * later. On `false` the fault is in `fault`, the index of the operation in `faultAt`.

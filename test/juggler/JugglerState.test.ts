@@ -1,0 +1,397 @@
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Effect, Fiber, Result, Schema, Stream } from "effect"
+import { JsonPatch, JsonPointer, JugglerState } from "effect-wire/juggler"
+import { generator } from "./generate.ts"
+
+type Json = JsonPointer.Json
+
+const Room = Schema.Struct({
+  name: Schema.String,
+  celsius: Schema.Finite,
+  note: Schema.optionalKey(Schema.String),
+  since: Schema.optionalKey(Schema.DateTimeUtcFromString)
+})
+const House = Schema.Struct({
+  rooms: Schema.Array(Room),
+  byName: Schema.Record(Schema.String, Room),
+  mode: Schema.Literals(["day", "night"])
+})
+type House = typeof House.Type
+
+const house: House = {
+  rooms: [{ name: "kitchen", celsius: 20 }, { name: "hall", celsius: 18 }],
+  byName: { bath: { name: "bath", celsius: 22, since: DateTime.makeUnsafe(0) } },
+  mode: "day"
+}
+
+const makeHouse = JugglerState.make({ schema: House, initial: house })
+
+/** Collects what a stream gives while the effect runs, settling after each step. */
+const observing = <A, E>(
+  stream: Stream.Stream<A, E>,
+  steps: (seen: Array<A>, settle: Effect.Effect<void>) => Effect.Effect<void, unknown>
+) =>
+  Effect.gen(function*() {
+    const seen: Array<A> = []
+    const fiber = yield* Effect.forkChild(
+      Stream.runForEach(stream, (value) => Effect.sync(() => void seen.push(value)))
+    )
+    const settle = Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow, { discard: true })
+    yield* settle
+    yield* steps(seen, settle)
+    yield* Fiber.interrupt(fiber)
+    return seen
+  })
+
+describe("JugglerState", () => {
+  it.effect("gives back what was set, decoded and as JSON", () =>
+    Effect.gen(function*() {
+      const state = yield* makeHouse
+      assert.deepStrictEqual(yield* state.get, house)
+      assert.deepStrictEqual(yield* state.at("/byName/bath/since"), "1970-01-01T00:00:00.000Z")
+      yield* state.set({ ...house, mode: "night" })
+      assert.strictEqual((yield* state.get).mode, "night")
+      assert.strictEqual(yield* state.at("/mode"), "night")
+      assert.strictEqual(yield* state.at("/nothing/here"), undefined)
+    }))
+
+  it.effect("shares between decoded values what did not change", () =>
+    Effect.gen(function*() {
+      const state = yield* makeHouse
+      const first = yield* state.get
+      yield* state.update((draft) => {
+        draft.rooms[1]!.celsius = 19
+      })
+      const second = yield* state.get
+      assert.strictEqual(second.rooms[0], first.rooms[0])
+      assert.strictEqual(second.byName, first.byName)
+      assert.notStrictEqual(second.rooms, first.rooms)
+      assert.strictEqual(first.rooms[1]!.celsius, 18)
+      assert.strictEqual(second.rooms[1]!.celsius, 19)
+      yield* state.set({ ...second, mode: "night" })
+      const third = yield* state.get
+      assert.strictEqual(third.rooms, second.rooms)
+      assert.strictEqual(third.byName["bath"], first.byName["bath"])
+    }))
+
+  it.effect("never changes a value that was read", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson({ a: { b: [1, 2, { c: 3 }] }, d: 1 })
+      const whole = yield* state.json
+      const part = yield* state.at("/a/b")
+      const texts = [JSON.stringify(whole), JSON.stringify(part)]
+      yield* state.put("/a/b/2/c", 4)
+      yield* state.put("/a/b/-", 5)
+      yield* state.patch([{ op: "move", from: "/a/b/0", path: "/e" }, { op: "copy", from: "/a", path: "/f" }])
+      yield* state.put("/f/b/0", 9)
+      assert.deepStrictEqual([JSON.stringify(whole), JSON.stringify(part)], texts)
+      assert.deepStrictEqual(yield* state.json, { a: { b: [2, { c: 4 }, 5] }, d: 1, e: 1, f: { b: [9, { c: 4 }, 5] } })
+    }))
+
+  it.prop("gives immutable values whoever looks at what, whenever", { seed: Schema.Int }, ({ seed }) => {
+    const random = generator(seed)
+    const initial = random.json(4)
+    const state = Effect.runSync(JugglerState.makeJson(initial))
+    const looked: Array<readonly [Json | undefined, string]> = []
+    let expected = initial
+    for (let i = 0; i < 12; i++) {
+      const patch = random.patch(expected, 1 + random.int(3))
+      const after = JsonPatch.apply(expected, patch)
+      const result = Effect.runSync(Effect.result(state.patch(patch)))
+      assert.strictEqual(Result.isSuccess(result), Result.isSuccess(after))
+      if (Result.isSuccess(after)) expected = after.success
+      if (random.int(2) === 0) {
+        const pointers = ["", "/a", "/0", "/b/c", "/1/0", "/c"]
+        const value = Effect.runSync(state.at(pointers[random.int(pointers.length)]!))
+        looked.push([value, JSON.stringify(value)])
+      }
+      if (random.int(4) === 0) {
+        const next = random.change(expected)
+        Effect.runSync(state.set(next))
+        expected = next
+      }
+    }
+    for (const [value, text] of looked) assert.strictEqual(JSON.stringify(value), text)
+    assert.deepStrictEqual(Effect.runSync(state.json), expected)
+  }, { arbitrary: { runs: 500 } })
+
+  describe("update", () => {
+    const recipes: ReadonlyArray<readonly [string, (draft: any) => unknown, Json, number]> = [
+      ["writes a field", (d) => void (d.a.x = 5), { a: { x: 5 }, list: [1, { y: 2 }, 3] }, 1],
+      ["adds a field", (d) => void (d.b = { z: [] }), { a: { x: 1 }, list: [1, { y: 2 }, 3], b: { z: [] } }, 1],
+      ["deletes a field", (d) => void delete d.a, { list: [1, { y: 2 }, 3] }, 1],
+      ["removes by undefined", (d) => void (d.a.x = undefined), { a: {}, list: [1, { y: 2 }, 3] }, 1],
+      ["ignores equal scalars", (d) => void (d.a.x = 1), { a: { x: 1 }, list: [1, { y: 2 }, 3] }, 0],
+      ["counts up", (d) => d.a.x++, { a: { x: 2 }, list: [1, { y: 2 }, 3] }, 1],
+      ["pushes", (d) => d.list.push(4, 5), { a: { x: 1 }, list: [1, { y: 2 }, 3, 4, 5] }, 2],
+      ["unshifts", (d) => d.list.unshift(0), { a: { x: 1 }, list: [0, 1, { y: 2 }, 3] }, 1],
+      ["pops and shifts", (d) => void (d.list.pop(), d.list.shift()), { a: { x: 1 }, list: [{ y: 2 }] }, 2],
+      ["splices", (d) => d.list.splice(-2, 1, "a", "b"), { a: { x: 1 }, list: [1, "a", "b", 3] }, 3],
+      ["cuts by length", (d) => void (d.list.length = 1), { a: { x: 1 }, list: [1] }, 2],
+      ["reverses", (d) => d.list.reverse(), { a: { x: 1 }, list: [3, { y: 2 }, 1] }, 1],
+      ["sorts", (d) => d.list.sort(() => 0), { a: { x: 1 }, list: [1, { y: 2 }, 3] }, 0],
+      ["fills", (d) => d.list.fill(0, 1), { a: { x: 1 }, list: [1, 0, 0] }, 1],
+      [
+        "follows an element that moves",
+        (d) => {
+          const element = d.list[1]
+          d.list.shift()
+          element.y = 7
+          d.list.unshift("a", "b")
+          element.z = true
+        },
+        { a: { x: 1 }, list: ["a", "b", { y: 7, z: true }, 3] },
+        5
+      ],
+      [
+        "lets what was removed be changed and put back",
+        (d) => {
+          const element = d.list.splice(1, 1)[0]
+          element.y = 9
+          d.done = [element]
+          element.y = 10
+        },
+        { a: { x: 1 }, list: [1, 3], done: [{ y: 9 }] },
+        2
+      ],
+      [
+        "copies a draft that is assigned elsewhere",
+        (d) => {
+          d.b = d.a
+          d.b.x = 2
+          d.c = [...d.list, { inner: d.a }]
+        },
+        { a: { x: 1 }, list: [1, { y: 2 }, 3], b: { x: 2 }, c: [1, { y: 2 }, 3, { inner: { x: 1 } }] },
+        3
+      ],
+      [
+        "reads like a value",
+        (d) => {
+          d.read = [
+            Object.keys(d),
+            "a" in d,
+            "toString" in d,
+            Array.isArray(d.list),
+            d.list.map((x: any) => typeof x),
+            d.list.findIndex((x: any) => x.y === 2),
+            JSON.stringify(d.a),
+            d.list.includes(3),
+            { ...d.a },
+            Object.entries(d.a),
+            d.missing === undefined
+          ]
+        },
+        {
+          a: { x: 1 },
+          list: [1, { y: 2 }, 3],
+          read: [["a", "list"], true, false, true, ["number", "object", "number"], 1, "{\"x\":1}", true, { x: 1 }, [[
+            "x",
+            1
+          ]], true]
+        },
+        1
+      ]
+    ]
+    it.effect.each(recipes)("%s", ([, recipe, expected, operations]) =>
+      Effect.gen(function*() {
+        const initial = { a: { x: 1 }, list: [1, { y: 2 }, 3] }
+        const state = yield* JugglerState.makeJson(initial)
+        const patch = yield* state.update((draft) => void recipe(draft))
+        assert.deepStrictEqual(yield* state.json, expected)
+        assert.strictEqual(patch.length, operations)
+        assert.deepStrictEqual(Result.getOrThrow(JsonPatch.apply(initial, patch)), expected)
+        assert.deepStrictEqual(initial, { a: { x: 1 }, list: [1, { y: 2 }, 3] })
+      }))
+
+    it.effect("takes everything back when the recipe throws or writes what is refused", () =>
+      Effect.gen(function*() {
+        const state = yield* JugglerState.makeJson({ a: 1, list: [1, 2] })
+        const version = yield* state.version
+        const exit = yield* Effect.exit(state.update((draft: any) => {
+          draft.a = 2
+          draft.list.unshift(0)
+          throw new Error("no")
+        }))
+        assert.isTrue(exit._tag === "Failure")
+        for (const bad of [NaN, Infinity, () => 1, new Map(), JSON.parse(`{"__proto__":1}`), 1n]) {
+          const error = yield* Effect.flip(state.update((draft: any) => {
+            draft.list.push(3)
+            draft.a = { bad }
+          }))
+          assert.oneOf(error.reason, ["NotJson", "ForbiddenKey"])
+        }
+        const hole = yield* Effect.flip(state.update((draft: any) => void (draft.list[5] = 1)))
+        assert.strictEqual(hole.reason, "NotJson")
+        assert.deepStrictEqual(yield* state.json, { a: 1, list: [1, 2] })
+        assert.strictEqual(yield* state.version, version)
+      }))
+
+    it.effect("refuses a draft that was kept", () =>
+      Effect.gen(function*() {
+        const state = yield* JugglerState.makeJson({ a: 1 })
+        let kept: any
+        yield* state.update((draft) => void (kept = draft))
+        assert.throws(() => {
+          kept.a = 2
+        }, /over/)
+        assert.deepStrictEqual(yield* state.json, { a: 1 })
+      }))
+
+    it.effect("pollutes no prototype", () =>
+      Effect.gen(function*() {
+        const state = yield* JugglerState.makeJson({ a: {} })
+        const error = yield* Effect.flip(state.update((draft: any) => {
+          draft["__proto__"] = { polluted: true }
+        }))
+        assert.strictEqual(error.reason, "ForbiddenKey")
+        const patch = yield* state.update((draft: any) => {
+          draft.a.constructor = { prototype: { polluted: true } }
+        })
+        assert.strictEqual(patch.length, 1)
+        assert.isUndefined(({} as { polluted?: boolean }).polluted)
+      }))
+  })
+
+  it.effect("refuses at set what JSON cannot hold, and changes nothing", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson({ a: { b: 1 } })
+      const cycle: Record<string, unknown> = {}
+      cycle["self"] = { cycle }
+      const bad: ReadonlyArray<readonly [unknown, JsonPatch.JsonPatchError["reason"]]> = [
+        [{ a: { b: NaN } }, "NotJson"],
+        [{ a: { b: [Infinity] } }, "NotJson"],
+        [{ a: { b: -Infinity } }, "NotJson"],
+        [cycle, "Cyclic"],
+        [{ a: { b: 1 }, c: undefined }, "NotJson"],
+        [{ a: { b: new Map() } }, "NotJson"],
+        [JSON.parse(`{"a":{"__proto__":{"x":1}}}`), "ForbiddenKey"],
+        [JSON.parse(`{"__proto__":{"x":1}}`), "ForbiddenKey"],
+        [{ a: { b: "x".repeat(40_000_000) } }, "TooLarge"]
+      ]
+      for (const [value, reason] of bad) {
+        const error = yield* Effect.flip(state.set(value as Json))
+        assert.strictEqual((error as JsonPatch.JsonPatchError).reason, reason)
+      }
+      const named = yield* Effect.flip(state.set({ a: { b: NaN } }))
+      assert.include(named.message, "NaN is no JSON number")
+      assert.deepStrictEqual(yield* state.json, { a: { b: 1 } })
+      assert.strictEqual((yield* Effect.flip(JugglerState.makeJson({ a: NaN }))).reason, "NotJson")
+    }))
+
+  it.effect("refuses what the schema refuses, by set, put, patch and recipe", () =>
+    Effect.gen(function*() {
+      const state = yield* makeHouse
+      yield* state.get
+      assert.strictEqual((yield* Effect.flip(state.set({ ...house, mode: "noon" as "day" })))._tag, "SchemaError")
+      assert.strictEqual((yield* Effect.flip(state.put("/mode", "noon"))).reason, "NotJson")
+      assert.strictEqual((yield* Effect.flip(state.put("/rooms/0/celsius", "warm"))).reason, "NotJson")
+      assert.strictEqual((yield* Effect.flip(state.put("/rooms/-", { name: "x" }))).reason, "NotJson")
+      assert.strictEqual((yield* Effect.flip(state.put("/byName/x/since", "never"))).reason, "NotFound")
+      assert.strictEqual((yield* Effect.flip(state.put("/byName/bath/since", "never"))).reason, "NotJson")
+      assert.strictEqual((yield* Effect.flip(state.remove("/mode"))).reason, "NotJson")
+      assert.strictEqual(
+        (yield* Effect.flip(state.patch([{ op: "move", from: "/mode", path: "/rooms/0/note" }]))).reason,
+        "NotJson"
+      )
+      const error = yield* Effect.flip(state.update((draft) => {
+        draft.rooms.push({ name: "attic", celsius: 3 })
+        draft.rooms[0]!.celsius = "hot" as never
+      }))
+      assert.strictEqual(error.reason, "NotJson")
+      assert.deepStrictEqual(yield* state.get, house)
+      yield* state.put("/rooms/0/note", "warm")
+      yield* state.remove("/rooms/0/note")
+      yield* state.put("/byName/bath/since", "2020-01-01T00:00:00.000Z")
+      assert.deepStrictEqual((yield* state.get).byName["bath"]!.since, DateTime.makeUnsafe("2020-01-01T00:00:00.000Z"))
+    }))
+
+  it.effect("gives the changes as they come, and the newest only to a slow reader", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson(0)
+      const seen = yield* observing(state.changes, (seen, settle) =>
+        Effect.gen(function*() {
+          assert.deepStrictEqual(seen, [0])
+          yield* state.set(1)
+          yield* settle
+          yield* state.set(2)
+          yield* state.set(3)
+          yield* state.set(4)
+          yield* settle
+          yield* state.set(4)
+          yield* settle
+        }))
+      assert.deepStrictEqual(seen, [0, 1, 4])
+    }))
+
+  it.effect("selects a part by pointer and gives it only when it changes", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson({ a: { b: 1 }, c: 1, list: [1] })
+      const seen = yield* observing(state.select("/a"), (_, settle) =>
+        Effect.gen(function*() {
+          yield* state.put("/c", 2)
+          yield* settle
+          yield* state.put("/a/b", 2)
+          yield* settle
+          yield* state.put("/a/b", 2)
+          yield* state.put("/list/-", 2)
+          yield* settle
+          yield* state.remove("/a")
+          yield* settle
+          yield* state.put("/a", [])
+          yield* settle
+          yield* state.set({ a: 1 })
+          yield* settle
+        }))
+      assert.deepStrictEqual(seen, [{ b: 1 }, { b: 2 }, undefined, [], 1])
+      assert.deepStrictEqual(yield* Stream.runCollect(state.select("no pointer")), [undefined])
+    }))
+
+  it.effect("selects a part of an array that moves under the pointer", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson({ list: [1, 2, 3] })
+      const seen = yield* observing(state.select("/list/0"), (_, settle) =>
+        Effect.gen(function*() {
+          yield* state.update((draft: any) => draft.list.unshift(0))
+          yield* settle
+          yield* state.put("/list/1", 7)
+          yield* settle
+        }))
+      assert.deepStrictEqual(seen, [1, 0])
+    }))
+
+  it.effect("selects by a function of the decoded value", () =>
+    Effect.gen(function*() {
+      const state = yield* makeHouse
+      const seen = yield* observing(state.select((value) => value.rooms[0]), (_, settle) =>
+        Effect.gen(function*() {
+          yield* state.put("/mode", "night")
+          yield* settle
+          yield* state.put("/rooms/1/celsius", 5)
+          yield* settle
+          yield* state.put("/rooms/0/celsius", 6)
+          yield* settle
+        }))
+      assert.deepStrictEqual(seen, [{ name: "kitchen", celsius: 20 }, { name: "kitchen", celsius: 6 }])
+    }))
+
+  it.effect("keeps one order of many writers", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson({ count: 0, log: [] })
+      yield* Effect.forEach(
+        Array.from({ length: 50 }, (_, i) => i),
+        (i) =>
+          Effect.andThen(
+            Effect.yieldNow,
+            state.update((draft: any) => {
+              draft.count++
+              draft.log.push(i)
+            })
+          ),
+        { concurrency: "unbounded", discard: true }
+      )
+      const value = (yield* state.json) as { count: number; log: Array<number> }
+      assert.strictEqual(value.count, 50)
+      assert.strictEqual(new Set(value.log).size, 50)
+      assert.strictEqual(yield* state.version, 51)
+    }))
+})
