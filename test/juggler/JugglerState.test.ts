@@ -128,9 +128,9 @@ describe("JugglerState", () => {
       ["pops and shifts", (d) => void (d.list.pop(), d.list.shift()), { a: { x: 1 }, list: [{ y: 2 }] }, 2],
       ["splices", (d) => d.list.splice(-2, 1, "a", "b"), { a: { x: 1 }, list: [1, "a", "b", 3] }, 3],
       ["cuts by length", (d) => void (d.list.length = 1), { a: { x: 1 }, list: [1] }, 2],
-      ["reverses", (d) => d.list.reverse(), { a: { x: 1 }, list: [3, { y: 2 }, 1] }, 1],
+      ["reverses", (d) => d.list.reverse(), { a: { x: 1 }, list: [3, { y: 2 }, 1] }, 2],
       ["sorts", (d) => d.list.sort(() => 0), { a: { x: 1 }, list: [1, { y: 2 }, 3] }, 0],
-      ["fills", (d) => d.list.fill(0, 1), { a: { x: 1 }, list: [1, 0, 0] }, 1],
+      ["fills", (d) => d.list.fill(0, 1), { a: { x: 1 }, list: [1, 0, 0] }, 2],
       [
         "follows an element that moves",
         (d) => {

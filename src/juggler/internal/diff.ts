@@ -71,12 +71,9 @@ class Differ {
     else this.record(from as JsonRecord, to as JsonRecord, path, depth)
     const added = this.operations.length - count
     if (added === 0 || this.fault !== undefined) return
-    const spent = this.bytes - bytes
-    const whole = path.length + overhead
-    if (
-      added > this.limits.maxOperations ||
-      (spent > whole && sizeUpTo(to, spent - whole) <= spent - whole)
-    ) {
+    // a patch tells the other end what stayed the same, so the value has to be much shorter to be sent instead
+    const limit = (this.bytes - bytes - path.length - overhead) / 2
+    if (added > this.limits.maxOperations || (limit > 0 && sizeUpTo(to, limit) <= limit)) {
       this.operations.length = count
       this.bytes = bytes
       this.growth = growth

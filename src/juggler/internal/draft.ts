@@ -69,9 +69,7 @@ class DraftNode {
   }
 
   private get root(): DraftNode {
-    let node: DraftNode = this
-    while (node.parent !== undefined) node = node.parent
-    return node
+    return this.parent === undefined ? this : this.parent.root
   }
 
   private writable(): Tree {
@@ -81,13 +79,10 @@ class DraftNode {
   }
 
   tokens(): Array<string> {
-    const tokens: Array<string> = []
-    let node: DraftNode = this
-    while (node.parent !== undefined) {
-      tokens.push(String(node.key))
-      node = node.parent
-    }
-    return tokens.reverse()
+    if (this.parent === undefined) return []
+    const tokens = this.parent.tokens()
+    tokens.push(String(this.key))
+    return tokens
   }
 
   live(): Json {

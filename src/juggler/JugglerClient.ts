@@ -1,0 +1,375 @@
+/**
+ * Follows a Juggler server: its state as typed values, its procedures as a typed client, its notifications as a stream; in
+ * generation 0.5 also data of its own, messages, and actions that the server may call. When the connection is lost it
+ * dials again: the state of the new connection starts from `null` by the protocol, but what is seen here goes from the
+ * last known value to the first of the new connection.
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
+import type * as Rpc from "effect/rpc/Rpc"
+import * as RpcClient from "effect/rpc/RpcClient"
+import * as RpcGroup from "effect/rpc/RpcGroup"
+import { type FromClient, RequestId } from "effect/rpc/RpcMessage"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as RpcMethods from "../rpc/RpcMethods.ts"
+import * as Peer from "./internal/peer.ts"
+import * as Sharing from "./internal/sharing.ts"
+import { Store } from "./internal/store.ts"
+import * as JsonPatch from "./JsonPatch.ts"
+import type { Json } from "./JsonPointer.ts"
+import type { JugglerConnection } from "./JugglerConnection.ts"
+import * as JugglerError from "./JugglerError.ts"
+import * as JugglerGeneration from "./JugglerGeneration.ts"
+import * as JugglerState from "./JugglerState.ts"
+
+/**
+ * The notifications that a server may send, each with the schema of its data.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Notifications = { readonly [name: string]: Schema.Codec<any, any> }
+
+/**
+ * A notification of the server.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Notification<N extends Notifications> = {
+  [K in keyof N & string]: { readonly name: K; readonly data: N[K]["Type"] }
+}[keyof N & string]
+
+/**
+ * Options of a client. All schemas and groups are optional; without them there is JSON.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options<A, Requests extends Rpc.Any, N extends Notifications> extends Peer.PeerOptions {
+  /** What the server speaks; default generation 0.7. */
+  readonly generation?: JugglerGeneration.Generation | undefined
+  /** The state of the server; by default any JSON. */
+  readonly state?: Schema.Codec<A, any> | undefined
+  /** The procedures of the server: requests by name, actions in 0.5. */
+  readonly requests?: RpcGroup.RpcGroup<Requests> | undefined
+  /** What the server notifies of. Other notifications are dropped. */
+  readonly notifications?: N | undefined
+  /** Data that this end shows the server (0.5); by default the client's own, `null` at first. It survives reconnection. */
+  readonly local?: JugglerState.JugglerState<any, any> | undefined
+  /** Answers calls of the server that {@link Options.serves} does not (0.5). */
+  readonly defaultAction?: ((name: string, data: Json) => Effect.Effect<Json, unknown>) | undefined
+  /** The actions of this end that the server may call (0.5), with handlers from {@link serving}. */
+  readonly serves?: Serving | undefined
+  /**
+   * When to dial again after a connection was lost or could not be made; default: at once 100 ms, doubling up to 5 s, with
+   * jitter. `false` never dials again.
+   */
+  readonly reconnect?: Schedule.Schedule<unknown, unknown> | false | undefined
+  /** How long a connection may take to open; default 10 s. */
+  readonly openTimeout?: Duration.Input | undefined
+}
+
+/**
+ * Procedures with their handlers; see {@link serving}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Serving = ReadonlyMap<string, RpcMethods.ServedMethod>
+
+/**
+ * Takes the handlers of a group from the environment, for a client that is called by its server (0.5).
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const serving = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>
+): Effect.Effect<Serving, never, Rpc.ToHandler<Rpcs> | Rpc.Middleware<Rpcs> | Rpc.ServicesServer<Rpcs>> =>
+  RpcMethods.serve(group)
+
+/**
+ * How the connection is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Status = "connecting" | "connected" | "disconnected" | "closed"
+
+/**
+ * A client. What needs a connection fails with `ConnectionError` at once while there is none.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface JugglerClient<A, Requests extends Rpc.Any, N extends Notifications> {
+  /**
+   * The state of the server. With a schema, `get` and `changes` wait for the first state; without one it is `null` until
+   * then. It keeps its last value while there is no connection.
+   */
+  readonly state: JugglerState.ReadableState<A>
+  /** The procedures of the server. */
+  readonly requests: RpcClient.RpcClient<Requests, JugglerError.JugglerError>
+  /** The server's notifications from now on; of those that are read too slowly the newest 1,024 are kept. */
+  readonly notifications: Stream.Stream<Notification<N>>
+  /** Calls a procedure without a contract. */
+  readonly call: (name: string, data: Json) => Effect.Effect<Json, JugglerError.JugglerError>
+  /** Asks the server for nothing and waits for the answer; fails when the connection does (0.6 and 0.7). */
+  readonly ping: Effect.Effect<void, JugglerError.JugglerError>
+  /** The data that this end shows (0.5). */
+  readonly local: JugglerState.JugglerState<Json, any>
+  /** Sends what is pending of the local data; completes when it is written (0.5). */
+  readonly flush: Effect.Effect<void, JugglerError.JugglerError>
+  /** Sends a message (0.5). */
+  readonly send: (payload: Json) => Effect.Effect<void, JugglerError.JugglerError>
+  /** Messages of the server, in order, over all connections (0.5); each is given to one reader. */
+  readonly messages: Stream.Stream<Json>
+  /** How the connection is, now and from now on. */
+  readonly status: Stream.Stream<Status>
+  /** Completes when a connection is open; fails when there will be none. */
+  readonly connected: Effect.Effect<void, JugglerError.JugglerError>
+  /** Closes the connection, which is then dialled again if {@link Options.reconnect} says so. */
+  readonly disconnect: Effect.Effect<void>
+}
+
+const defaultReconnect = Schedule.jittered(
+  Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
+)
+
+/** A connection that lasted so long, in milliseconds, was a good one: the schedule of dialling starts anew. */
+const goodConnection = 5_000
+
+/**
+ * Makes a client on a socket, whose every reader is a new connection. It dials at once, and dials again until the scope
+ * closes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends Notifications = {}>(
+  socket: Socket.Socket,
+  options: Options<A, Requests, N> = {}
+): Effect.Effect<
+  JugglerClient<A, Requests, N>,
+  never,
+  Scope.Scope | Rpc.MiddlewareClient<Requests>
+> =>
+  Effect.gen(function*() {
+    const generation = options.generation ?? JugglerGeneration.v07
+    const limits = { ...JsonPatch.defaultLimits, ...options.limits }
+    const store = new Store(null, limits)
+    const first = yield* Deferred.make<void>()
+    const local = options.local ?? (yield* Effect.orDie(JugglerState.makeJson(null, options.limits)))
+    const status = yield* SubscriptionRef.make<Status>("connecting")
+    const notified = yield* PubSub.sliding<{ readonly name: string; readonly data: unknown }>(1_024)
+    const decoders = new Map(
+      Object.entries(options.notifications ?? {}).map(([name, schema]) => [
+        name,
+        Schema.decodeUnknownExit(Schema.toCodecJson(schema) as Schema.Codec<unknown, unknown>)
+      ])
+    )
+    let current: Peer.Peer | undefined
+    const config: Peer.PeerConfig = {
+      generation,
+      role: "client",
+      options,
+      methods: options.serves ?? new Map(),
+      defaultAction: options.defaultAction,
+      local,
+      remote: store,
+      onState: () => Deferred.doneUnsafe(first, Effect.void),
+      onNotify: (name, data) => {
+        const exit = decoders.get(name)?.(data)
+        if (exit?._tag === "Success") PubSub.publishUnsafe(notified, { name, data: exit.value })
+      }
+    }
+    const messages = yield* Effect.acquireRelease(
+      Queue.bounded<Json, Cause.Done>(options.maxMessages ?? 1_024),
+      (queue) => Queue.end(queue)
+    )
+
+    const connectOnce = Effect.scoped(Effect.gen(function*() {
+      yield* SubscriptionRef.set(status, "connecting" as Status)
+      const peer = yield* Peer.open(socket, config).pipe(
+        Effect.timeoutOrElse({
+          duration: options.openTimeout ?? "10 seconds",
+          orElse: () => Effect.fail(JugglerError.closed("the connection did not open in time"))
+        })
+      )
+      current = peer
+      yield* Effect.addFinalizer(() =>
+        Effect.suspend(() => {
+          current = undefined
+          return SubscriptionRef.set(status, "disconnected" as Status)
+        })
+      )
+      yield* Effect.forkScoped(Stream.runForEach(peer.messages, (message) => Queue.offer(messages, message)))
+      yield* SubscriptionRef.set(status, "connected" as Status)
+      return yield* peer.read
+    }))
+    const attempt = Effect.gen(function*() {
+      const began = yield* Clock.currentTimeMillis
+      const error = yield* Effect.flip(connectOnce)
+      if ((yield* Clock.currentTimeMillis) - began < goodConnection) return yield* error
+    })
+    const loop = options.reconnect === false
+      ? Effect.ignore(connectOnce)
+      : Effect.ignore(Effect.forever(Effect.andThen(
+        Effect.retry(attempt, options.reconnect ?? defaultReconnect),
+        Effect.sleep("100 millis")
+      )))
+    yield* Effect.forkScoped(Effect.andThen(loop, SubscriptionRef.set(status, "closed" as Status)))
+
+    const withPeer = <B, E>(use: (peer: JugglerConnection) => Effect.Effect<B, E>) =>
+      Effect.suspend((): Effect.Effect<B, E | JugglerError.JugglerError> =>
+        current === undefined ? Effect.fail(JugglerError.closed("there is no connection")) : use(current)
+      )
+    const call = (name: string, data: Json) => withPeer((peer) => peer.call(name, data))
+    const sharing = options.state === undefined
+      ? Sharing.make<any, any>(Schema.Json)
+      : Sharing.make(options.state)
+    const state = JugglerState.readable<A>(store, sharing)
+    const gate = options.state === undefined ? Effect.void : Deferred.await(first)
+    return {
+      state: {
+        ...state,
+        get: Effect.andThen(gate, state.get),
+        changes: Stream.unwrap(Effect.as(gate, state.changes)),
+        select: ((part: any) => Stream.unwrap(Effect.as(gate, state.select(part)))) as typeof state.select
+      },
+      requests: yield* typed(
+        options.requests ?? RpcGroup.make() as unknown as RpcGroup.RpcGroup<Requests>,
+        generation.symmetric,
+        call
+      ),
+      notifications: Stream.fromPubSub(notified) as Stream.Stream<any>,
+      call,
+      ping: generation.symmetric
+        ? Effect.fail(JugglerError.protocol("generation 0.5 has no requests to ping by"))
+        : Effect.asVoid(call("", null)),
+      local,
+      flush: withPeer((peer) => peer.flush),
+      send: (payload) => withPeer((peer) => peer.send(payload)),
+      messages: Stream.fromQueue(messages),
+      status: SubscriptionRef.changes(status),
+      connected: SubscriptionRef.changes(status).pipe(
+        Stream.filter((status) => status === "connected" || status === "closed"),
+        Stream.take(1),
+        Stream.runForEach((status) =>
+          status === "connected" ? Effect.void : Effect.fail(JugglerError.closed("the client is closed"))
+        )
+      ),
+      disconnect: Effect.suspend(() => current === undefined ? Effect.void : current.close())
+    }
+  })
+
+/**
+ * Makes a client on the `Socket` of the environment.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <A = Json, Requests extends Rpc.Any = never, N extends Notifications = {}>(
+  options?: Options<A, Requests, N>
+): Effect.Effect<
+  JugglerClient<A, Requests, N>,
+  never,
+  Socket.Socket | Scope.Scope | Rpc.MiddlewareClient<Requests>
+> => Effect.flatMap(Socket.Socket, (socket) => fromSocket(socket, options))
+
+/** Effect's own client of a group, with our wire under it. */
+const typed = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  positional: boolean,
+  call: (name: string, data: Json) => Effect.Effect<Json, JugglerError.JugglerError>
+): Effect.Effect<
+  RpcClient.RpcClient<Rpcs, JugglerError.JugglerError>,
+  never,
+  Scope.Scope | Rpc.MiddlewareClient<Rpcs>
+> =>
+  Effect.gen(function*() {
+    const methods = RpcMethods.fromGroup(group)
+    const context = yield* Effect.context<never>()
+    const run = Effect.runForkWith(context)
+    const running = new Map<RequestId, Fiber.Fiber<unknown, unknown>>()
+    let lastId = 0
+    const { client, write } = yield* RpcClient.makeNoSerialization(group, {
+      supportsAck: false,
+      disableTracing: true,
+      generateRequestId: () => RequestId(++lastId),
+      onFromClient: ({ message }): Effect.Effect<void, JugglerError.JugglerError> => {
+        if (message._tag === "Request") request(message)
+        else if (message._tag === "Interrupt") {
+          running.get(message.requestId)?.interruptUnsafe()
+          running.delete(message.requestId)
+        }
+        return Effect.void
+      }
+    })
+    const request = (message: Extract<FromClient<Rpcs>, { readonly _tag: "Request" }>) => {
+      const method = methods.get(message.tag)!
+      const effect = Effect.flatMap(
+        Effect.orDie(method.encodePayload(message.payload)),
+        (payload) => {
+          const params = RpcMethods.toParams(method, payload, positional)
+          const data = params === undefined ? (positional ? [] : null) : params
+          return Effect.catch(
+            call(method.name, (positional && !Array.isArray(data) ? [data] : data) as Json),
+            (error) => failureOf(method, error)
+          )
+        }
+      ).pipe(
+        Effect.flatMap((result) =>
+          method.isStream
+            ? Effect.forEach(Array.isArray(result) ? result : [], method.decodeSuccess)
+            : method.decodeSuccess(result)
+        ),
+        Effect.mapError((error: unknown) =>
+          Schema.isSchemaError(error)
+            ? JugglerError.protocol(`the result does not fit the contract: ${error.message}`)
+            : error
+        )
+      )
+      const fiber = run(effect as Effect.Effect<unknown, unknown>)
+      running.set(message.id, fiber)
+      fiber.addObserver((exit) => {
+        if (!running.delete(message.id)) return
+        const send = (exit: Exit.Exit<unknown, unknown>) =>
+          write({ _tag: "Exit", clientId: 0, requestId: message.id, exit } as any)
+        run(
+          method.isStream && exit._tag === "Success" && (exit.value as ReadonlyArray<unknown>).length > 0
+            ? Effect.andThen(
+              write({ _tag: "Chunk", clientId: 0, requestId: message.id, values: exit.value } as any),
+              send(Exit.void)
+            )
+            : send(method.isStream && exit._tag === "Success" ? Exit.void : exit)
+        )
+      })
+    }
+    return client
+  })
+
+/** Turns what the peer answered into the failure that the contract declares, where it declares one that fits. */
+const failureOf = (method: RpcMethods.Method, error: JugglerError.JugglerError): Effect.Effect<never, unknown> => {
+  if (error.reason._tag !== "RemoteError") return Effect.fail(error)
+  for (const declared of method.errors) {
+    const decoded = RpcMethods.runSync(declared.decode(error.reason.data))
+    if (decoded?._tag === "Success") return Effect.fail(decoded.value)
+  }
+  return Effect.fail(error)
+}

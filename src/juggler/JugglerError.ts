@@ -1,0 +1,97 @@
+/**
+ * What can go wrong between Juggler peers: the connection was lost, the peer said something that is no Juggler, the peer
+ * refused a request.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import type { Json } from "./JsonPointer.ts"
+
+/**
+ * The connection is closed, was never open, or went away during what was asked.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionError
+  extends Schema.TaggedError<ConnectionError>("effect-wire/juggler/JugglerError/ConnectionError")("ConnectionError", {
+    detail: Schema.String,
+    /** Close code of the connection, where one is known. */
+    code: Schema.optionalKey(Schema.Int),
+    /** `true` for a request that had been sent: the peer may have executed it. */
+    uncertain: Schema.Boolean,
+    cause: Schema.optionalKey(Schema.Defect())
+  })
+{
+  override get message(): string {
+    return this.code === undefined ? this.detail : `${this.detail} (${this.code})`
+  }
+}
+
+/**
+ * The peer broke the protocol, or was asked for something that its generation of the protocol does not have.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ProtocolError
+  extends Schema.TaggedError<ProtocolError>("effect-wire/juggler/JugglerError/ProtocolError")("ProtocolError", {
+    detail: Schema.String
+  })
+{
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
+ * The peer answered with `success: false`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RemoteError
+  extends Schema.TaggedError<RemoteError>("effect-wire/juggler/JugglerError/RemoteError")("RemoteError", {
+    /** What came with it: text, as a rule. */
+    data: Schema.Json
+  })
+{
+  override get message(): string {
+    return typeof this.data === "string" ? this.data : JSON.stringify(this.data)
+  }
+}
+
+/**
+ * The error of this protocol; catch one reason of it by `Effect.catchReason("JugglerError", "RemoteError", f)`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class JugglerError extends Schema.TaggedError<JugglerError>("effect-wire/juggler/JugglerError")("JugglerError", {
+  reason: Schema.Union([ConnectionError, ProtocolError, RemoteError])
+}) {
+  override get message(): string {
+    return this.reason.message
+  }
+}
+
+/** @internal */
+export const closed = (detail: string, options?: {
+  readonly code?: number | undefined
+  readonly uncertain?: boolean | undefined
+  readonly cause?: unknown
+}): JugglerError =>
+  new JugglerError({
+    reason: new ConnectionError({
+      detail,
+      uncertain: options?.uncertain ?? false,
+      ...(options?.code === undefined ? {} : { code: options.code }),
+      ...(options?.cause === undefined ? {} : { cause: options.cause })
+    })
+  })
+
+/** @internal */
+export const protocol = (detail: string): JugglerError => new JugglerError({ reason: new ProtocolError({ detail }) })
+
+/** @internal */
+export const remote = (data: Json): JugglerError => new JugglerError({ reason: new RemoteError({ data }) })

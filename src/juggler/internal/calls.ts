@@ -1,0 +1,137 @@
+/**
+ * Requests under way in both directions: those that this end made, waiting for their responses, and those that the peer
+ * made, running in the engine.
+ *
+ * @internal
+ */
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Random from "effect/Random"
+import type * as Schema from "effect/Schema"
+import { EngineRequest } from "../../rpc/RpcEngine.ts"
+import * as RpcMethods from "../../rpc/RpcMethods.ts"
+import type { Json } from "../JsonPointer.ts"
+import * as JugglerError from "../JugglerError.ts"
+import type { Message } from "../JugglerGeneration.ts"
+
+type Settle = (exit: Exit.Exit<Json, JugglerError.JugglerError>) => void
+
+/** The calls of one connection. */
+export class Calls {
+  private readonly waiting = new Map<number, Settle>()
+  private lastId = 0
+  private closed: JugglerError.JugglerError | undefined
+
+  get size(): number {
+    return this.waiting.size
+  }
+
+  /** Sends a request; the result comes to `settle`, unless {@link forget} is called first. */
+  start(send: (message: Message) => boolean, name: string, data: Json, settle: Settle): number {
+    const id = ++this.lastId
+    if (this.closed !== undefined) {
+      settle(Exit.fail(this.closed))
+      return id
+    }
+    this.waiting.set(id, settle)
+    if (!send({ _tag: "Request", id, name, data })) {
+      this.waiting.delete(id)
+      settle(Exit.fail(JugglerError.closed("the connection is closed")))
+    }
+    return id
+  }
+
+  /** A response to a call that was given up is dropped. */
+  forget(id: number): void {
+    this.waiting.delete(id)
+  }
+
+  answered(id: number, success: boolean, data: Json): void {
+    const settle = this.waiting.get(id)
+    if (settle === undefined) return
+    this.waiting.delete(id)
+    settle(success ? Exit.succeed(data) : Exit.fail(JugglerError.remote(data)))
+  }
+
+  end(detail: string, code?: number): void {
+    if (this.closed !== undefined) return
+    this.closed = JugglerError.closed(detail, { code })
+    const lost = Exit.fail(JugglerError.closed(detail, { code, uncertain: true }))
+    const waiting = Array.from(this.waiting.values())
+    this.waiting.clear()
+    for (const settle of waiting) settle(lost)
+  }
+}
+
+/** Arguments as they came to the payload of a method. */
+export const payloadOf = (method: RpcMethods.Method, data: Json): unknown =>
+  RpcMethods.toPayload(
+    method,
+    data === null && (method.shape === "none" || method.shape === "struct") ? undefined : data
+  )
+
+type Answer = (success: boolean, data: Json) => void
+
+const textOf = (error: unknown): string => {
+  if (typeof error === "string") return error
+  if (typeof error === "object" && error !== null && "message" in error && typeof error.message === "string") {
+    return error.message === "" && "_tag" in error ? String(error._tag) : error.message
+  }
+  return JSON.stringify(error) ?? String(error)
+}
+
+/** Logs what only we may know, under an id that the peer is told. */
+export const reportDefect = (
+  name: string,
+  cause: Cause.Cause<unknown>,
+  answer: (text: string) => void
+): Effect.Effect<void> =>
+  Effect.flatMap(Random.nextIntBetween(0x10000000, 0xffffffff), (number) => {
+    const correlationId = number.toString(16)
+    answer(`internal error ${correlationId}`)
+    return Effect.annotateLogs(Effect.logError("a request failed unexpectedly", cause), { name, correlationId })
+  })
+
+/** A request of the peer. */
+export class ServedRequest extends EngineRequest {
+  private readonly answer: Answer
+  private readonly asText: boolean
+  private readonly fork: (effect: Effect.Effect<void>) => void
+
+  constructor(
+    id: number,
+    method: RpcMethods.ServedMethod,
+    data: Json,
+    answer: Answer,
+    /** Failures are text, as in 0.5; otherwise the error as the contract encodes it. */
+    asText: boolean,
+    fork: (effect: Effect.Effect<void>) => void
+  ) {
+    super(String(id), method, payloadOf(method, data))
+    this.answer = answer
+    this.asText = asText
+    this.fork = fork
+  }
+  onSuccess(encoded: unknown): void {
+    this.answer(true, (encoded ?? null) as Json)
+  }
+  onFailure(error: unknown): void {
+    if (this.asText) return this.answer(false, textOf(error))
+    for (const declared of this.method.errors) {
+      if (!declared.is(error)) continue
+      const encoded = RpcMethods.runSync(declared.encode(error))
+      if (encoded?._tag === "Success") return this.answer(false, (encoded.value ?? null) as Json)
+    }
+    this.answer(false, textOf(error))
+  }
+  onInvalid(reason: RpcMethods.PositionalError | Schema.SchemaError): void {
+    this.answer(false, `invalid arguments: ${reason.message}`)
+  }
+  onInterrupt(): void {
+    this.answer(false, "interrupted")
+  }
+  onDefect(cause: Cause.Cause<unknown>): void {
+    this.fork(reportDefect(this.method.name, cause, (text) => this.answer(false, text)))
+  }
+}

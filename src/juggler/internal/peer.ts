@@ -1,0 +1,468 @@
+/**
+ * The engine of a connection: the one state machine that all generations and both ends share.
+ *
+ * @internal
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import * as RpcConnection from "../../rpc/RpcConnection.ts"
+import * as RpcEngine from "../../rpc/RpcEngine.ts"
+import type * as RpcMethods from "../../rpc/RpcMethods.ts"
+import * as Outbox from "../../socket/Outbox.ts"
+import * as JsonPatch from "../JsonPatch.ts"
+import type { Json } from "../JsonPointer.ts"
+import { CurrentJuggler, type JugglerConnection } from "../JugglerConnection.ts"
+import * as JugglerError from "../JugglerError.ts"
+import * as JugglerGeneration from "../JugglerGeneration.ts"
+import type { Generation, Message } from "../JugglerGeneration.ts"
+import * as JugglerState from "../JugglerState.ts"
+import { Calls, reportDefect, ServedRequest } from "./calls.ts"
+import { Meter } from "./json.ts"
+import { Follower, type Publisher, publisherOf } from "./publisher.ts"
+import * as Sharing from "./sharing.ts"
+import { Store } from "./store.ts"
+
+/** Options that both ends take. */
+export interface PeerOptions extends RpcEngine.Options {
+  /**
+   * How long changes of the local data are gathered before they are sent as one patch. Default 200 ms. Zero sends every
+   * change by itself; `"off"` sends on `flush` only.
+   */
+  readonly autoflush?: Duration.Input | "off" | undefined
+  /**
+   * Pings of the protocol (0.5, 0.7): when nothing came for `delay` a ping is sent, and when nothing comes within `timeout`
+   * after it the connection is closed. `false` sends none; pings of the peer are answered in any case. By default off in
+   * 0.5, whose older clients do not know it, and on in 0.7: after 30 s at a server, 5 s at a client, with 5 s to answer.
+   */
+  readonly keepAlive?: { readonly delay: Duration.Input; readonly timeout: Duration.Input } | false | undefined
+  /** Characters of a segment that is sent (0.7); default 65,536. */
+  readonly segmentSize?: number | undefined
+  /** Bounds of what is received. */
+  readonly limits?: Partial<JugglerGeneration.Limits & JsonPatch.Limits> | undefined
+  /** Messages received and not yet taken by the application (0.5), beyond which reading pauses; default 1,024. */
+  readonly maxMessages?: number | undefined
+  /** Messages of ours that the peer has not taken, beyond which `send`, `call` and `notify` wait; default 1,024. */
+  readonly maxSending?: number | undefined
+  /** Characters that wait for a slow peer, beyond which nothing is read from it and patches are merged; default 1 MiB. */
+  readonly highWaterMark?: number | undefined
+}
+
+/** Handles what no procedure of the group does: a default action. */
+export type DefaultAction = (name: string, data: Json) => Effect.Effect<Json, unknown>
+
+export interface PeerConfig {
+  readonly generation: Generation
+  readonly role: "server" | "client"
+  readonly options: PeerOptions
+  readonly methods: ReadonlyMap<string, RpcMethods.ServedMethod>
+  readonly defaultAction: DefaultAction | undefined
+  /** What this end shows; the default is data of this connection only, `null` at first. */
+  readonly local: JugglerState.JugglerState<any, any> | undefined
+  /** Where the peer's data is kept; the default is a store of this connection only. */
+  readonly remote: Store | undefined
+  readonly onNotify: ((name: string, data: Json) => void) | undefined
+  readonly onState: (() => void) | undefined
+}
+
+export interface Peer extends JugglerConnection {
+  readonly outbox: Outbox.Outbox
+  readonly session: RpcEngine.Session
+  /** Sends frames that were made for many. */
+  readonly sendFrames: (frames: ReadonlyArray<string>) => void
+  /** No further requests are served. */
+  readonly refuse: () => void
+  /** Reads until the connection ends; never succeeds. */
+  readonly read: Effect.Effect<never, Socket.SocketError | JugglerError.JugglerError>
+}
+
+const json = Sharing.make<Json, Json>(Schema.Json)
+
+const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
+
+/** Opens a socket for the current scope. */
+export const open = (
+  socket: Socket.Socket,
+  config: PeerConfig
+): Effect.Effect<Peer, Socket.SocketError | JsonPatch.JsonPatchError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { generation, options, role } = config
+    const { pull } = yield* socket.reader
+    const outbox = yield* Outbox.make(yield* socket.writer)
+    const connection = yield* RpcConnection.make(outbox)
+    const local = config.local ?? (yield* JugglerState.makeJson(null, options.limits))
+    const remote = config.remote ?? new Store(null, { ...JsonPatch.defaultLimits, ...options.limits })
+    const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>()) as Context.Context<never>
+    const closedSignal = yield* Deferred.make<void>()
+    const messages: Queue.Queue<Json, JugglerError.JugglerError> = yield* Queue.unbounded<
+      Json,
+      JugglerError.JugglerError
+    >()
+    const peer = new PeerImpl(config, connection, outbox, remote, local, messages, closedSignal, context)
+    peer.session = yield* RpcEngine.open(connection, options)
+    peer.methods = new Map(
+      Array.from(config.methods, ([name, method]) => [name, {
+        ...method,
+        context: Context.add(method.context, CurrentJuggler, peer)
+      }])
+    )
+    yield* Effect.addFinalizer(() => Effect.sync(() => peer.end("the connection was closed")))
+    peer.pull = pull
+    peer.startedAt = yield* Clock.currentTimeMillis
+    if (generation.symmetric || role === "server") peer.publish()
+    yield* peer.keepAlive()
+    return peer
+  })
+
+class PeerImpl implements Peer {
+  readonly generation: Generation
+  readonly connection: RpcConnection.Connection
+  readonly local: JugglerState.JugglerState<Json, any>
+  readonly remote: JugglerState.ReadableState<Json>
+  readonly outbox: Outbox.Outbox
+  session!: RpcEngine.Session
+  methods!: ReadonlyMap<string, RpcMethods.ServedMethod>
+  pull!: Effect.Effect<ReadonlyArray<string | Uint8Array>, Socket.SocketError>
+  startedAt = 0
+  private readonly config: PeerConfig
+  private readonly remoteStore: Store
+  private readonly queue: Queue.Queue<Json, JugglerError.JugglerError>
+  private readonly closedSignal: Deferred.Deferred<void>
+  private readonly fork: <A, E>(effect: Effect.Effect<A, E>) => import("effect/Fiber").Fiber<A, E>
+  private readonly calls = new Calls()
+  private readonly receiver: JugglerGeneration.Receiver
+  private readonly access: Context.Service.Shape<typeof RpcConnection.MethodAccess>
+  private readonly peerRole: "server" | "client"
+  private readonly highWater: number
+  private readonly maxSending: number
+  private readonly maxMessages: number
+  private readonly segmentSize: number
+  private publisher: Publisher | undefined
+  private follower: Follower | undefined
+  private refusing = false
+  private isClosed = false
+  private fault: JugglerError.JugglerError | undefined
+  /** The first state of a connection starts from `null`, whatever is known from an earlier one. */
+  private fresh = true
+  private heard = 0
+  /** Messages sent since the outbox was empty. */
+  private sending = 0
+
+  constructor(
+    config: PeerConfig,
+    connection: RpcConnection.Connection,
+    outbox: Outbox.Outbox,
+    remote: Store,
+    local: JugglerState.JugglerState<any, any>,
+    messages: Queue.Queue<Json, JugglerError.JugglerError>,
+    closedSignal: Deferred.Deferred<void>,
+    context: Context.Context<never>
+  ) {
+    this.config = config
+    this.generation = config.generation
+    this.connection = connection
+    this.outbox = outbox
+    this.remoteStore = remote
+    this.remote = JugglerState.readable(remote, json)
+    this.local = local
+    this.queue = messages
+    this.closedSignal = closedSignal
+    this.fork = Effect.runForkWith(context)
+    this.receiver = config.generation.receiver(config.options.limits)
+    this.access = Context.get(context, RpcConnection.MethodAccess)
+    this.peerRole = config.role === "server" ? "client" : "server"
+    this.highWater = config.options.highWaterMark ?? 1_048_576
+    this.maxSending = config.options.maxSending ?? 1_024
+    this.maxMessages = config.options.maxMessages ?? 1_024
+    this.segmentSize = config.options.segmentSize ?? JugglerGeneration.defaultSegmentSize
+    this.set = this.set.bind(this)
+    this.send = this.send.bind(this)
+    this.call = this.call.bind(this)
+    this.notify = this.notify.bind(this)
+    this.close = this.close.bind(this)
+  }
+
+  publish(): void {
+    const { autoflush } = this.config.options
+    const delay = autoflush === "off" ? undefined : millis(autoflush ?? 200)
+    this.publisher = publisherOf(JugglerState.storeOf(this.local), delay, this.fork)
+    this.follower = new Follower(this.generation, this.segmentSize, this.outbox, this.highWater)
+    this.publisher.join(this.follower)
+  }
+
+  keepAlive(): Effect.Effect<void, never, Scope.Scope> {
+    const option = this.config.options.keepAlive
+    if (option === false || (option === undefined && !this.generation.pings)) return Effect.void
+    if (!this.generation.allows("Ping", this.config.role)) return Effect.void
+    const delay = option === undefined ? (this.config.role === "server" ? 30_000 : 5_000) : millis(option.delay)
+    const timeout = option === undefined ? 5_000 : millis(option.timeout)
+    const loop = Effect.gen({ self: this }, function*() {
+      let heard = this.heard
+      while (true) {
+        yield* Effect.sleep(delay)
+        if (this.heard !== heard) {
+          heard = this.heard
+          continue
+        }
+        this.write({ _tag: "Ping", payload: "" })
+        yield* Effect.sleep(timeout)
+        if (this.heard === heard) return this.abort(1001, "no answer to a ping")
+        heard = this.heard
+      }
+    })
+    return Effect.asVoid(Effect.forkScoped(loop))
+  }
+
+  private write(message: Message): boolean {
+    const frames = this.generation.encode(message, this.segmentSize)
+    let open = !this.isClosed
+    for (let i = 0; i < frames.length && open; i++) open = this.outbox.send(frames[i]!)
+    if (open) this.sending = this.outbox.waiting() === 0 ? 1 : this.sending + 1
+    return open
+  }
+
+  sendFrames(frames: ReadonlyArray<string>): void {
+    // a peer that does not read must not make us keep what everybody is told
+    if (this.outbox.waiting() > this.highWater * 16) return this.abort(1013, "the peer reads too slowly")
+    for (const frame of frames) this.outbox.send(frame)
+  }
+
+  refuse(): void {
+    this.refusing = true
+  }
+
+  get read(): Effect.Effect<never, Socket.SocketError | JugglerError.JugglerError> {
+    return Effect.forever(
+      Effect.flatMap(this.pull, (frames) => {
+        this.outbox.cork()
+        for (let i = 0; i < frames.length && !this.isClosed; i++) this.take(frames[i]!)
+        this.outbox.uncork()
+        if (this.fault !== undefined) return Effect.fail(this.fault)
+        if (this.session.isFull()) return this.session.room
+        if (Queue.sizeUnsafe(this.queue) >= this.maxMessages) return this.taken
+        return this.outbox.waiting() > this.highWater ? this.outbox.drained(this.highWater) : Effect.void
+      }),
+      { disableYield: true }
+    )
+  }
+
+  /** Completes when the application has taken a message. */
+  private get taken(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      this.onTaken = () => resume(Effect.void)
+      return Effect.sync(() => {
+        this.onTaken = undefined
+      })
+    })
+  }
+  private onTaken: (() => void) | undefined
+
+  private take(frame: string | Uint8Array): void {
+    this.heard++
+    const message = this.receiver(frame)
+    if (message === undefined) return
+    if (message._tag === "Malformed") return this.abort(message.code, message.detail)
+    if (!this.generation.allows(message._tag, this.peerRole)) {
+      return this.abort(1002, `a ${this.peerRole} sends no ${message._tag}`)
+    }
+    switch (message._tag) {
+      case "State":
+        return this.onState(message.patch)
+      case "Message":
+        Queue.offerUnsafe(this.queue, message.payload)
+        return
+      case "Request":
+        return this.onRequest(message)
+      case "Response":
+        return this.calls.answered(message.id, message.success, message.data)
+      case "Notify":
+        return this.config.onNotify?.(message.name, message.data)
+      case "Ping":
+        this.write({ _tag: "Pong", payload: message.payload })
+        return
+      case "Pong":
+        return
+    }
+  }
+
+  private onState(patch: unknown): void {
+    let error: JsonPatch.JsonPatchError | undefined
+    if (this.fresh && this.remoteStore.version > 0) {
+      // a new connection after an earlier one: what is equal stays what it was
+      const start = new Store(null, this.remoteStore.limits)
+      error = start.patch(patch, true) ?? this.remoteStore.merge(start.document.root)
+    } else error = this.remoteStore.patch(patch, true)
+    this.fresh = false
+    if (error !== undefined) this.abort(1002, `a patch does not apply: ${error.message}`)
+    else this.config.onState?.()
+  }
+
+  private onRequest(request: Extract<Message, { readonly _tag: "Request" }>): void {
+    const { data, id, name } = request
+    const answer = (success: boolean, data: Json) => {
+      this.write({ _tag: "Response", id, success, data })
+    }
+    if (name === "" && !this.generation.symmetric) return answer(true, data)
+    if (this.refusing) return answer(false, "the server is closing")
+    const method = this.methods.get(name)
+    if (method === undefined || !this.access(method.rpc, this.connection)) {
+      const { defaultAction } = this.config
+      if (defaultAction === undefined || method !== undefined) {
+        return answer(false, this.generation.symmetric ? "invalid action" : "invalid request name")
+      }
+      this.fork(Effect.matchCauseEffect(defaultAction(name, data), {
+        onSuccess: (result) => Effect.sync(() => answer(true, result ?? null)),
+        onFailure: (cause) => {
+          const error = cause.reasons.find(Cause.isFailReason)
+          return error === undefined
+            ? reportDefect(name, cause, (text) => answer(false, text))
+            : Effect.sync(() => answer(false, errorText(error.error)))
+        }
+      }))
+      return
+    }
+    if (this.session.has(String(id))) return this.abort(1002, "a request has the id of one that is under way")
+    this.session.submit(
+      new ServedRequest(id, method, data, answer, this.generation.symmetric, (effect) => void this.fork(effect))
+    )
+  }
+
+  /** Ends the connection from this side, with a close code, as soon as what waits is written or a second has passed. */
+  private abort(code: number, detail: string): void {
+    if (this.isClosed) return
+    this.fault ??= new JugglerError.JugglerError({ reason: new JugglerError.ProtocolError({ detail }) })
+    this.end(detail, code)
+    this.fork(Effect.andThen(
+      Effect.logDebug(`a Juggler connection is closed: ${detail}`),
+      Effect.timeoutOption(this.outbox.close(code, detail.slice(0, 100)), "1 second")
+    ))
+  }
+
+  /** Everything that waits for the peer fails; what was received stays. */
+  end(detail: string, code?: number): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    if (this.follower !== undefined) this.publisher!.leave(this.follower)
+    this.calls.end(detail, code)
+    Queue.failCauseUnsafe(this.queue, Cause.fail(JugglerError.closed("the connection is closed", { code })))
+    Deferred.doneUnsafe(this.closedSignal, Effect.void)
+  }
+
+  private get gone(): JugglerError.JugglerError | undefined {
+    return this.isClosed || this.outbox.isClosed() ? JugglerError.closed("the connection is closed") : undefined
+  }
+
+  /** Waits while as many messages wait as may. */
+  private get room(): Effect.Effect<void, JugglerError.JugglerError> {
+    return Effect.suspend(() => {
+      const gone = this.gone
+      if (gone !== undefined) return Effect.fail(gone)
+      const full = this.outbox.waiting() > this.highWater ||
+        (this.sending >= this.maxSending && this.outbox.waiting() > 0)
+      if (!full) return Effect.void
+      return Effect.andThen(this.outbox.drained(0), this.room)
+    })
+  }
+
+  private has(tag: Message["_tag"]): JugglerError.JugglerError | undefined {
+    return this.generation.allows(tag, this.config.role)
+      ? undefined
+      : JugglerError.protocol(`generation ${this.generation.name} has no ${tag} of a ${this.config.role}`)
+  }
+
+  private out(message: Message): Effect.Effect<void, JugglerError.JugglerError> {
+    const unknown = this.has(message._tag)
+    if (unknown !== undefined) return Effect.fail(unknown)
+    return Effect.flatMap(
+      this.room,
+      () => this.write(message) ? Effect.void : Effect.fail(JugglerError.closed("the connection is closed"))
+    )
+  }
+
+  set(data: Json): Effect.Effect<void, JugglerError.JugglerError | JsonPatch.JsonPatchError> {
+    return Effect.suspend((): Effect.Effect<void, JugglerError.JugglerError | JsonPatch.JsonPatchError> => {
+      const gone = this.gone
+      if (gone !== undefined) return Effect.fail(gone)
+      return Effect.catchTag(
+        this.local.set(data),
+        "SchemaError",
+        (error) => Effect.fail(JugglerError.protocol(error.message))
+      )
+    })
+  }
+
+  get flush(): Effect.Effect<void, JugglerError.JugglerError> {
+    return Effect.suspend(() => {
+      const gone = this.gone
+      if (gone !== undefined) return Effect.fail(gone)
+      this.publisher?.flush()
+      return Effect.andThen(
+        this.outbox.drained(0),
+        Effect.suspend(() => this.gone === undefined ? Effect.void : Effect.fail(this.gone))
+      )
+    })
+  }
+
+  send(payload: Json): Effect.Effect<void, JugglerError.JugglerError> {
+    const meter = new Meter(JsonPatch.defaultLimits.maxDepth, Infinity)
+    if (!meter.add(payload, 0) && meter.fault!.reason !== "ForbiddenKey") {
+      return Effect.fail(JugglerError.protocol(meter.fault!.detail))
+    }
+    return this.out({ _tag: "Message", payload })
+  }
+
+  get receive(): Effect.Effect<Json, JugglerError.JugglerError> {
+    return Effect.map(Queue.take(this.queue), (payload) => {
+      this.onTaken?.()
+      return payload
+    })
+  }
+
+  get messages(): Stream.Stream<Json> {
+    return Stream.fromEffectRepeat(this.receive).pipe(Stream.catchCause(() => Stream.empty))
+  }
+
+  call(name: string, data: Json): Effect.Effect<Json, JugglerError.JugglerError> {
+    const unknown = this.has("Request")
+    if (unknown !== undefined) return Effect.fail(unknown)
+    return Effect.andThen(
+      this.room,
+      Effect.callback<Json, JugglerError.JugglerError>((resume) => {
+        const id = this.calls.start(
+          (message) => this.write(message),
+          name,
+          data,
+          (exit: Exit.Exit<Json, JugglerError.JugglerError>) => resume(exit)
+        )
+        return Effect.sync(() => this.calls.forget(id))
+      })
+    )
+  }
+
+  notify(name: string, data: Json): Effect.Effect<void, JugglerError.JugglerError> {
+    return this.out({ _tag: "Notify", name, data })
+  }
+
+  close(code = 1000): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.end("the connection was closed", code)
+      return this.outbox.close(code)
+    })
+  }
+
+  get closed(): Effect.Effect<void> {
+    return Deferred.await(this.closedSignal)
+  }
+}
+
+const errorText = (error: unknown): string =>
+  typeof error === "string" ? error : error instanceof Error ? error.message : JSON.stringify(error) ?? String(error)

@@ -1,0 +1,82 @@
+/**
+ * Operations that were applied and not yet sent. Writing the same scalar again and again leaves one operation.
+ *
+ * @internal
+ */
+import type { Operation } from "../JsonPatch.ts"
+import type { OwnedDocument } from "./document.ts"
+import { scalarSize } from "./json.ts"
+
+export class Pending {
+  private operations: Array<Operation> = []
+  /** Where the last scalar at a path was written, as long as no path has come to mean another place since. */
+  private readonly scalars = new Map<string, number>()
+  private characters = 0
+
+  get size(): number {
+    return this.operations.length
+  }
+
+  add(operations: ReadonlyArray<Operation>): void {
+    for (const operation of operations) this.one(operation)
+  }
+
+  private one(operation: Operation): void {
+    switch (operation.op) {
+      case "test":
+        return
+      case "add":
+      case "replace": {
+        const { path, value } = operation
+        if (path === "") {
+          this.clear()
+          this.operations.push(operation)
+          return
+        }
+        const isScalar = scalarSize(value) >= 0
+        this.characters += 40 + path.length
+        if (!isScalar || (operation.op === "add" && inserts(path))) this.scalars.clear()
+        else {
+          const at = this.scalars.get(path)
+          if (at !== undefined) {
+            this.operations[at] = { ...this.operations[at], value } as Operation
+            return
+          }
+          this.scalars.set(path, this.operations.length)
+        }
+        this.operations.push(operation)
+        return
+      }
+      default:
+        this.scalars.clear()
+        this.characters += 60 + operation.path.length
+        this.operations.push(operation)
+    }
+  }
+
+  clear(): void {
+    this.operations = []
+    this.scalars.clear()
+    this.characters = 0
+  }
+
+  /**
+   * One patch; where it would have more operations than a peer applies, the whole document if that is shorter, or several
+   * patches.
+   */
+  patches(document: OwnedDocument, maxOperations: number): ReadonlyArray<ReadonlyArray<Operation>> {
+    if (this.operations.length <= maxOperations) return [this.operations]
+    if (document.size <= this.characters * 2) return [[{ op: "replace", path: "", value: document.root }]]
+    const patches: Array<ReadonlyArray<Operation>> = []
+    for (let at = 0; at < this.operations.length; at += maxOperations) {
+      patches.push(this.operations.slice(at, at + maxOperations))
+    }
+    return patches
+  }
+}
+
+/** Whether adding at the path may move what is beside it: in an array, or in what looks like one. */
+const inserts = (path: string): boolean => {
+  const last = path.charCodeAt(path.length - 1)
+  return last === 45 || (last >= 48 && last <= 57 && /\/\d+$/.test(path))
+}
