@@ -1,0 +1,111 @@
+/**
+ * @internal Bodies of requests: read up to a limit, within a time.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Message from "../Message.ts"
+import { contentTypes } from "./payload.ts"
+import * as Wire from "./sciroccoWire.ts"
+
+/** The answer that ends a request early; what has not been read of the body is not waited for. */
+export class Refused {
+  readonly _tag = "Refused"
+  readonly response: HttpServerResponse.HttpServerResponse
+  constructor(response: HttpServerResponse.HttpServerResponse) {
+    this.response = response
+  }
+}
+
+export const refuse = (
+  status: number,
+  body: unknown,
+  headers?: Record<string, string>
+): Effect.Effect<never, Refused> =>
+  Effect.fail(
+    new Refused(HttpServerResponse.jsonUnsafe(body, { status, ...(headers === undefined ? {} : { headers }) }))
+  )
+
+/** 400 as the original server words it: each wrong field with what is wrong. */
+export const invalid = (field: string, problem: string, message?: string): Effect.Effect<never, Refused> =>
+  refuse(400, {
+    message: message ?? "Validation failed",
+    errors: { [field]: { name: "ValidatorError", path: field, message: problem } }
+  })
+
+export const readBody = (
+  request: HttpServerRequest,
+  limit: number,
+  timeout: Duration.Input
+): Effect.Effect<Uint8Array, Refused> => {
+  const tooLarge = refuse(413, { message: "request entity too large", limit }, { connection: "close" })
+  // A length that is known is refused before anything is read.
+  if (Number(request.headers["content-length"]) > limit) return tooLarge
+  const encoding = request.headers["content-encoding"]
+  if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
+    return refuse(415, { message: `content encoding ${JSON.stringify(encoding)} is not supported` }, {
+      connection: "close"
+    })
+  }
+  return Effect.suspend(() => {
+    const chunks: Array<Uint8Array> = []
+    let size = 0
+    return Stream.runForEach(request.stream, (chunk) => {
+      size += chunk.length
+      if (size > limit) return tooLarge
+      chunks.push(chunk)
+      return Effect.void
+    }).pipe(
+      Effect.catchIf(
+        (error) => error._tag !== "Refused",
+        () => refuse(400, { message: "the body could not be read" }, { connection: "close" })
+      ),
+      Effect.timeoutOrElse({
+        duration: timeout,
+        orElse: () => refuse(408, { message: "the body took too long" }, { connection: "close" })
+      }),
+      Effect.map(() => {
+        const body = new Uint8Array(size)
+        let offset = 0
+        for (const chunk of chunks) {
+          body.set(chunk, offset)
+          offset += chunk.length
+        }
+        return body
+      })
+    )
+  })
+}
+
+/** The payload of a push or an update, by its content type. */
+export const readPayload = Effect.fnUntraced(function*(
+  request: HttpServerRequest,
+  limits: readonly [json: number, text: number, binary: number],
+  timeout: Duration.Input
+): Effect.fn.Return<{ readonly payload: Message.Payload; readonly type: string }, Refused> {
+  const contentType = request.headers["content-type"] ?? ""
+  const type = Wire.mediaType(contentType)
+  const kind = contentTypes.findIndex((one) => one === type)
+  if (kind < 0) {
+    return yield* refuse(400, {
+      message: `The content type must be one of: ${contentTypes.join(", ")}`
+    }, { connection: "close" })
+  }
+  const bytes = yield* readBody(request, limits[kind]!, timeout)
+  if (kind === 2) return { payload: Message.binary(bytes), type }
+  const text = decode(bytes, Wire.charset(contentType) ?? "utf-8")
+  if (Option.isNone(text)) return yield* invalid("payload", "is no text in its charset")
+  if (kind === 1) return { payload: Message.text(text.value), type }
+  const value = parseJson(text.value.replace(/^\uFEFF/, ""))
+  if (Option.isNone(value)) return yield* invalid("payload", "is no JSON")
+  return { payload: Message.json(value.value), type }
+})
+
+const decode = Option.liftThrowable((bytes: Uint8Array, charset: string): string =>
+  new TextDecoder(charset, { fatal: true, ignoreBOM: true }).decode(bytes)
+)
+
+export const parseJson = Option.liftThrowable((text: string) => JSON.parse(text))
