@@ -61,13 +61,19 @@ export const handlers = Effect.gen(function*() {
     greet: () =>
       Effect.gen(function*() {
         const client = yield* JsonRpcClients.current
-        return `hello ${yield* Effect.orDie(client!.call("name", ["full"]))}`
+        return `hello ${yield* Effect.orDie(client!.call("name", ["full"])) as Effect.Effect<string>}`
       })
   })
   return { seen, layer }
 })
 
+/** What our peers offer in the tests in which the other end calls. */
+export class Caller extends RpcGroup.make(
+  Rpc.make("name", { payload: Schema.Tuple([Schema.String]), success: Schema.String })
+) {}
+
 export interface Serving {
+  readonly port: number
   readonly url: string
   readonly seen: Seen
   readonly clients: JsonRpcClients.JsonRpcClients["Service"]
@@ -78,12 +84,21 @@ export const serve = (
   dialect?: Dialect.Dialect,
   options?: NodeWebSocketServer.Options
 ): Effect.Effect<Serving, SocketServer.SocketServerError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const { layer, seen } = yield* handlers
-    const server = yield* NodeWebSocketServer.make({
+  Effect.flatMap(
+    NodeWebSocketServer.make({
       ...options,
       protocols: dialect?.subprotocol === undefined ? undefined : [dialect.subprotocol]
-    })
+    }),
+    (server) => serveOn(server, dialect)
+  )
+
+/** Our server on any carrier, until the scope closes. */
+export const serveOn = (
+  server: SocketServer.SocketServer["Service"],
+  dialect?: Dialect.Dialect
+): Effect.Effect<Serving, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { layer, seen } = yield* handlers
     const clients = yield* JsonRpcClients.make
     yield* Layer.build(
       JsonRpcServer.layerSocketServer(Calculator, { dialect }).pipe(
@@ -94,11 +109,9 @@ export const serve = (
         Layer.provide(Logger.layer([]))
       )
     )
-    return { url: `ws://127.0.0.1:${portOf(server)}`, seen, clients }
+    const { port } = server.address as { readonly port: number }
+    return { port, url: `ws://127.0.0.1:${port}`, seen, clients }
   })
-
-export const portOf = (server: SocketServer.SocketServer["Service"]): number =>
-  (server.address as { readonly port: number }).port
 
 /** Our client of somebody's WebSocket server, until the scope closes. */
 export const connect = (url: string, options?: JsonRpcClient.Options): Effect.Effect<

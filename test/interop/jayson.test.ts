@@ -1,14 +1,16 @@
-/** npm `jayson`: its clients against our server, our clients against its servers, by WebSocket and by POST. */
+/** npm `jayson`: its clients against our server, our clients against its servers, by WebSocket, POST and lines on TCP. */
 import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Queue } from "effect"
 import { Dialect, JsonRpcClient, type JsonRpcError, JsonRpcHttpClient, JsonRpcServer } from "effect-wire/jsonrpc"
+import { NodeStreamSocket } from "effect-wire/node"
+import { Framing } from "effect-wire/socket"
 import { HttpRouter, HttpServer } from "effect/http"
 import jayson from "jayson/promise/index.js"
 import { createServer, type Server } from "node:http"
-import type { AddressInfo } from "node:net"
+import type { AddressInfo, Server as NetServer } from "node:net"
 import { WebSocket } from "ws"
-import { Calculator, connect, handlers, serve } from "./harness.ts"
+import { Calculator, connect, handlers, serve, serveOn } from "./harness.ts"
 
 interface Answer {
   readonly id: unknown
@@ -96,6 +98,17 @@ it.live("its HTTP client calls our server", () =>
     )
   }))
 
+const framing = Framing.lines()
+
+it.live("its TCP client, which opens a connection for each request, calls our server", () =>
+  Effect.gen(function*() {
+    const { port, seen } = yield* serveOn(yield* NodeStreamSocket.makeServer({ framing }))
+    const client = jayson.Client.tcp({ host: "127.0.0.1", port })
+    yield* calls(client)
+    yield* Effect.promise(() => client.request("note", { text: "noted" }, null as never))
+    assert.strictEqual(yield* Queue.take(seen.notes), "noted")
+  }))
+
 const theirServer = new jayson.Server({
   add: (params: any) => Promise.resolve(Array.isArray(params) ? params[0] + params[1] : params.a + params.b),
   divide: ({ a, b }: { readonly a: number; readonly b: number }) =>
@@ -125,7 +138,7 @@ const ourCalls = (remote: JsonRpcClient.Client) =>
     )
   })
 
-const listening = (server: Server) =>
+const listening = (server: Server | NetServer) =>
   Effect.acquireRelease(
     Effect.callback<number>((resume) => {
       server.listen(0, "127.0.0.1", () => resume(Effect.succeed((server.address() as AddressInfo).port)))
@@ -133,7 +146,7 @@ const listening = (server: Server) =>
     () =>
       Effect.sync(() => {
         server.close()
-        server.closeAllConnections()
+        if ("closeAllConnections" in server) server.closeAllConnections()
       })
   )
 
@@ -155,3 +168,10 @@ it.live("our client calls its HTTP server", () =>
     const port = yield* listening(theirServer.http() as unknown as Server)
     yield* ourCalls(yield* JsonRpcHttpClient.make({ url: `http://127.0.0.1:${port}` }))
   }).pipe(Effect.provide(NodeHttpClient.layerNodeHttp)))
+
+it.live("our client calls its TCP server", () =>
+  Effect.gen(function*() {
+    const port = yield* listening(theirServer.tcp() as unknown as NetServer)
+    const client = yield* JsonRpcClient.fromSocket(yield* NodeStreamSocket.make({ port, framing }))
+    yield* ourCalls(client)
+  }))
