@@ -4,7 +4,10 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import type * as Socket from "effect/socket/Socket"
 import * as SubscriptionRef from "effect/SubscriptionRef"
@@ -41,55 +44,68 @@ export const schedule: Policy = Schedule.min([Schedule.exponential("100 millis")
 )
 
 /**
- * Runs `connect` again and again. It is to dial, to complete the given effect when the connection is open, to serve the
- * connection, and to fail when it is lost. The policy starts anew after each connection that was open; its first delay
- * comes before the first new attempt. Fails with the last error when the policy ends; without a policy, with the first.
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Kept up to date; `Closed` when the run ends, by interruption too. */
+  readonly status: SubscriptionRef.SubscriptionRef<Status>
+  /** Default: never try again. */
+  readonly policy?: Policy | undefined
+  /**
+   * A connection that was open for this long was a good one: the policy starts anew after it. After one that was lost
+   * sooner it goes on with its next, longer delay, so that a server which accepts and closes at once is not dialled in a
+   * tight loop. Default 5 seconds.
+   */
+  readonly stableAfter?: Duration.Input | undefined
+}
+
+/**
+ * Runs `connect` again and again. It is to dial, to run the given effect when the connection is open, to serve the
+ * connection, and to fail when it is lost. The policy's delay comes before each new attempt. Fails with the last error
+ * when the policy ends; without a policy, with the first.
  *
- * **Details**
+ * **Example** (Resubscribes after each connection)
  *
- * `status` is kept up to date; it is `Closed` when this effect ends, by interruption too.
+ * ```ts
+ * const status = yield* SubscriptionRef.make<Reconnect.Status>({ _tag: "Connecting" })
+ * yield* Reconnect.run((opened) =>
+ *   Effect.scoped(Effect.gen(function*() {
+ *     const { pull } = yield* socket.reader
+ *     const writer = yield* socket.writer
+ *     yield* opened
+ *     yield* writer.write("subscribe")
+ *     return yield* Effect.forever(Effect.flatMap(pull, handle))
+ *   })), { status, policy: Reconnect.schedule })
+ * ```
  *
  * @category combinators
  * @since 0.1.0
  */
 export const run = <R>(
   connect: (opened: Effect.Effect<void>) => Effect.Effect<never, Socket.SocketError, R>,
-  options: {
-    readonly status: SubscriptionRef.SubscriptionRef<Status>
-    readonly policy?: Policy | undefined
-  }
+  options: Options
 ): Effect.Effect<never, Socket.SocketError, R> => {
   const { policy, status } = options
-  // fails when the connection was never open, gives the reason for its end when it was
-  const attempt = Effect.suspend(() => {
-    let wasOpen = false
-    const opened = Effect.suspend(() => {
-      wasOpen = true
-      return SubscriptionRef.set(status, { _tag: "Open" })
-    })
-    return SubscriptionRef.set(status, { _tag: "Connecting" }).pipe(
-      Effect.andThen(connect(opened)),
-      Effect.tapError((cause) => SubscriptionRef.set(status, { _tag: "Lost", cause })),
-      Effect.catch((cause: Socket.SocketError) =>
-        wasOpen && policy !== undefined ? Effect.succeed(cause) : Effect.fail(cause)
-      )
-    )
-  })
-  const keep = policy === undefined ? attempt : Effect.gen(function*() {
-    let lost: Socket.SocketError | undefined
+  const stableAfter = Duration.toMillis(Duration.fromInputUnsafe(options.stableAfter ?? "5 seconds"))
+  return Effect.gen(function*() {
+    let delay = policy === undefined ? undefined : yield* Schedule.toStepWithSleep(policy)
     while (true) {
-      lost = yield* Effect.retry(
-        Effect.suspend(() => {
-          const before = lost
-          lost = undefined
-          return before === undefined ? attempt : Effect.fail(before)
-        }),
-        policy
-      )
+      let openedAt: number | undefined
+      const opened = Effect.gen(function*() {
+        openedAt = yield* Clock.currentTimeMillis
+        yield* SubscriptionRef.set(status, { _tag: "Open" })
+      })
+      yield* SubscriptionRef.set(status, { _tag: "Connecting" })
+      const cause = yield* Effect.flip(connect(opened))
+      if (policy === undefined || delay === undefined) return yield* Effect.fail(cause)
+      yield* SubscriptionRef.set(status, { _tag: "Lost", cause })
+      if (openedAt !== undefined && (yield* Clock.currentTimeMillis) - openedAt >= stableAfter) {
+        delay = yield* Schedule.toStepWithSleep(policy)
+      }
+      yield* Pull.catchDone(delay(cause), () => Effect.fail(cause))
     }
-  })
-  return keep.pipe(
-    Effect.andThen(Effect.never),
+  }).pipe(
     Effect.onExit((exit) =>
       SubscriptionRef.set(status, {
         _tag: "Closed",
