@@ -1,0 +1,28 @@
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { build } from "esbuild"
+import { fileURLToPath } from "node:url"
+
+const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+it.effect("everything outside node/ is bundled for a browser, and imports nothing of Node", () =>
+  Effect.gen(function*() {
+    const { metafile, warnings } = yield* Effect.promise(() =>
+      build({
+        entryPoints: [file("../src/index.ts")],
+        bundle: true,
+        platform: "browser",
+        format: "esm",
+        target: "es2022",
+        write: false,
+        metafile: true,
+        logLevel: "silent"
+      })
+    )
+    assert.deepStrictEqual(warnings, [])
+    const outputs = Object.values(metafile.outputs)
+    assert.deepStrictEqual(outputs.flatMap((output) => output.imports.map(({ path }) => path)), [])
+    const inputs = Object.keys(metafile.inputs)
+    assert.deepStrictEqual(inputs.filter((path) => /(^|\/)src\/node\/|node_modules\/(ws|@effect)\//.test(path)), [])
+    assert.isTrue(inputs.some((path) => path.endsWith("src/socket/MemorySocket.ts")))
+  }))
