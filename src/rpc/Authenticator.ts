@@ -18,6 +18,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Handshake from "../socket/Handshake.ts"
+import { isAllowedOrigin } from "../socket/WebSocketRoute.ts"
 import * as Access from "./Access.ts"
 import type { Identity } from "./Identity.ts"
 import * as RpcConnection from "./RpcConnection.ts"
@@ -162,7 +163,7 @@ export const make = (options: Options): Authenticator["Service"] => {
       const trusted = options.header === undefined ? undefined : headers[options.header.name.toLowerCase()]
       if (trusted !== undefined) return options.header!.identity(trusted)
       const authorization = headers.authorization
-      const sameSite = isSameSite(headers.origin, headers.host, options.origins ?? [])
+      const sameSite = isAllowedOrigin(headers.origin, headers.host, options.origins)
       if (authorization !== undefined && authorization.length <= maxCredentials) {
         const credentials = parseAuthorization(authorization)
         if (credentials === undefined || (credentials._tag === "Password" && !sameSite)) return none
@@ -201,12 +202,6 @@ const cookie = (header: string, name: string): string | undefined => {
     }
   }
   return undefined
-}
-
-const isSameSite = (origin: string | undefined, host: string | undefined, allowed: ReadonlyArray<string>): boolean => {
-  if (origin === undefined || allowed.includes(origin)) return true
-  const match = /^https?:\/\/(.+)$/.exec(origin)
-  return match !== null && host !== undefined && match[1]!.toLowerCase() === host.toLowerCase()
 }
 
 /**
