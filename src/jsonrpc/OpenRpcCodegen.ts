@@ -128,9 +128,11 @@ class Generator {
     ].join("")
     const own = [...this.uses].sort()
     return [
-      `import { Schema } from "effect"\nimport { Rpc, RpcGroup } from "effect/rpc"${
-        own.length === 0 ? "" : `\nimport { ${own.join(", ")} } from "effect-wire/jsonrpc"`
-      }`,
+      [
+        `import { Schema } from "effect"`,
+        ...(own.length === 0 ? [] : [`import { ${own.join(", ")} } from "effect-wire/jsonrpc"`]),
+        `import { Rpc, RpcGroup } from "effect/rpc"`
+      ].join("\n"),
       ...this.schemas.declarations,
       ...errors,
       ...topics.map((topic) => topic.source()),
