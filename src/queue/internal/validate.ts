@@ -1,7 +1,7 @@
 /**
  * @internal What a call may say, checked before anything is done.
  */
-import type * as DateTime from "effect/DateTime"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -58,6 +58,8 @@ const finite = (field: string, input: Duration.Input): Checked<number> =>
     checkDuration(field, input),
     (millis) => millis === null ? invalid(field, "has no end") : Effect.succeed(millis)
   )
+
+export const toUtc = (at: DateTime.Utc | Date): DateTime.Utc => at instanceof Date ? DateTime.makeUnsafe(at) : at
 
 const time = (field: string, at: DateTime.Utc | Date): Checked<number> => {
   const millis = at instanceof Date ? at.getTime() : at.epochMilliseconds
