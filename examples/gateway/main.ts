@@ -1,0 +1,56 @@
+/**
+ * The gateway: every protocol of this package composed at one edge. `npm start` runs it; PROTOCOLS.md says what it speaks.
+ *
+ * A part is one layer in its own file; this file puts them together and is the only one that picks carriers and databases.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { Effect, Layer } from "effect"
+import { Dialect, JsonRpcServer } from "effect-wire/jsonrpc"
+import { NodeWebSocketServer } from "effect-wire/node"
+import { HttpRouter } from "effect/http"
+import { PrometheusMetrics } from "effect/observability"
+import { createServer } from "node:http"
+import * as Config from "./config.ts"
+import { Methods } from "./contract.ts"
+import * as Database from "./database.ts"
+import * as Health from "./health.ts"
+import * as Page from "./page.ts"
+import * as Rpc from "./rpc.ts"
+import * as Start from "./start.ts"
+
+const Contract = Methods
+
+/** The contract on three routes: the same handlers, each time another dialect. */
+const JsonRpc = Layer.unwrap(Effect.map(Config.Settings, ({ allowedOrigins }) => {
+  const options = { allowedOrigins, drainTimeout: Start.drainTimeout }
+  return Layer.mergeAll(
+    JsonRpcServer.layerHttp(Contract, { ...options, path: "/rpc", dialect: Dialect.rockets }),
+    JsonRpcServer.layerHttp(Contract, { ...options, path: "/lsp", dialect: Dialect.lsp }),
+    JsonRpcServer.layerHttp(Contract, { ...options, path: "/aiohttp", dialect: Dialect.aiohttp })
+  )
+})).pipe(Layer.provide(Rpc.layer))
+
+const Routes = Layer.mergeAll(
+  JsonRpc,
+  Page.layer,
+  Health.layer,
+  PrometheusMetrics.layerHttp()
+).pipe(Layer.provide(Rpc.layerClients))
+
+const Http = Layer.unwrap(Effect.map(Config.Settings, ({ host, port }) =>
+  Start.orPortError(
+    NodeWebSocketServer.layerHttp(createServer, { host, port, gracefulShutdownTimeout: Start.drainTimeout }),
+    host,
+    port
+  )))
+
+const Gateway = Start.layerAnnounce.pipe(
+  Layer.provide(HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true })),
+  Layer.provide(Http),
+  Layer.provide(Database.layer),
+  Layer.provide(NodeServices.layer),
+  Layer.provide(Start.layerLogging),
+  Layer.provide(Config.layer)
+)
+
+Start.runMain(Layer.launch(Gateway))

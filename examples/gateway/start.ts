@@ -1,0 +1,72 @@
+/** Start and stop of the process: the first lines, the one line of a failure, and signals. */
+import { NodeRuntime } from "@effect/platform-node"
+import { Cause, Console, Effect, Exit, Layer, Logger, References } from "effect"
+import { HttpServer } from "effect/http"
+import { Settings, StartError } from "./config.ts"
+import { served } from "./served.ts"
+
+/** How long requests that are under way may go on when the gateway stops; the process ends within 5 s in all. */
+export const drainTimeout = "3 seconds" as const
+const stopTimeoutMillis = 4_700
+
+/** Says why the server cannot listen. */
+export const orPortError = <A, E extends { readonly cause: unknown }, R>(
+  layer: Layer.Layer<A, E, R>,
+  host: string,
+  port: number
+): Layer.Layer<A, StartError, R> =>
+  Layer.effectContext(Effect.mapError(Layer.build(layer), ({ cause }) => {
+    const { code, message } = cause as { readonly code?: string; readonly message?: string }
+    const reason = code === "EADDRINUSE" ? "the port is in use" : message ?? String(cause)
+    return new StartError({ message: `cannot listen on ${host}:${port}: ${reason}` })
+  }))
+
+/** Prints where it listens, when it accepts connections. */
+export const layerAnnounce = Layer.effectDiscard(Effect.gen(function*() {
+  const server = yield* HttpServer.HttpServer
+  const url = HttpServer.formatAddress(server.address)
+  yield* Console.log(`listening on ${url}`)
+  for (const { isWebSocket, path, what } of served) {
+    const address = (isWebSocket ? url.replace("http", "ws") : url) + path
+    yield* Console.log(`  ${address.padEnd(34)} ${what}`)
+  }
+}))
+
+/** Logs go to standard error, from `LOG_LEVEL` on; standard output is for the lines of the start. */
+export const layerLogging = Layer.unwrap(Effect.map(Settings, ({ logLevel }) =>
+  Layer.mergeAll(
+    Layer.succeed(References.MinimumLogLevel, logLevel),
+    Layer.succeed(Logger.LogToStderr, true)
+  )))
+
+/**
+ * Runs the gateway until a signal. A failure of the start is one line and exit code 1. The first SIGINT or SIGTERM stops
+ * in good order with exit code 0, in 5 s at the most; a second one ends at once.
+ */
+export const runMain = <A>(main: Effect.Effect<A, StartError>): void => {
+  let stoppingSince: number | undefined
+  const onSignal = () => {
+    if (stoppingSince === undefined) {
+      stoppingSince = performance.now()
+      setTimeout(() => process.exit(0), stopTimeoutMillis).unref()
+      return
+    }
+    // npm hands on a Ctrl+C that the terminal has sent already: within a moment it is the same signal
+    if (performance.now() - stoppingSince > 100) process.exit(130)
+  }
+  process.on("SIGINT", onSignal)
+  process.on("SIGTERM", onSignal)
+  main.pipe(
+    Effect.tapError(({ message }) => Console.error(`the gateway cannot start: ${message}`)),
+    NodeRuntime.runMain({
+      disableErrorReporting: true,
+      teardown: (exit, onExit) => {
+        if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
+          if (Cause.hasDies(exit.cause)) process.stderr.write(`${Cause.pretty(exit.cause)}\n`)
+          return onExit(1)
+        }
+        onExit(0)
+      }
+    })
+  )
+}

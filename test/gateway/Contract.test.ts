@@ -1,0 +1,197 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Fiber, Stream } from "effect"
+import { Dialect, JsonRpcClient, type JsonRpcRemote } from "effect-wire/jsonrpc"
+import { NodeWebSocket } from "effect-wire/node"
+import { Progress } from "effect-wire/rpc"
+import { FetchHttpClient, HttpBody, HttpClient } from "effect/http"
+import { Gateway } from "./support/Gateway.ts"
+
+const routes = [
+  { path: "/rpc", dialect: Dialect.rockets, cancelled: -31002 },
+  { path: "/lsp", dialect: Dialect.lsp, cancelled: -32800 },
+  { path: "/aiohttp", dialect: Dialect.aiohttp, cancelled: undefined }
+]
+
+const connect = (path: string, dialect: Dialect.Dialect) =>
+  Effect.gen(function*() {
+    const socket = yield* NodeWebSocket.make(`${yield* Gateway}${path}`, {
+      ...(dialect.subprotocol === undefined ? {} : { protocols: dialect.subprotocol })
+    })
+    const client = yield* JsonRpcClient.fromSocket(socket, { dialect })
+    yield* client.connect
+    return client
+  })
+
+const failure = (client: JsonRpcRemote.Remote, method: string, params?: JsonRpcRemote.Params) =>
+  Effect.map(
+    Effect.flip(client.call(method, params)),
+    ({ reason }) => reason._tag === "RemoteError" ? { code: reason.code, data: reason.data } : reason._tag
+  )
+
+layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the contract", (it) => {
+  for (const { dialect, path } of routes) {
+    it.effect(`answers every method (${path})`, () =>
+      Effect.gen(function*() {
+        const client = yield* connect(path, dialect)
+        const { call } = client
+        assert.strictEqual(yield* call("ping"), "pong")
+        assert.strictEqual(yield* call("ping", []), "pong")
+        assert.deepStrictEqual(yield* call("echo", { value: { a: [1, null, "x"] } }), { a: [1, null, "x"] })
+        assert.strictEqual(yield* call("echo", [null]), null)
+        assert.strictEqual(yield* call("add", { a: 1, b: 2.5 }), 3.5)
+        assert.strictEqual(yield* call("add", [1, 2]), 3)
+        assert.strictEqual(yield* call("subtract", { minuend: 42, subtrahend: 23 }), 19)
+        assert.strictEqual(yield* call("subtract", [42, 23]), 19)
+        assert.strictEqual(yield* call("sum", [1, 2, 4]), 7)
+        assert.strictEqual(yield* call("sum", []), 0)
+        assert.deepStrictEqual(yield* call("get_data"), ["hello", 5])
+        for (const method of ["update", "notify_hello", "notify_sum"]) {
+          for (const params of [undefined, [1, "x"], { a: 1 }]) assert.strictEqual(yield* call(method, params), null)
+        }
+        assert.strictEqual(yield* call("divide", { dividend: 6, divisor: 3 }), 2)
+        assert.deepStrictEqual(yield* failure(client, "divide", [6, 0]), { code: -32050, data: { dividend: 6 } })
+        assert.strictEqual(yield* call("sleep", [0]), "slept")
+        assert.deepStrictEqual(yield* call("app.users.getUsers"), [
+          { id: 1, name: "alice" },
+          { id: 2, name: "bob" },
+          { id: 3, name: "root" }
+        ])
+        assert.deepStrictEqual(yield* call("render", [3, 0]), { steps: 3 })
+      }))
+
+    it.effect(`answers what is wrong by its code (${path})`, () =>
+      Effect.gen(function*() {
+        const client = yield* connect(path, dialect)
+        const code = (method: string, params?: JsonRpcRemote.Params) =>
+          Effect.map(failure(client, method, params), (error) => typeof error === "string" ? error : error.code)
+        assert.strictEqual(yield* code("nothing"), -32601)
+        assert.strictEqual(yield* code("__proto__"), -32601)
+        assert.strictEqual(yield* code("add", [1]), -32602)
+        assert.strictEqual(yield* code("add", [1, 2, 3]), -32602)
+        assert.strictEqual(yield* code("add", { a: 1, b: "2" }), -32602)
+        assert.strictEqual(yield* code("sum", { a: 1 }), -32602)
+        assert.strictEqual(yield* code("sleep", [60_001]), -32602)
+        assert.strictEqual(yield* code("sleep", [-1]), -32602)
+        assert.strictEqual(yield* code("render", [0, 0]), -32602)
+        assert.strictEqual(yield* code("render", [1001, 0]), -32602)
+        assert.strictEqual(yield* code("render", [1.5, 0]), -32602)
+        assert.strictEqual(yield* code("render", [1, 1001]), -32602)
+        assert.strictEqual(yield* code("crash"), -32603)
+      }))
+
+    it.effect(`notifies every client of a broadcast (${path})`, () =>
+      Effect.gen(function*() {
+        const client = yield* connect(path, dialect)
+        const method = `hello ${path}`
+        const heard = yield* Effect.forEach(routes, (other) =>
+          Effect.gen(function*() {
+            const listener = yield* connect(other.path, other.dialect)
+            return yield* listener.notifications.pipe(
+              Stream.filter((notification) => notification.method === method),
+              Stream.runHead,
+              Effect.forkScoped({ startImmediately: true })
+            )
+          }))
+        const count = yield* client.call("broadcast", { method, params: { n: 1 } })
+        assert.isAtLeast(Number(count), 4)
+        for (const fiber of heard) {
+          const notification = yield* Fiber.join(fiber)
+          assert.deepStrictEqual(notification._tag === "Some" ? notification.value.params : undefined, { n: 1 })
+        }
+      }))
+
+    it.effect(`calls its caller back (${path})`, () =>
+      Effect.gen(function*() {
+        const client = yield* connect(path, dialect)
+        const missing = yield* failure(client, "callback", ["not there", []])
+        assert.deepStrictEqual(missing, { code: -32601, data: undefined })
+      }))
+  }
+
+  for (const { dialect, path } of routes.slice(0, 2)) {
+    it.effect(`tells the progress of a render and stops it when asked (${path})`, () =>
+      Effect.gen(function*() {
+        const client = yield* connect(path, dialect)
+        const reports: Array<Progress.Report> = []
+        const keep = (report: Progress.Report) => Effect.sync(() => reports.push(report))
+        yield* client.call("render", { steps: 4, delay: 1 }).pipe(Progress.tap(keep))
+        assert.includeMembers(reports.map((report) => report.operation), ["step 1 of 4", "step 4 of 4"])
+        assert.includeMembers(reports.map((report) => report.amount), [0.25, 0.5, 0.75, 1])
+        const fiber = yield* Effect.forkChild(client.call("sleep", [60_000]))
+        yield* Effect.yieldNow
+        yield* Fiber.interrupt(fiber)
+        assert.strictEqual(yield* client.call("ping"), "pong")
+      }))
+  }
+
+  for (const { cancelled, dialect, path } of routes) {
+    if (cancelled === undefined) continue
+    it.effect(`answers a cancelled request once, with its dialect's code (${path})`, () =>
+      Effect.gen(function*() {
+        const socket = yield* NodeWebSocket.make(`${yield* Gateway}${path}`)
+        const { pull } = yield* socket.reader
+        const writer = yield* socket.writer
+        yield* writer.write(JSON.stringify({ jsonrpc: "2.0", method: "sleep", params: [60_000], id: 7 }))
+        const { encode, method } = dialect.cancellation!
+        yield* writer.write(JSON.stringify({ jsonrpc: "2.0", method, params: encode(7) }))
+        yield* writer.write(JSON.stringify({ jsonrpc: "2.0", method: "ping", id: 8 }))
+        const answers: Array<any> = []
+        while (answers.length < 2) answers.push(...(yield* pull).map((frame) => JSON.parse(frame as string)))
+        assert.strictEqual(answers.length, 2)
+        assert.strictEqual(answers.find(({ id }) => id === 7)?.error.code, cancelled)
+        assert.strictEqual(answers.find(({ id }) => id === 8)?.result, "pong")
+      }))
+  }
+
+  it.effect("answers POST, and a batch in one array", () =>
+    Effect.gen(function*() {
+      const http = yield* HttpClient.HttpClient
+      const url = `http://${yield* Gateway}/rpc`
+      const response = yield* http.post(url, {
+        body: HttpBody.text(
+          JSON.stringify([
+            { jsonrpc: "2.0", method: "add", params: [1, 2], id: 1 },
+            { jsonrpc: "2.0", method: "update", params: [1] },
+            { jsonrpc: "2.0", method: "callback", params: ["x"], id: 2 }
+          ]),
+          "application/json"
+        )
+      })
+      const answers = (yield* response.json) as unknown as Array<any>
+      assert.strictEqual(answers.length, 2)
+      assert.strictEqual(answers.find(({ id }) => id === 1).result, 3)
+      assert.strictEqual(answers.find(({ id }) => id === 2).error.code, -32000)
+      assert.strictEqual((yield* http.get(url)).status, 405)
+    }).pipe(Effect.provide(FetchHttpClient.layer)))
+
+  it.effect("the other routes are plain HTTP", () =>
+    Effect.gen(function*() {
+      const http = yield* HttpClient.HttpClient
+      const base = `http://${yield* Gateway}`
+      const page = yield* http.get(base, { headers: { accept: "text/html,*/*;q=0.8" } })
+      assert.match(page.headers["content-type"]!, /^text\/html/)
+      assert.include(yield* page.text, "<!doctype html>")
+      const description = (yield* (yield* http.get(base)).json) as object
+      assert.hasAllKeys(description, ["name", "author", "source"])
+      const health = yield* http.get(`${base}/health`)
+      assert.strictEqual(health.status, 200)
+      assert.deepInclude((yield* health.json) as object, { status: "ok" })
+      const metrics = yield* http.get(`${base}/metrics`)
+      assert.match(metrics.headers["content-type"]!, /^text\/plain; version=0\.0\.4/)
+      assert.match(yield* metrics.text, /^effect_wire_socket_connections \d+$/m)
+      assert.strictEqual((yield* http.get(`${base}/nothing`)).status, 404)
+    }).pipe(Effect.provide(FetchHttpClient.layer)))
+
+  it.effect("a foreign origin may not open a connection, the gateway's own and no origin may", () =>
+    Effect.gen(function*() {
+      const address = yield* Gateway
+      const open = (origin: string | undefined) =>
+        Effect.scoped(Effect.gen(function*() {
+          const socket = yield* NodeWebSocket.make(`${address}/rpc`, { ...(origin === undefined ? {} : { origin }) })
+          yield* socket.reader
+        })).pipe(Effect.match({ onFailure: () => "refused", onSuccess: () => "open" }))
+      assert.strictEqual(yield* open(undefined), "open")
+      assert.strictEqual(yield* open(`http://${address}`), "open")
+      assert.strictEqual(yield* open("https://evil.example"), "refused")
+    }))
+})
