@@ -313,8 +313,9 @@ const typed = <Rpcs extends Rpc.Any>(
       disableTracing: true,
       generateRequestId: () => RequestId(++lastId),
       onFromClient: ({ message }): Effect.Effect<void, JugglerError.JugglerError> => {
-        if (message._tag === "Request") request(message)
-        else if (message._tag === "Interrupt") {
+        // not at once: this runs before the client knows of the request
+        if (message._tag === "Request") return Effect.sync(() => request(message))
+        if (message._tag === "Interrupt") {
           running.get(message.requestId)?.interruptUnsafe()
           running.delete(message.requestId)
         }

@@ -1,0 +1,286 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Option, Schema, Stream } from "effect"
+import { JugglerClient, JugglerClients, JugglerGeneration, JugglerServer, JugglerState } from "effect-wire/juggler"
+import { MemorySocket } from "effect-wire/socket"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { TestClock } from "effect/testing"
+import { settle } from "./wire.ts"
+
+const { v05, v06, v07 } = JugglerGeneration
+
+class Full extends Schema.TaggedError<Full>()("Full", { room: Schema.Int }) {}
+
+class Requests extends RpcGroup.make(
+  Rpc.make("add", { payload: { a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite }),
+  Rpc.make("book", {
+    payload: { at: Schema.DateTimeUtcFromString },
+    success: Schema.DateTimeUtcFromString,
+    error: Full
+  }),
+  Rpc.make("never"),
+  Rpc.make("three", { success: Schema.Int, stream: true })
+) {}
+
+const Handlers = Requests.toLayer({
+  add: ({ a, b }) => Effect.succeed(a + b),
+  book: ({ at }) => at.epochMilliseconds === 0 ? Effect.fail(new Full({ room: 7 })) : Effect.succeed(at),
+  never: () => Effect.never,
+  three: () => Stream.make(1, 2, 3)
+})
+
+const House = Schema.Struct({
+  celsius: Schema.Finite,
+  rooms: Schema.Array(Schema.Struct({ name: Schema.String })),
+  since: Schema.DateTimeUtcFromString
+})
+
+const house: typeof House.Type = {
+  celsius: 20,
+  rooms: [{ name: "kitchen" }, { name: "hall" }],
+  since: Schema.decodeSync(Schema.DateTimeUtcFromString)("2020-01-01T00:00:00.000Z")
+}
+
+const served = (options: JugglerServer.Options, socket?: MemorySocket.Options) =>
+  Effect.gen(function*() {
+    const memory = yield* MemorySocket.makeServer(socket)
+    const run = yield* Effect.provide(JugglerServer.make(Requests, options), Handlers)
+    yield* Effect.forkScoped(memory.server.run(run))
+    return memory
+  })
+
+const collect = <A, E>(stream: Stream.Stream<A, E>) =>
+  Effect.gen(function*() {
+    const seen: Array<A> = []
+    yield* Effect.forkScoped(Stream.runForEach(stream, (value) => Effect.sync(() => void seen.push(value))))
+    yield* settle
+    return seen
+  })
+
+describe("JugglerClient", () => {
+  for (const generation of [v05, v06, v07]) {
+    describe(`generation ${generation.name}`, () => {
+      it.effect("follows the state, decoded, with structure shared between values", () =>
+        Effect.gen(function*() {
+          const state = yield* JugglerState.make({ schema: House, initial: house })
+          const memory = yield* served({ generation, state, autoflush: 0 })
+          const client = yield* JugglerClient.fromSocket(memory.connect(), { generation, state: House })
+          const seen = yield* collect(client.state.changes)
+          yield* state.update((draft) => {
+            draft.rooms.push({ name: "attic" })
+          })
+          yield* settle
+          yield* state.set({ ...(yield* state.get), celsius: 25 })
+          yield* settle
+          assert.deepStrictEqual(seen, [
+            house,
+            { ...house, rooms: [...house.rooms, { name: "attic" }] },
+            { ...house, celsius: 25, rooms: [...house.rooms, { name: "attic" }] }
+          ])
+          assert.strictEqual(seen[1]!.rooms[0], seen[0]!.rooms[0])
+          assert.strictEqual(seen[2]!.rooms, seen[1]!.rooms)
+          assert.strictEqual(yield* client.state.get, seen[2])
+        }))
+
+      it.effect("calls procedures with payloads, results and errors typed", () =>
+        Effect.gen(function*() {
+          const memory = yield* served({ generation })
+          const client = yield* JugglerClient.fromSocket(memory.connect(), { generation, requests: Requests })
+          yield* client.connected
+          assert.strictEqual(yield* client.requests.add({ a: 1, b: 2 }), 3)
+          assert.deepStrictEqual(yield* client.requests.book({ at: house.since }), house.since)
+          assert.deepStrictEqual(yield* Stream.runCollect(client.requests.three()), [1, 2, 3])
+          const at = Schema.decodeSync(Schema.DateTimeUtcFromString)("1970-01-01T00:00:00.000Z")
+          const error = yield* Effect.flip(client.requests.book({ at }))
+          if (generation === v05) {
+            assert.strictEqual(error._tag === "JugglerError" && error.reason._tag, "RemoteError")
+          } else assert.deepStrictEqual(error, new Full({ room: 7 }))
+          const unknown = yield* Effect.flip(client.call("toString", generation === v05 ? [] : null))
+          assert.strictEqual(unknown.reason._tag, "RemoteError")
+          if (generation !== v05) yield* client.ping
+        }))
+
+      it.effect("fails at once what is under way when the connection goes, and everything while there is none", () =>
+        Effect.gen(function*() {
+          const memory = yield* served({ generation })
+          const client = yield* JugglerClient.fromSocket(memory.connect(), {
+            generation,
+            requests: Requests,
+            reconnect: false
+          })
+          yield* client.connected
+          const never = yield* Effect.forkChild(Effect.flip(client.requests.never()))
+          yield* settle
+          yield* client.disconnect
+          const error = yield* Fiber.join(never)
+          assert.deepInclude((error as { reason: object }).reason, { _tag: "ConnectionError" })
+          yield* settle
+          const later = yield* Effect.flip(client.requests.add({ a: 1, b: 2 }))
+          assert.strictEqual(later.reason._tag, "ConnectionError")
+          assert.strictEqual((yield* Effect.flip(client.connected)).reason._tag, "ConnectionError")
+        }))
+
+      it.effect("dials again and goes from the last value to the first of the new connection", () =>
+        Effect.gen(function*() {
+          const state = yield* JugglerState.makeJson({ a: { x: 1 }, b: { y: [1] } })
+          const memory = yield* served({ generation, state, autoflush: 0 })
+          const client = yield* JugglerClient.fromSocket(memory.connect(), {
+            generation,
+            state: Schema.Struct({ a: Schema.Json, b: Schema.Json })
+          })
+          const statuses = yield* collect(client.status)
+          const seen = yield* collect(client.state.changes)
+          yield* client.disconnect
+          yield* settle
+          yield* state.put("/a/x", 2)
+          yield* settle
+          yield* TestClock.adjust("200 millis")
+          yield* settle
+          yield* state.put("/a/x", 3)
+          yield* settle
+          assert.deepStrictEqual(seen, [1, 2, 3].map((x) => ({ a: { x }, b: { y: [1] } })))
+          assert.strictEqual(seen[1]!.b, seen[0]!.b)
+          assert.includeMembers(statuses, ["connected", "disconnected"])
+          yield* client.disconnect
+          yield* TestClock.adjust("10 seconds")
+          yield* settle
+          assert.strictEqual(seen.length, 3)
+        }))
+    })
+  }
+
+  it.effect("starts from null where it has no schema", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson(null)
+      const memory = yield* served({ generation: v06, state, autoflush: 0 })
+      const client = yield* JugglerClient.fromSocket(memory.connect(), { generation: v06 })
+      const seen = yield* collect(client.state.changes)
+      yield* state.set(5)
+      yield* settle
+      assert.deepStrictEqual(seen, [null, 5])
+    }))
+
+  it.effect("shows its own data, which survives the connection (0.5)", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      const memory = yield* served({
+        generation: v05,
+        onConnection: ({ remote }) =>
+          Stream.runForEach(remote.changes, (value) => Effect.sync(() => void seen.push(value)))
+      })
+      const local = yield* JugglerState.makeJson({ cursor: 1 })
+      const client = yield* JugglerClient.fromSocket(memory.connect(), { generation: v05, local, autoflush: 0 })
+      yield* client.connected
+      yield* settle
+      yield* client.local.put("/cursor", 2)
+      yield* client.flush
+      yield* settle
+      yield* client.disconnect
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.deepStrictEqual(seen.filter((value) => value !== null), [{ cursor: 1 }, { cursor: 2 }, { cursor: 2 }])
+    }))
+
+  it.effect("takes messages and is called (0.5)", () =>
+    Effect.gen(function*() {
+      const result = yield* Deferred.make<unknown>()
+      const memory = yield* served({
+        generation: v05,
+        onConnection: (connection) =>
+          Effect.gen(function*() {
+            const message = yield* connection.receive
+            yield* connection.send([message, message])
+            const sum = yield* connection.call("add", [3, 4])
+            const other = yield* connection.call("other", [1])
+            const error = yield* Effect.flip(connection.call("bad", []))
+            yield* Deferred.succeed(result, [sum, other, error.reason])
+          })
+      })
+      const serves = yield* Effect.provide(JugglerClient.serving(Requests), Handlers)
+      const client = yield* JugglerClient.fromSocket(memory.connect(), {
+        generation: v05,
+        serves,
+        defaultAction: (name, data) => name === "bad" ? Effect.fail("no") : Effect.succeed([name, data])
+      })
+      yield* client.connected
+      yield* client.send("hello")
+      const head = yield* Stream.runHead(client.messages)
+      assert.deepStrictEqual(Option.getOrUndefined(head), ["hello", "hello"])
+      const [sum, other, reason] = (yield* Deferred.await(result)) as Array<any>
+      assert.strictEqual(sum, 7)
+      assert.deepStrictEqual(other, ["other", [1]])
+      assert.deepInclude(reason, { _tag: "RemoteError", data: "no" })
+    }))
+
+  it.effect("gives the notifications of the contract, decoded", () =>
+    Effect.gen(function*() {
+      const clients = yield* JugglerClients.make
+      const memory = yield* Effect.provideService(served({ generation: v07 }), JugglerClients.JugglerClients, clients)
+      const client = yield* JugglerClient.fromSocket(memory.connect(), {
+        notifications: { tick: Schema.Int, at: Schema.DateTimeUtcFromString }
+      })
+      yield* client.connected
+      const seen = yield* collect(client.notifications)
+      yield* clients.notify("tick", 1)
+      yield* clients.notify("tick", "wrong")
+      yield* clients.notify("unknown", 1)
+      yield* clients.notify("at", "2020-01-01T00:00:00.000Z")
+      yield* settle
+      assert.deepStrictEqual(seen, [{ name: "tick", data: 1 }, { name: "at", data: house.since }])
+    }))
+
+  it.effect("refuses what the generation does not have", () =>
+    Effect.gen(function*() {
+      const memory = yield* served({ generation: v06 })
+      const client = yield* JugglerClient.fromSocket(memory.connect(), { generation: v06 })
+      yield* client.connected
+      assert.strictEqual((yield* Effect.flip(client.send(1))).reason._tag, "ProtocolError")
+      const symmetric = yield* JugglerClient.fromSocket(memory.connect(), { generation: v05 })
+      assert.strictEqual((yield* Effect.flip(symmetric.ping)).reason._tag, "ProtocolError")
+    }))
+
+  it.effect("gives up a connection whose server is silent (0.7)", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemorySocket.makeServer()
+      yield* Effect.forkScoped(
+        memory.server.run((socket) => Effect.scoped(Effect.andThen(socket.reader, Effect.never)))
+      )
+      const client = yield* JugglerClient.fromSocket(memory.connect(), { reconnect: false })
+      yield* client.connected
+      const statuses = yield* collect(client.status)
+      yield* TestClock.adjust("5 seconds")
+      yield* settle
+      yield* TestClock.adjust("5 seconds")
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.deepStrictEqual(statuses.at(-1), "closed")
+    }))
+
+  it.effect("fails its state, and nothing else, when the server shows what does not fit the schema", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson({ celsius: "warm" })
+      const memory = yield* served({ generation: v07, state })
+      const client = yield* JugglerClient.fromSocket(memory.connect(), { state: House, requests: Requests })
+      yield* client.connected
+      assert.strictEqual((yield* Effect.flip(client.state.get))._tag, "SchemaError")
+      assert.strictEqual((yield* Effect.flip(Stream.runDrain(client.state.changes)))._tag, "SchemaError")
+      assert.strictEqual(yield* client.requests.add({ a: 1, b: 1 }), 2)
+    }))
+
+  it.effect("works with latency, over a segmented message of 5 MB", () =>
+    Effect.gen(function*() {
+      const text = "0123456789".repeat(500_000)
+      const state = yield* JugglerState.makeJson({ text })
+      const memory = yield* served({
+        generation: v07,
+        state,
+        autoflush: 0,
+        defaultAction: (_, data) => Effect.succeed(data)
+      })
+      const client = yield* JugglerClient.fromSocket(memory.connect())
+      yield* client.connected
+      const answer = yield* client.call("echo", { text })
+      assert.strictEqual((answer as { text: string }).text.length, 5_000_000)
+      assert.strictEqual(((yield* client.state.json) as { text: string }).text.length, 5_000_000)
+    }))
+})
