@@ -1,0 +1,133 @@
+/**
+ * The gateway's Juggler: one panel that GUIs of all three generations follow. Generation 0.5 at `/ws`, 0.6 at
+ * `/juggler/0.6`, 0.7 at `/juggler/0.7`; the counter is the same number everywhere.
+ */
+import { Context, Effect, Layer, Schema, Stream } from "effect"
+import {
+  JsonPointer,
+  JugglerClients,
+  JugglerConnection,
+  JugglerGeneration,
+  JugglerServer,
+  JugglerState
+} from "effect-wire/juggler"
+import type { WebSocketRoute } from "effect-wire/socket"
+import { Rpc, RpcGroup } from "effect/rpc"
+
+/** What every connection of 0.6 and 0.7 sees. */
+export const Panel = Schema.Struct({
+  counter: Schema.Finite,
+  items: Schema.Record(Schema.String, Schema.Json)
+})
+
+/** The panel, for whoever wants to read or write it. */
+export class PanelState extends Context.Service<PanelState, JugglerState.JugglerState<typeof Panel.Type, any>>()(
+  "effect-wire/examples/gateway/juggler/PanelState"
+) {
+  static readonly layer = Layer.effect(
+    PanelState,
+    Effect.orDie(JugglerState.make({ schema: Panel, initial: { counter: 0, items: {} } }))
+  )
+}
+
+/** The actions of 0.5, by position. */
+export class Actions extends RpcGroup.make(
+  Rpc.make("add", { payload: { a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite, error: Schema.String }),
+  Rpc.make("increment", {
+    payload: { by: Schema.Finite.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))) },
+    success: Schema.Finite,
+    error: Schema.String
+  }),
+  Rpc.make("fail", { payload: { text: Schema.String }, error: Schema.String })
+) {}
+
+/** The requests of 0.6 and 0.7, by name. */
+export class Requests extends Actions.add(
+  Rpc.make("set", {
+    payload: { path: Schema.Array(Schema.Union([Schema.String, Schema.Int])), value: Schema.Json },
+    error: Schema.String
+  })
+) {}
+
+const Handlers = Requests.toLayer(Effect.gen(function*() {
+  const panel = yield* PanelState
+  const clients = yield* JugglerClients.JugglerClients
+  return Requests.of({
+    add: ({ a, b }) => Number.isFinite(a + b) ? Effect.succeed(a + b) : Effect.fail("the sum is no JSON number"),
+    increment: ({ by }) =>
+      Effect.gen(function*() {
+        let counter = 0
+        yield* panel.update((draft) => {
+          counter = draft.counter += by
+        })
+        yield* clients.notify("incremented", counter)
+        return counter
+      }).pipe(Effect.mapError((error) => error.message)),
+    fail: ({ text }) => Effect.fail(text),
+    set: ({ path, value }) =>
+      Effect.gen(function*() {
+        const all = ["items", ...path.map(String)]
+        // objects on the way that are missing are made
+        const whole = yield* panel.json
+        let depth = 1
+        while (depth < all.length && JsonPointer.get(whole, all.slice(0, depth)) !== undefined) depth++
+        const made = all.slice(depth).reduceRight<JsonPointer.Json>((inner, key) => ({ [key]: inner }), value)
+        yield* panel.put(JsonPointer.format(all.slice(0, depth)), made)
+      }).pipe(Effect.mapError((error) => error.message))
+  })
+}))
+
+/** What 0.5 shows: the counter and the client's own data. */
+const mirror = (connection: JugglerConnection.JugglerConnection) =>
+  Effect.gen(function*() {
+    const panel = yield* PanelState
+    const show = Effect.gen(function*() {
+      yield* connection.set({ counter: (yield* panel.at("/counter"))!, echo: yield* connection.remote.json })
+    })
+    yield* Effect.forkScoped(Effect.ignore(
+      Stream.runForEach(Stream.merge(panel.select("/counter"), connection.remote.changes), () => show)
+    ))
+    yield* Stream.runForEach(connection.messages, (message) => {
+      const called = callOf(message)
+      return called === undefined
+        ? Effect.ignore(connection.send({ echo: message }))
+        : Effect.forkScoped(callBack(connection, called.action, called.args))
+    })
+  })
+
+const callOf = (message: JsonPointer.Json) => {
+  const action = JsonPointer.get(message, "/call")
+  const args = JsonPointer.get(message, "/args") ?? []
+  return typeof action === "string" && Array.isArray(args) ? { action, args } : undefined
+}
+
+const callBack = (
+  connection: JugglerConnection.JugglerConnection,
+  action: string,
+  args: ReadonlyArray<JsonPointer.Json>
+) =>
+  Effect.matchEffect(connection.call(action, args), {
+    onSuccess: (result) => connection.send({ result }),
+    onFailure: ({ reason }) => connection.send({ error: reason._tag === "RemoteError" ? reason.data : reason.message })
+  }).pipe(Effect.ignore)
+
+/** `/ws`, `/juggler/0.6` and `/juggler/0.7` on the router of the environment. */
+export const routes = (options?: WebSocketRoute.Options) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const state = yield* PanelState
+    const shared = { ...options, state, autoflush: "20 millis" } as const
+    return Layer.mergeAll(
+      JugglerServer.layerHttp(Actions, {
+        ...options,
+        path: "/ws",
+        generation: JugglerGeneration.v05,
+        autoflush: "20 millis",
+        onConnection: mirror
+      }),
+      JugglerServer.layerHttp(Requests, { ...shared, path: "/juggler/0.6", generation: JugglerGeneration.v06 }),
+      JugglerServer.layerHttp(Requests, { ...shared, path: "/juggler/0.7", generation: JugglerGeneration.v07 })
+    )
+  })).pipe(
+    Layer.provide(Handlers),
+    Layer.provideMerge(JugglerClients.layer)
+  )
