@@ -75,6 +75,8 @@ export class Counter {
   }
 }
 
+export type Connection = Socket
+
 export const open = (port: number, protocol?: string, path = "/"): Promise<Socket> =>
   new Promise((resolve, reject) => {
     const socket = connect(port, "127.0.0.1")

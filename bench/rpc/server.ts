@@ -1,11 +1,19 @@
-/** A server under test, in a process of its own: `server.ts <kind>`. Prints its port; answers `cpu` on standard input. */
+/**
+ * A server to measure, in a process of its own: `server.ts <kind> [methods]`. All serve `add({ a, b })`. It prints its
+ * port, and answers `cpu` (microseconds used so far) and `memory` (bytes resident, after a collection) on standard input.
+ */
 import { NodeHttpServer } from "@effect/platform-node"
 import { Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Rpc, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
+import jayson from "jayson"
+import { JSONRPCServer } from "json-rpc-2.0"
 import { createServer } from "node:http"
+import type { AddressInfo, Socket } from "node:net"
 import { createInterface } from "node:readline"
-import { WebSocketServer } from "ws"
+import { Server as RpcWebSocketsServer } from "rpc-websockets"
+import { createMessageConnection, type Message, NullLogger } from "vscode-jsonrpc/node"
+import { type WebSocket, WebSocketServer } from "ws"
 import { Dialect, JsonRpcServer } from "../../src/jsonrpc/index.ts"
 import { NodeWebSocketServer } from "../../src/node/index.ts"
 
@@ -20,83 +28,146 @@ createInterface({ input: process.stdin }).on("line", (line) => {
   } else if (line === "memory") {
     globalThis.gc?.()
     globalThis.gc?.()
-    process.stdout.write(`memory ${process.memoryUsage().rss}\n`)
+    process.stdout.write(`memory ${process.memoryUsage.rss()}\n`)
   }
-})
-process.stdin.on("end", () => process.exit(0))
+}).on("close", () => process.exit(0))
 
-class Add extends RpcGroup.make(
-  Rpc.make("add", { payload: { a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite })
-) {}
-const many = RpcGroup.make(
-  ...Array.from(
-    { length: methods - 1 },
-    (_, i) => Rpc.make(`method${i}`, { payload: { a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite })
+const host = "127.0.0.1"
+
+/** A `ws` server without anything above it. */
+const bare = (onConnection: (ws: WebSocket) => void) => {
+  const server: WebSocketServer = new WebSocketServer(
+    { port: 0, host, perMessageDeflate: false },
+    () => ready((server.address() as AddressInfo).port)
   )
-)
-const add = ({ a, b }: { readonly a: number; readonly b: number }) => Effect.succeed(a + b)
-const Handlers = Add.toLayer({ add })
-const ManyHandlers = many.toLayer(
-  Object.fromEntries(Array.from({ length: methods - 1 }, (_, i) => [`method${i}`, add])) as never
-) as Layer.Layer<any>
-
-const report = Layer.effectDiscard(Effect.map(HttpServer.HttpServer, (server) => ready((server.address as any).port)))
-
-const answer = (text: string): string => {
-  const value = JSON.parse(text)
-  if (Array.isArray(value)) {
-    return JSON.stringify(value.map((m) => ({ jsonrpc: "2.0", result: m.params.a + m.params.b, id: m.id })))
-  }
-  return JSON.stringify({ jsonrpc: "2.0", result: value.params.a + value.params.b, id: value.id })
+  server.on("connection", onConnection)
 }
 
-const kinds: Record<string, () => unknown> = {
-  bare: () => {
-    const server: WebSocketServer = new WebSocketServer(
-      { port: 0, host: "127.0.0.1", perMessageDeflate: false },
-      () => ready((server.address() as any).port)
+const answerOne = (m: any) => ({ jsonrpc: "2.0", result: m.params.a + m.params.b, id: m.id })
+const answer = (text: string): string => {
+  const value = JSON.parse(text)
+  return JSON.stringify(Array.isArray(value) ? value.map(answerOne) : answerOne(value))
+}
+
+/** Holds what is sent in one turn of the event loop back until its end. */
+const cork = (ws: WebSocket): () => void => {
+  const socket = (ws as unknown as { readonly _socket: Socket })._socket
+  let corked = false
+  const uncork = () => {
+    corked = false
+    socket.uncork()
+  }
+  return () => {
+    if (corked) return
+    corked = true
+    socket.cork()
+    setImmediate(uncork)
+  }
+}
+
+const pair = { payload: { a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite }
+class Add extends RpcGroup.make(Rpc.make("add", pair)) {}
+const names = Array.from({ length: methods - 1 }, (_, i) => `method${i}`)
+const many = RpcGroup.make(...names.map((name) => Rpc.make(name, pair)))
+const sum = ({ a, b }: { readonly a: number; readonly b: number }) => Effect.succeed(a + b)
+const Handlers = Add.toLayer({ add: sum })
+const FiberHandlers = Add.toLayer({ add: ({ a, b }) => Effect.sync(() => a + b) })
+const ManyHandlers = many.toLayer(Object.fromEntries(names.map((name) => [name, sum])) as never) as Layer.Layer<any>
+
+const report = Layer.effectDiscard(Effect.map(
+  HttpServer.HttpServer,
+  (server) => ready((server.address as { readonly port: number }).port)
+))
+
+const ours = (handlers: typeof Handlers) => {
+  const group = methods > 1 ? Add.merge(many) : Add
+  const routes = JsonRpcServer.layerHttp(group as typeof Add, {
+    path: "/",
+    dialect: Dialect.rockets,
+    maxConnections: 10_000
+  }).pipe(Layer.provide(handlers), Layer.provide(methods > 1 ? ManyHandlers : Layer.empty))
+  Effect.runFork(Layer.launch(
+    Layer.merge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }), report).pipe(
+      Layer.provide(NodeWebSocketServer.layerHttp(createServer, { port: 0, maxConnections: 10_000 }))
     )
-    server.on("connection", (ws) => ws.on("message", (data) => ws.send(answer(data.toString()))))
-  },
-  corked: () => {
-    const server: WebSocketServer = new WebSocketServer(
-      { port: 0, host: "127.0.0.1", perMessageDeflate: false },
-      () => ready((server.address() as any).port)
-    )
-    server.on("connection", (ws) => {
-      const socket = (ws as any)._socket
-      let corked = false
+  ))
+}
+
+const kinds: Record<string, () => void> = {
+  bare: () => bare((ws) => ws.on("message", (data) => ws.send(answer(String(data))))),
+  corked: () =>
+    bare((ws) => {
+      const hold = cork(ws)
       ws.on("message", (data) => {
-        if (!corked) {
-          corked = true
-          socket.cork()
-          setImmediate(() => {
-            corked = false
-            socket.uncork()
-          })
-        }
-        ws.send(answer(data.toString()))
+        hold()
+        ws.send(answer(String(data)))
       })
+    }),
+  // for clients: as fast as it can be, and indifferent to what it does not know
+  peer: () =>
+    bare((ws) => {
+      const hold = cork(ws)
+      ws.on("message", (data) => {
+        const m = JSON.parse(String(data))
+        if (m.method !== "add") return
+        hold()
+        ws.send(`{"jsonrpc":"2.0","result":${m.params.a + m.params.b},"id":${JSON.stringify(m.id)}}`)
+      })
+    }),
+  "rpc-websockets": () => {
+    const server = new RpcWebSocketsServer({ port: 0, host })
+    server.register("add", ({ a, b }) => a + b)
+    server.on("listening", () => ready((server.wss.address() as AddressInfo).port))
+  },
+  jayson: () => {
+    const http = createServer()
+    const server = new jayson.Server({ add: ({ a, b }: any, callback: any) => callback(null, a + b) })
+    server.websocket({ server: http } as never)
+    http.listen(0, host, () => ready((http.address() as AddressInfo).port))
+  },
+  "json-rpc-2.0": () => {
+    const server = new JSONRPCServer()
+    server.addMethod("add", ({ a, b }) => a + b)
+    bare((ws) =>
+      ws.on("message", (data) => {
+        void server.receiveJSON(String(data)).then((answer) => {
+          if (answer !== null) ws.send(JSON.stringify(answer))
+        })
+      })
+    )
+  },
+  "vscode-jsonrpc": () => {
+    const never = () => ({ dispose: () => {} })
+    bare((ws) => {
+      const connection = createMessageConnection(
+        {
+          onError: never,
+          onPartialMessage: never,
+          onClose: never,
+          listen: (callback: (message: Message) => void) => {
+            ws.on("message", (data) => callback(JSON.parse(String(data))))
+            return never()
+          },
+          dispose: () => {}
+        },
+        {
+          onError: never,
+          onClose: never,
+          write: (message: Message) => {
+            ws.send(JSON.stringify(message))
+            return Promise.resolve()
+          },
+          end: () => {},
+          dispose: () => {}
+        },
+        NullLogger
+      )
+      connection.onRequest("add", ({ a, b }) => a + b)
+      connection.listen()
     })
   },
-  "effect-wire": () => {
-    const group = methods > 1 ? Add.merge(many) : Add
-    const routes = JsonRpcServer.layerHttp(group as typeof Add, {
-      path: "/",
-      dialect: Dialect.rockets,
-      maxConnections: 10_000
-    }).pipe(
-      Layer.provide(Handlers),
-      Layer.provide(methods > 1 ? ManyHandlers : Layer.empty)
-    )
-    return Effect.runFork(Layer.launch(
-      Layer.merge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }), report).pipe(
-        Layer.provide(NodeWebSocketServer.layerHttp(createServer, { port: 0, maxConnections: 10_000 }))
-      )
-    ))
-  },
   effect: () =>
-    Effect.runFork(Layer.launch(
+    void Effect.runFork(Layer.launch(
       Layer.merge(
         HttpRouter.serve(
           RpcServer.layerHttp({ group: Add, path: "/", protocol: "websocket" }).pipe(Layer.provide(Handlers)),
@@ -105,8 +176,10 @@ const kinds: Record<string, () => unknown> = {
         report
       ).pipe(
         Layer.provide(RpcSerialization.layerJsonRpc()),
-        Layer.provide(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" }))
+        Layer.provide(NodeHttpServer.layer(createServer, { port: 0, host }))
       ) as never
-    ))
+    )),
+  "effect-wire": () => ours(Handlers),
+  "effect-wire, fibers": () => ours(FiberHandlers)
 }
 kinds[kind]!()
