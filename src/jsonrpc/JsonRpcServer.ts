@@ -112,7 +112,7 @@ export const make = <Rpcs extends Rpc.Any>(
           connected.endpoint.refuse()
           return Effect.andThen(session.idle, outbox.drained())
         })
-        yield* ConnectionGroup.onShutdown(drain)
+        yield* ConnectionGroup.onShutdown(Effect.asVoid(Effect.timeoutOption(drain, drainTimeout)))
         // carriers that tell nobody of their end: the requests finish while answers and cancels are still read
         return yield* Effect.onInterrupt(connected.read, () =>
           drained ? Effect.void : Effect.raceFirst(drain, Effect.ignore(connected.read)).pipe(

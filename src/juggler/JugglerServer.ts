@@ -126,7 +126,7 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
           peer.refuse()
           return Effect.andThen(peer.session.idle, peer.outbox.drained())
         })
-        yield* ConnectionGroup.onShutdown(drain)
+        yield* ConnectionGroup.onShutdown(Effect.asVoid(Effect.timeoutOption(drain, drainTimeout)))
         // carriers that tell nobody of their end: the requests finish while the peer is still read
         return yield* Effect.onInterrupt(peer.read, () =>
           drained ? Effect.void : Effect.raceFirst(drain, Effect.ignore(peer.read)).pipe(

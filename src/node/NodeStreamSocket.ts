@@ -110,11 +110,14 @@ export const makeServer = (
           noDelay: true
         } as Tls.TlsOptions & Net.ListenOptions
       )
-    const group = yield* ConnectionGroup.make(options)
     const carrier = options.path !== undefined ? "unix" : options.tls !== undefined ? "tls" : "tcp"
     const framing = options.framing ?? Framing.none
 
-    const serveOne = <R, E, _>(handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>) => (socket: Socket.Socket) =>
+    const serveOne = <R, E, _>(
+      group: ConnectionGroup.ConnectionGroup,
+      handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>
+    ) =>
+    (socket: Socket.Socket) =>
       Effect.contextWith((context: Context.Context<R>) => {
         const net = Context.getUnsafe(context as Context.Context<unknown>, NodeSocket.NetSocket)
         if (group.isFull()) {
@@ -146,8 +149,11 @@ export const makeServer = (
 
     return SocketServer.SocketServer.of({
       address: server.address,
-      run: (handler) =>
-        Effect.onExit(server.run(serveOne(handler)), () => group.shutdown) as Effect.Effect<never, never>
+      run: <R, E, _>(handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>) =>
+        Effect.scoped(Effect.flatMap(
+          ConnectionGroup.make(options),
+          (group) => Effect.onExit(server.run(serveOne(group, handler)), () => group.shutdown)
+        )) as Effect.Effect<never, SocketServer.SocketServerError, R>
     })
   })
 

@@ -148,10 +148,12 @@ export const make = (
     keeper.watch(server)
     yield* Effect.addFinalizer(() => closeServer(server, keeper))
     const address = yield* listen(server, { port: options.port ?? 0, host: options.host ?? "127.0.0.1" })
-    const group = yield* ConnectionGroup.make(options)
 
+    const maxConnections = options.maxConnections ?? 1024
     const pending: Array<Accepted> = []
-    let accept: ((accepted: Accepted) => void) | undefined
+    let running:
+      | { readonly group: ConnectionGroup.ConnectionGroup; readonly accept: (accepted: Accepted) => void }
+      | undefined
     const context = yield* Effect.context<never>()
     const count = (reason: "origin" | "connections") => Effect.runSyncWith(context)(countRefused(reason))
     const wss = new Ws.WebSocketServer({ ...wsOptions(options), noServer: true })
@@ -166,7 +168,7 @@ export const make = (
         count("origin")
         return refuse(socket, 403)
       }
-      if (group.isFull() || group.size() + pending.length >= (options.maxConnections ?? 1024)) {
+      if (running === undefined ? pending.length >= maxConnections : running.group.isFull()) {
         count("connections")
         return refuse(socket, 503, ["Retry-After: 5"])
       }
@@ -184,30 +186,35 @@ export const make = (
             protocol
           }
         }
-        if (accept === undefined) pending.push(accepted)
-        else accept(accepted)
+        if (running === undefined) pending.push(accepted)
+        else running.accept(accepted)
       })
     })
 
     return SocketServer.SocketServer.of({
       address,
       run: <R, E, _>(handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>) =>
-        Effect.contextWith((context: Context.Context<R>) => {
-          const previous = accept
-          accept = ({ connection, handshake }) => {
+        Effect.scoped(Effect.gen(function*() {
+          const group = yield* ConnectionGroup.make(options)
+          const context = yield* Effect.context<R>()
+          const accept = ({ connection, handshake }: Accepted) => {
             group.fork(
               handler(connection),
               Context.add(context, Handshake.CurrentHandshake, handshake),
               () => connection.release(1000)
             )
           }
+          const previous = running
+          running = { group, accept }
           for (const accepted of pending.splice(0)) accept(accepted)
-          return Effect.onExit(Effect.never, () =>
-            Effect.suspend(() => {
-              accept = previous
-              return group.shutdown
-            }))
-        })
+          return yield* Effect.onExit(Effect.never, () =>
+            Effect.andThen(
+              group.shutdown,
+              Effect.sync(() => {
+                running = previous
+              })
+            ))
+        }))
     })
   })
 

@@ -11,7 +11,6 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
@@ -19,6 +18,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
+import * as ConnectionGroup from "./ConnectionGroup.ts"
 import * as Handshake from "./Handshake.ts"
 import { type Frame, Inbox } from "./internal/inbox.ts"
 import { closeError, exitCode, openError, writeError } from "./internal/socketErrors.ts"
@@ -211,6 +211,13 @@ class End extends Inbox {
     }
   )
 
+  /** The server takes no more connections. */
+  refuse(): void {
+    const error = closeError(1013, "too many connections")
+    this.end(error)
+    this.peer.end(error)
+  }
+
   /** The reader let go: a pull that is suspended fails, and the peer is told. */
   release(code: number): Effect.Effect<void> {
     return Effect.suspend(() => {
@@ -326,25 +333,27 @@ export const makeServer = (options?: Options): Effect.Effect<MemoryServer["Servi
     const run = <R, E, _>(
       handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>
     ): Effect.Effect<never, SocketServer.SocketServerError, R> =>
-      Effect.scopedWith((scope) =>
-        Effect.contextWith((context: Context.Context<R>) => {
-          const track = Fiber.runIn(scope)
-          const previous = accept
-          accept = ({ end, handshake }) => {
-            handler(accepted(end)).pipe(
-              Effect.onExit((exit) => end.release(exitCode(exit))),
-              Effect.ignoreCause({ log: "Unhandled", message: "Unhandled error in SocketServer" }),
-              Effect.runForkWith(Context.add(context, Handshake.CurrentHandshake, handshake)),
-              track
-            )
-          }
-          for (const arrival of pending.splice(0)) accept(arrival)
-          return Effect.onExit(Effect.never, () =>
+      Effect.scoped(Effect.gen(function*() {
+        const group = yield* ConnectionGroup.make()
+        const context = yield* Effect.context<R>()
+        const previous = accept
+        accept = ({ end, handshake }) => {
+          if (group.isFull()) return end.refuse()
+          group.fork(
+            handler(accepted(end)),
+            Context.add(context, Handshake.CurrentHandshake, handshake),
+            () => Effect.runForkWith(context as Context.Context<never>)(end.release(1000))
+          )
+        }
+        for (const arrival of pending.splice(0)) accept(arrival)
+        return yield* Effect.onExit(Effect.never, () =>
+          Effect.andThen(
+            group.shutdown,
             Effect.sync(() => {
               accept = previous
-            }))
-        })
-      )
+            })
+          ))
+      }))
 
     return MemoryServer.of({
       connect,
