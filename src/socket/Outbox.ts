@@ -63,6 +63,15 @@ type Frame = string | Uint8Array
 const noFrames: Array<Frame> = []
 const noWaiters: Array<Waiter> = []
 
+/** Outboxes with something to write at the end of this turn: one microtask for all, however many were written to. */
+let scheduled: Array<OutboxImpl> = []
+
+const flushAll = (): void => {
+  const outboxes = scheduled
+  scheduled = []
+  for (let i = 0; i < outboxes.length; i++) outboxes[i]!.flushScheduled()
+}
+
 /** One object for each connection, without closures: there may be many thousands. */
 class OutboxImpl implements Outbox {
   private queue: Array<Frame> = noFrames
@@ -89,7 +98,7 @@ class OutboxImpl implements Outbox {
     this.queued += frame.length
     if (this.corks === 0 && !this.writing && !this.scheduled) {
       this.scheduled = true
-      queueMicrotask(() => this.flushScheduled())
+      if (scheduled.push(this) === 1) queueMicrotask(flushAll)
     }
     return true
   }
@@ -110,7 +119,8 @@ class OutboxImpl implements Outbox {
     return this.closed
   }
 
-  private flushScheduled(): void {
+  /** @internal */
+  flushScheduled(): void {
     this.scheduled = false
     this.flush()
   }

@@ -51,12 +51,36 @@ const writePayload = (target: Buffer, at: number, frame: Frame, length: number):
   return at + length
 }
 
+// The message that was written alone last, and its frame: a publication goes to many connections one after the other.
+let lastMessage: string | undefined
+let lastFrame = Buffer.alloc(0)
+// Written alone once: the second time makes it worth keeping.
+let candidate: string | undefined
+
+const writeAlone = (socket: Net.Socket, message: string): number => {
+  if (message !== lastMessage) {
+    const length = Buffer.byteLength(message)
+    // a buffer of its own: one of the pool would keep its neighbours
+    const buffer = Buffer.allocUnsafeSlow(headerSize(length) + length)
+    writePayload(buffer, writeHeader(buffer, 0, TEXT, length, 0), message, length)
+    lastMessage = message
+    lastFrame = buffer
+  }
+  socket.write(lastFrame)
+  return lastFrame.length
+}
+
 /**
  * Writes messages without a mask, as a server does. Returns how many bytes it wrote.
  *
  * @internal
  */
 export const writeUnmasked = (socket: Net.Socket, frames: ReadonlyArray<Frame>): number => {
+  const only = frames[0]!
+  if (frames.length === 1 && typeof only === "string" && only.length <= small) {
+    if (only === lastMessage || only === candidate) return writeAlone(socket, only)
+    candidate = only
+  }
   let written = 0
   let from = 0
   while (from < frames.length) {
