@@ -6,7 +6,7 @@ import { served } from "./served.ts"
 const description = HttpServerResponse.jsonUnsafe({
   name: "effect-wire gateway",
   author: "effect-wire contributors",
-  source: "https://www.npmjs.com/package/effect-wire"
+  source: "npm:effect-wire"
 })
 
 const escape = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`)
