@@ -268,7 +268,7 @@ export const makeHandlers = (options: Options, queue: Queue) => {
       Effect.succeed(json({
         name: options.description?.name ?? "effect-wire",
         author: options.description?.author ?? "the authors of effect-wire",
-        source: options.description?.source ?? "https://www.npmjs.com/package/effect-wire"
+        source: options.description?.source ?? "npm:effect-wire"
       }))
     ),
     notAllowed: Effect.succeed(
