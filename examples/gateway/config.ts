@@ -1,8 +1,6 @@
-/** The gateway's configuration: what the environment may say, and the one error that stops the start. */
+/** The gateway's configuration: what the environment may say. */
 import { Config, Context, Effect, Layer, Option, Redacted, Schema } from "effect"
-
-/** The gateway cannot start; `message` is the one line that says why. */
-export class StartError extends Schema.TaggedError<StartError>()("StartError", { message: Schema.String }) {}
+import { reasonOf, StartError } from "./startError.ts"
 
 const variables = Config.all({
   host: Config.NonEmptyString("HOST").pipe(Config.withDefault("127.0.0.1")),
@@ -53,12 +51,10 @@ const check = Effect.fnUntraced(function*({ origins, ...rest }: Variables) {
 export const layer: Layer.Layer<Settings, StartError> = Layer.effect(
   Settings,
   variables.pipe(
-    Effect.mapError((error) => new StartError({ message: `the configuration is wrong: ${oneLine(reasonOf(error))}` })),
+    Effect.mapError((error) => new StartError({ message: `the configuration is wrong: ${described(error)}` })),
     Effect.flatMap(check)
   )
 )
 
 /** `Expected … at ["PORT"]`, without the name of the error around it. */
-const reasonOf = (error: Config.ConfigError) => error.message.replace(/^SchemaError\((.*)\)$/s, "$1")
-
-export const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, " ")
+const described = (error: Config.ConfigError) => reasonOf(error).replace(/^SchemaError\((.*)\)$/, "$1")

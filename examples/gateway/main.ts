@@ -14,9 +14,12 @@ import * as Config from "./config.ts"
 import { Methods } from "./contract.ts"
 import * as Database from "./database.ts"
 import * as Health from "./health.ts"
+import * as Juggler from "./juggler.ts"
 import * as Page from "./page.ts"
+import * as Queue from "./queue.ts"
 import * as Rpc from "./rpc.ts"
 import * as Start from "./start.ts"
+import * as StartError from "./startError.ts"
 
 const Contract = Methods
 
@@ -30,19 +33,37 @@ const JsonRpc = Layer.unwrap(Effect.map(Config.Settings, ({ allowedOrigins }) =>
   )
 })).pipe(Layer.provide(Rpc.layer))
 
+const JugglerRoutes = Layer.unwrap(
+  Effect.map(
+    Config.Settings,
+    ({ allowedOrigins }) => Juggler.routes({ allowedOrigins, drainTimeout: Start.drainTimeout })
+  )
+)
+
+const QueueRoutes = Layer.unwrap(Effect.map(Config.Settings, ({ masterToken }) => Queue.routes(masterToken)))
+
 const Routes = Layer.mergeAll(
   JsonRpc,
+  JugglerRoutes,
+  QueueRoutes,
   Page.layer,
   Health.layer,
   PrometheusMetrics.layerHttp()
-).pipe(Layer.provide(Rpc.layerClients))
+).pipe(
+  Layer.provide(Rpc.layerClients),
+  Layer.provide(Juggler.PanelState.layer),
+  Layer.provide(StartError.orFail("the queue cannot use the database")(Queue.layer))
+)
 
-const Http = Layer.unwrap(Effect.map(Config.Settings, ({ host, port }) =>
-  Start.orPortError(
-    NodeWebSocketServer.layerHttp(createServer, { host, port, gracefulShutdownTimeout: Start.drainTimeout }),
-    host,
-    port
-  )))
+const Http = Layer.unwrap(
+  Effect.map(
+    Config.Settings,
+    ({ host, port }) =>
+      NodeWebSocketServer.layerHttp(createServer, { host, port, gracefulShutdownTimeout: Start.drainTimeout }).pipe(
+        StartError.orFail(`cannot listen on ${host}:${port}`)
+      )
+  )
+)
 
 const Gateway = Start.layerAnnounce.pipe(
   Layer.provide(HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true })),

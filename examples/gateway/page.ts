@@ -1,13 +1,9 @@
 /** `GET /`: a page for people, the service description of Scirocco for programs. */
 import { Effect } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Settings } from "./config.ts"
+import * as Queue from "./queue.ts"
 import { served } from "./served.ts"
-
-const description = HttpServerResponse.jsonUnsafe({
-  name: "effect-wire gateway",
-  author: "effect-wire contributors",
-  source: "npm:effect-wire"
-})
 
 const escape = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`)
 
@@ -38,11 +34,17 @@ const page = HttpServerResponse.text(html, {
   }
 })
 
-export const layer = HttpRouter.add(
-  "GET",
-  "/",
-  Effect.map(
-    HttpServerRequest.HttpServerRequest,
-    (request) => (request.headers.accept ?? "").includes("text/html") ? page : description
-  )
+export const layer = HttpRouter.use((router) =>
+  Effect.gen(function*() {
+    const { masterToken } = yield* Settings
+    const description = yield* Queue.description(masterToken)
+    yield* router.add(
+      "GET",
+      "/",
+      Effect.flatMap(
+        HttpServerRequest.HttpServerRequest,
+        (request) => (request.headers.accept ?? "").includes("text/html") ? Effect.succeed(page) : description
+      )
+    )
+  })
 )

@@ -4,6 +4,14 @@ export const served: ReadonlyArray<{ readonly path: string; readonly isWebSocket
   { path: "/rpc", isWebSocket: true, what: "JSON-RPC 2.0, Rockets dialect: WebSocket, and POST over HTTP" },
   { path: "/lsp", isWebSocket: true, what: "the same methods in the dialect of the Language Server Protocol" },
   { path: "/aiohttp", isWebSocket: true, what: "the same methods in the dialect of aiohttp-json-rpc" },
+  { path: "/ws", isWebSocket: true, what: "Juggler 0.5" },
+  { path: "/juggler/0.6", isWebSocket: true, what: "Juggler 0.6" },
+  { path: "/juggler/0.7", isWebSocket: true, what: "Juggler 0.7" },
+  {
+    path: "/messageQueue",
+    isWebSocket: false,
+    what: "Scirocco, the message queue; also /messages and /globalDataSpace"
+  },
   { path: "/health", isWebSocket: false, what: "whether all is well" },
   { path: "/metrics", isWebSocket: false, what: "Prometheus metrics" }
 ]

@@ -2,24 +2,13 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Console, Effect, Exit, Layer, Logger, References } from "effect"
 import { HttpServer } from "effect/http"
-import { Settings, StartError } from "./config.ts"
+import { Settings } from "./config.ts"
 import { served } from "./served.ts"
+import type { StartError } from "./startError.ts"
 
 /** How long requests that are under way may go on when the gateway stops; the process ends within 5 s in all. */
 export const drainTimeout = "3 seconds" as const
 const stopTimeoutMillis = 4_700
-
-/** Says why the server cannot listen. */
-export const orPortError = <A, E extends { readonly cause: unknown }, R>(
-  layer: Layer.Layer<A, E, R>,
-  host: string,
-  port: number
-): Layer.Layer<A, StartError, R> =>
-  Layer.effectContext(Effect.mapError(Layer.build(layer), ({ cause }) => {
-    const { code, message } = cause as { readonly code?: string; readonly message?: string }
-    const reason = code === "EADDRINUSE" ? "the port is in use" : message ?? String(cause)
-    return new StartError({ message: `cannot listen on ${host}:${port}: ${reason}` })
-  }))
 
 /** Prints where it listens, when it accepts connections. */
 export const layerAnnounce = Layer.effectDiscard(Effect.gen(function*() {

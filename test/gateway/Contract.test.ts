@@ -171,8 +171,8 @@ layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the 
       const page = yield* http.get(base, { headers: { accept: "text/html,*/*;q=0.8" } })
       assert.match(page.headers["content-type"]!, /^text\/html/)
       assert.include(yield* page.text, "<!doctype html>")
-      const description = (yield* (yield* http.get(base)).json) as object
-      assert.hasAllKeys(description, ["name", "author", "source"])
+      const described = yield* http.get(base, { headers: { authorization: "DEFAULT_TOKEN" } })
+      assert.hasAllKeys((yield* described.json) as object, ["name", "author", "source"])
       const health = yield* http.get(`${base}/health`)
       assert.strictEqual(health.status, 200)
       assert.deepInclude((yield* health.json) as object, { status: "ok" })
