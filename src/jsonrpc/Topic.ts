@@ -47,6 +47,8 @@ export interface Topic<
   /** Whether a value is for a subscriber with these parameters. Evaluated by the server, once more by our client. */
   readonly matches: ((value: Value, parameters: Parameters) => boolean) | undefined
   readonly slow: SlowPolicy
+  /** Whether publications stay in the process that publishes them. */
+  readonly local: boolean
   readonly annotations: Context.Context<never>
   /** The same topic with one more annotation: access rules, `OpenRpc` descriptions. */
   readonly annotate: <I, S>(key: Context.Key<I, S>, value: S) => Topic<Name, Value, Parameters>
@@ -87,6 +89,11 @@ export interface Options<Value, Parameters> {
   readonly parameters?: Schema.Codec<Parameters, any> | undefined
   /** Pure and quick: it is asked for each value and each subscriber that gave parameters. */
   readonly matches?: ((value: Value, parameters: Parameters) => boolean) | undefined
+  /**
+   * Publications stay in the process that publishes them: for what each process has of its own, such as the time or its
+   * load. Default `false`: they go through the backplane.
+   */
+  readonly local?: boolean | undefined
 }
 
 const Proto = {
@@ -113,7 +120,7 @@ export const make = <const Name extends string, Value, Parameters = void>(
     readonly slow?: SlowPolicy | undefined
   }
 ): Topic<Name, Value, Parameters> => {
-  const { matches, parameters, payload, slow = "drop-oldest" } = options
+  const { local = false, matches, parameters, payload, slow = "drop-oldest" } = options
   return fromFields({
     name,
     kind: "plain",
@@ -121,6 +128,7 @@ export const make = <const Name extends string, Value, Parameters = void>(
     parameters: parameters ?? Schema.Void,
     matches,
     slow,
+    local,
     annotations: Context.empty()
   })
 }

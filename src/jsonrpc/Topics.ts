@@ -32,7 +32,7 @@ import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Access from "../rpc/Access.ts"
-import { Backplane, type BackplaneError } from "../rpc/Backplane.ts"
+import { Backplane, type BackplaneError, makeMemory } from "../rpc/Backplane.ts"
 import * as RpcConnection from "../rpc/RpcConnection.ts"
 import { TopicChannel } from "./internal/topicChannel.ts"
 import { InvalidParameters, type Requested, Rpcs, TooManySubscriptions } from "./internal/topicRpcs.ts"
@@ -158,7 +158,9 @@ export const make = Effect.fnUntraced(function*(
   group: Topic.Group<Topic.Any>,
   options?: Options
 ): Effect.fn.Return<Topics["Service"], BackplaneError, Backplane | Scope.Scope> {
-  const backplane = yield* Backplane
+  const shared = yield* Backplane
+  const own = yield* makeMemory
+  const backplaneOf = (topic: Topic.Any) => topic.local ? own : shared
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime()
@@ -168,7 +170,7 @@ export const make = Effect.fnUntraced(function*(
   for (const [name, topic] of group.topics) channels.set(name, new TopicChannel(topic))
   yield* Effect.forEach(channels, ([name, channel]) =>
     Effect.map(
-      backplane.listen(prefix + name, (event) => channel.onEvent(event)),
+      backplaneOf(channel.topic).listen(prefix + name, (event) => channel.onEvent(event)),
       (registration) => channel.start(registration)
     ), { concurrency: 16, discard: true })
   const Mine = Context.Reference<Map<string, Subscription> | undefined>("effect-wire/jsonrpc/Topics/Subscriptions", {
@@ -267,9 +269,11 @@ export const make = Effect.fnUntraced(function*(
       const channel = channelOf(topic)
       if (channel === undefined) return unknown(topic)
       const send = (encoded: unknown) =>
-        Effect.asVoid(backplane.publish(prefix + topic.name, channel.encode(encoded), {
-          retain: topic.kind === "state"
-        }))
+        Effect.asVoid(
+          backplaneOf(channel.topic).publish(prefix + topic.name, channel.encode(encoded), {
+            retain: topic.kind === "state"
+          })
+        )
       const encoded = channel.codec.method.encodePayload(value)
       return Exit.isExit(encoded) && encoded._tag === "Success"
         ? Effect.suspend(() => send(encoded.value))

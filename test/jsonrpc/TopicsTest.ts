@@ -16,7 +16,8 @@ export const Trades = Topic.make("trades", {
 export const Anything = Topic.make("anything", { payload: Schema.Json })
 export const Many = Array.from({ length: 130 }, (_, i) => Topic.make(`many${i}`, { payload: Schema.Int }))
 export const Strict = Topic.make("strict", { payload: Schema.Int, slow: "disconnect" })
-export const topics = Topic.group(Clock, Weather, Ops, Trades, Anything, Strict, ...Many)
+export const Own = Topic.state("own", { payload: Schema.Int, local: true })
+export const topics = Topic.group(Clock, Weather, Ops, Trades, Anything, Strict, Own, ...Many)
 
 class Methods extends RpcGroup.make(
   Rpc.make("open", { success: Schema.String }),
@@ -211,6 +212,20 @@ export const suite = <R>(
       yield* first.topics.publish(Ops, "not for you")
       yield* first.topics.publish(Clock, 1)
       assert.deepStrictEqual(yield* peer.next, { jsonrpc: "2.0", method: "clock", params: [1] })
+    })
+  )
+
+  test(
+    `a local topic stays in its process (${name})`,
+    Effect.gen(function*() {
+      const [first, second] = yield* Effect.forEach(yield* make(2), (backplane) => serve(backplane))
+      const peer = yield* second!.raw()
+      yield* peer.result("subscribe", ["own", "clock"])
+      yield* first!.topics.publish(Own, 1)
+      yield* first!.topics.publish(Clock, 2)
+      assert.deepStrictEqual(yield* peer.next, { jsonrpc: "2.0", method: "clock", params: [2] })
+      assert.strictEqual(yield* first!.topics.last(Own), 1)
+      assert.strictEqual(yield* second!.topics.last(Own), undefined)
     })
   )
 

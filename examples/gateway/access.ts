@@ -1,0 +1,130 @@
+/**
+ * Who may do what, and what is published: the methods and topics of the contract that have to do with callers, their
+ * handlers, and where users and topics live.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Clock as Now, Effect, Layer, Option, Redacted, Schedule, Schema } from "effect"
+import { OpenRpc, Topic, Topics } from "effect-wire/jsonrpc"
+import { NodePasswordHash, NodePostgresBackplane } from "effect-wire/node"
+import { Access, Authenticator, Backplane, Login, RpcConnection, Users, UserStore } from "effect-wire/rpc"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { Settings, StartError } from "./config.ts"
+
+/** Every process has a clock of its own. */
+const Clock = Topic.make("clock", { payload: Schema.Finite, local: true }).pipe(
+  OpenRpc.describe({ summary: "Epoch milliseconds, every second" })
+)
+const Weather = Topic.state("weather", { payload: Schema.Struct({ celsius: Schema.Finite }) }).pipe(
+  OpenRpc.describe({ summary: "The weather as set last" })
+)
+const Ops = Topic.make("ops", {
+  payload: Schema.Struct({ event: Schema.Literals(["login", "logout"]), username: Schema.String })
+}).pipe(
+  Access.permissionRequired("ops"),
+  OpenRpc.describe({ summary: "Every login and logout" })
+)
+export const topics = Topic.group(Clock, Weather, Ops)
+
+class Own extends RpcGroup.make(
+  Rpc.make("secret", { success: Schema.String }).pipe(Access.loginRequired),
+  Rpc.make("admin.reset", { success: Schema.Boolean }).pipe(Access.permissionRequired("reset")),
+  Rpc.make("root.only", { success: Schema.Boolean }).pipe(Access.userPassesTest((user) => user.superuser)),
+  Rpc.make("set_weather", { payload: { celsius: Schema.Finite } })
+).merge(Login.Rpcs.omit("authenticate")) {}
+
+export class Methods extends Own.merge(Topics.Rpcs, OpenRpc.Rpcs) {}
+
+const info = { title: "effect-wire gateway", version: "0.1.0" }
+
+/** Tells `ops`; a publication that fails is no reason to refuse a login. */
+const tell = (event: "login" | "logout", username: string) =>
+  Effect.ignore(Topics.publish(Ops, { event, username }), { log: true })
+
+const identity = Effect.flatMap(RpcConnection.current, Access.identityOf)
+
+const Handlers = Own.toLayer({
+  secret: () => Effect.succeed("42"),
+  "admin.reset": () => Effect.succeed(true),
+  "root.only": () => Effect.succeed(true),
+  set_weather: (weather) => Effect.orDie(Topics.publish(Weather, weather)),
+  whoami: () => Login.whoami,
+  login: Effect.fnUntraced(function*({ password, username }) {
+    const right = yield* Login.login({ _tag: "Password", username, password })
+    if (right) yield* tell("login", (yield* identity)!.username)
+    return right
+  }),
+  logout: Effect.fnUntraced(function*() {
+    const before = yield* identity
+    yield* Login.logout
+    if (before !== undefined) yield* tell("logout", before.username)
+    return true
+  })
+})
+
+/** The handlers of {@link Methods}; `contract` is everything the gateway serves, which is what callers may list. */
+export const layerHandlers = <Rpcs extends Rpc.Any>(contract: RpcGroup.RpcGroup<Rpcs>) =>
+  Layer.mergeAll(
+    Handlers,
+    Topics.layerHandlers({ methods: contract }),
+    OpenRpc.layerHandlers({ methods: contract, topics, info })
+  )
+
+/** `GET /openrpc.json`: what everybody may use, and with credentials what their owner may. */
+export const routes = <Rpcs extends Rpc.Any>(contract: RpcGroup.RpcGroup<Rpcs>) =>
+  OpenRpc.layerHttp(contract, { topics, info })
+
+/** Users whose passwords everybody knows: only where nobody else can reach the gateway. */
+const demonstration = [
+  { username: "alice", password: "wonderland", permissions: [], superuser: false },
+  { username: "bob", password: "builder", permissions: ["reset", "ops"], superuser: false },
+  { username: "root", password: "toor", permissions: [], superuser: true }
+]
+
+const Authentication = Authenticator.layerEffect(Effect.gen(function*() {
+  const { allowedOrigins, isLoopback } = yield* Settings
+  const users = yield* Users.Users
+  if (isLoopback) {
+    yield* Effect.forEach(
+      demonstration,
+      ({ password, username, ...rights }) => Effect.orDie(users.create(username, Redacted.make(password), rights))
+    )
+  }
+  return Authenticator.make({
+    password: users.verify,
+    find: users.find,
+    origins: allowedOrigins === "same" ? [] : allowedOrigins
+  })
+})).pipe(
+  Layer.provide(Users.layer()),
+  // passwords that everybody knows need no costly hash
+  Layer.provide(Layer.merge(UserStore.layerMemory, NodePasswordHash.layerScrypt({ logN: 10 })))
+)
+
+/** Where the database is PostgreSQL several gateways serve as one, else this one is alone. */
+const Shared = Layer.unwrap(Effect.map(
+  Effect.serviceOption(PgClient.PgClient),
+  Option.match({
+    onNone: () => Backplane.layerMemory,
+    onSome: (sql) => NodePostgresBackplane.layerPostgres().pipe(Layer.provide(Layer.succeed(PgClient.PgClient, sql)))
+  })
+))
+
+const Published = Layer.effectContext(
+  Layer.build(Topics.layer(topics).pipe(Layer.provide(Shared))).pipe(
+    Effect.mapError((error) => new StartError({ message: `topics cannot be shared: ${error.message}` }))
+  )
+)
+
+const Ticking = Layer.effectDiscard(
+  Effect.forkScoped(
+    Effect.flatMap(Now.currentTimeMillis, (now) => Topics.publish(Clock, now)).pipe(
+      Effect.ignore,
+      Effect.repeat(Schedule.fixed("1 second"))
+    )
+  )
+)
+
+/** Callers, topics and rules, for every route of the gateway together. */
+export const layer = Ticking.pipe(
+  Layer.provideMerge(Layer.mergeAll(Published, Authentication, Access.layer))
+)
