@@ -8,7 +8,8 @@ import { OpenRpc, Topic, Topics } from "effect-wire/jsonrpc"
 import { NodePasswordHash, NodePostgresBackplane } from "effect-wire/node"
 import { Access, Authenticator, Backplane, Login, RpcConnection, Users, UserStore } from "effect-wire/rpc"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { Settings, StartError } from "./config.ts"
+import { Settings } from "./config.ts"
+import * as StartError from "./startError.ts"
 
 /** Every process has a clock of its own. */
 const Clock = Topic.make("clock", { payload: Schema.Finite, local: true }).pipe(
@@ -109,10 +110,9 @@ const Shared = Layer.unwrap(Effect.map(
   })
 ))
 
-const Published = Layer.effectContext(
-  Layer.build(Topics.layer(topics).pipe(Layer.provide(Shared))).pipe(
-    Effect.mapError((error) => new StartError({ message: `topics cannot be shared: ${error.message}` }))
-  )
+const Published = Topics.layer(topics).pipe(
+  Layer.provide(Shared),
+  StartError.orFail("topics cannot be shared through the database")
 )
 
 const Ticking = Layer.effectDiscard(

@@ -10,6 +10,7 @@ import { NodeWebSocketServer } from "effect-wire/node"
 import { HttpRouter } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { createServer } from "node:http"
+import * as Access from "./access.ts"
 import * as Config from "./config.ts"
 import { Methods } from "./contract.ts"
 import * as Database from "./database.ts"
@@ -21,7 +22,7 @@ import * as Rpc from "./rpc.ts"
 import * as Start from "./start.ts"
 import * as StartError from "./startError.ts"
 
-const Contract = Methods
+class Contract extends Methods.merge(Access.Methods) {}
 
 /** The contract on three routes: the same handlers, each time another dialect. */
 const JsonRpc = Layer.unwrap(Effect.map(Config.Settings, ({ allowedOrigins }) => {
@@ -31,7 +32,7 @@ const JsonRpc = Layer.unwrap(Effect.map(Config.Settings, ({ allowedOrigins }) =>
     JsonRpcServer.layerHttp(Contract, { ...options, path: "/lsp", dialect: Dialect.lsp }),
     JsonRpcServer.layerHttp(Contract, { ...options, path: "/aiohttp", dialect: Dialect.aiohttp })
   )
-})).pipe(Layer.provide(Rpc.layer))
+})).pipe(Layer.provide([Rpc.layer, Access.layerHandlers(Contract)]))
 
 const JugglerRoutes = Layer.unwrap(
   Effect.map(
@@ -44,13 +45,14 @@ const QueueRoutes = Layer.unwrap(Effect.map(Config.Settings, ({ masterToken }) =
 
 const Routes = Layer.mergeAll(
   JsonRpc,
+  Access.routes(Contract),
   JugglerRoutes,
   QueueRoutes,
   Page.layer,
   Health.layer,
   PrometheusMetrics.layerHttp()
 ).pipe(
-  Layer.provide(Rpc.layerClients),
+  Layer.provide([Rpc.layerClients, Access.layer]),
   Layer.provide(Juggler.PanelState.layer),
   Layer.provide(StartError.orFail("the queue cannot use the database")(Queue.layer))
 )

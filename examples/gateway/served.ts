@@ -12,6 +12,7 @@ export const served: ReadonlyArray<{ readonly path: string; readonly isWebSocket
     isWebSocket: false,
     what: "Scirocco, the message queue; also /messages and /globalDataSpace"
   },
+  { path: "/openrpc.json", isWebSocket: false, what: "the methods and topics that the caller may use, as OpenRPC" },
   { path: "/health", isWebSocket: false, what: "whether all is well" },
   { path: "/metrics", isWebSocket: false, what: "Prometheus metrics" }
 ]
