@@ -2,7 +2,7 @@
  * What the tests of WebSocket servers share: peers that misbehave on purpose, and waiting for real events while the clock
  * stands still.
  */
-import { Context, Deferred, Effect, Layer, Metric, Queue } from "effect"
+import { Deferred, Effect, Layer, Metric, Queue } from "effect"
 import { NodeWebSocketServer } from "effect-wire/node"
 import { SocketMetrics, WebSocketRoute } from "effect-wire/socket"
 import { HttpRouter, HttpServer } from "effect/http"
@@ -165,5 +165,3 @@ export const refusedCount = (reason: SocketMetrics.RefusedReason) =>
 
 export const codeOf = (error: Socket.SocketError): number | undefined =>
   error.reason._tag === "SocketCloseError" ? error.reason.code : undefined
-
-export type { Context }
