@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Fiber, Layer, Queue, Schema, type Scope, Stream } from "effect"
+import { Effect, Fiber, Layer, Queue, Redacted, Schema, type Scope, Stream } from "effect"
 import { Dialect, JsonRpcClient, Topic, Topics } from "effect-wire/jsonrpc"
 import { NodeWebSocket } from "effect-wire/node"
 import { FetchHttpClient, HttpBody, HttpClient, HttpClientRequest } from "effect/http"
@@ -80,6 +80,19 @@ layer(Gateway.layer.pipe(Layer.provideMerge(FetchHttpClient.layer)), {
         assert.strictEqual(yield* code(client, "secret"), -32601)
       }))
   }
+
+  it.effect("the handshake of a WebSocket says who its caller is", () =>
+    Effect.gen(function*() {
+      const login = (password: string) => ({ basicAuth: { username: "bob", password: Redacted.make(password) } })
+      const who = (options: NodeWebSocket.Options) =>
+        Effect.gen(function*() {
+          const socket = yield* NodeWebSocket.make(`${yield* Gateway}/rpc`, options)
+          const client = yield* JsonRpcClient.fromSocket(socket, { dialect: Dialect.rockets })
+          return yield* client.call("whoami")
+        })
+      assert.deepStrictEqual(yield* who(login("builder")), { username: "bob", permissions: ["ops", "reset"] })
+      assert.deepStrictEqual(yield* who(login("wrong")), { username: null, permissions: [] })
+    }))
 
   it.effect("topics: the clock ticks, the weather is remembered, ops tells of logins to those who may know", () =>
     Effect.gen(function*() {

@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Queue, Schedule, Scope, Stream } from "effect"
 import { Topic, Topics } from "effect-wire/jsonrpc"
-import { Access, Backplane, Identity } from "effect-wire/rpc"
+import { Access, Authenticator, Backplane, Identity } from "effect-wire/rpc"
 import type { MemorySocket } from "effect-wire/socket"
 import { TestClock } from "effect/testing"
 import { Anything, Clock, Many, Ops, serve, Strict, subscribed, suite, topics, Trades, Weather } from "./TopicsTest.ts"
@@ -147,6 +147,27 @@ it.effect("an identity that expires takes its subscriptions with it, unless it w
       params: { topic: "ops", reason: "forbidden" }
     })
     assert.deepStrictEqual(yield* peer.result("get_subscriptions"), ["clock"])
+  }))
+
+it.effect("rights that are read anew end the subscriptions that they no longer allow, and no others", () =>
+  Effect.gen(function*() {
+    const one = yield* server()
+    const peer = yield* one.raw()
+    yield* peer.result("login", ["bob", "pw-bob"])
+    yield* peer.result("subscribe", ["ops", "clock"])
+    const [connection] = yield* one.topics.subscribers(Ops)
+    const rights = (permissions: ReadonlyArray<string>) =>
+      Authenticator.refresh(connection!).pipe(
+        Effect.provide(Authenticator.layer(Authenticator.make({
+          find: () => Effect.succeed(Identity.make("bob", { permissions }))
+        })))
+      )
+    yield* rights(["ops"])
+    assert.deepStrictEqual(yield* peer.result("get_subscriptions"), ["ops", "clock"])
+    assert.strictEqual((yield* peer.call("reset")).error.code, -32601)
+    yield* rights([])
+    assert.deepStrictEqual(yield* peer.result("get_subscriptions"), ["clock"])
+    assert.notInclude(yield* peer.result("get_topics"), "ops")
   }))
 
 it.effect("a stream of a topic that is not there, or is taken away, fails with its reason", () =>
