@@ -186,7 +186,11 @@ const decodeMessage = (
     method === undefined &&
     (message.result !== undefined || message.error !== undefined || (options.expectsAnswers === true && id !== ""))
   ) {
-    if (maxDepth >= 0 && id !== undefined && exceedsDepth(message, maxDepth)) return { ...silent, id }
+    if (maxDepth >= 0 && exceedsDepth(message, maxDepth)) {
+      return id === undefined || id === ""
+        ? silent
+        : { ...silent, id }
+    }
     return decodeAnswer(message, id)
   }
   if (id === undefined) return invalidRequest("null", "an id is a string, a number or null")
