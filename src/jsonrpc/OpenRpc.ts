@@ -118,6 +118,29 @@ export const fromGroup = <Rpcs extends Rpc.Any>(
   }
 }
 
+const keptDocuments = 32
+
+/** Documents by what is visible in them: callers with the same rights share one, and making one takes milliseconds. */
+const documents = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>, options: Options) => {
+  const made = new Map<string, Document>()
+  const published = options.topics ?? Context.get(group.annotations, Topic.Published)
+  const targets = [
+    ...(group.requests as ReadonlyMap<string, Access.Annotatable>).values(),
+    ...published.topics.values()
+  ]
+  return (filter: (target: Access.Annotatable) => boolean): Document => {
+    const visible = new Set(targets.filter(filter))
+    const key = targets.map((target) => visible.has(target) ? "1" : "0").join("")
+    let document = made.get(key)
+    if (document === undefined) {
+      document = fromGroup(group, options, (target) => visible.has(target))
+      if (made.size >= keptDocuments) made.delete(made.keys().next().value!)
+      made.set(key, document)
+    }
+    return document
+  }
+}
+
 /**
  * `rpc.discover`: the document of what its caller may use.
  *
@@ -138,20 +161,23 @@ export class Rpcs extends RpcGroup.make(
  */
 export const layerHandlers = <Methods extends Rpc.Any>(
   options: Options & { readonly methods: RpcGroup.RpcGroup<Methods> }
-): Layer.Layer<Rpc.ToHandler<RpcGroup.Rpcs<typeof Rpcs>>> =>
-  Rpcs.toLayer({
+): Layer.Layer<Rpc.ToHandler<RpcGroup.Rpcs<typeof Rpcs>>> => {
+  const documentFor = documents(options.methods, options)
+  return Rpcs.toLayer({
     "rpc.discover": () =>
       Effect.gen(function*() {
         const connection = yield* RpcConnection.current
         const access = yield* RpcConnection.MethodAccess
         const identity = yield* Access.identityOf(connection)
-        const document = fromGroup(options.methods, options, (target) =>
+        const document = documentFor((target) =>
           Rpc.isRpc(target)
             ? access(target as unknown as Rpc.AnyWithProps, connection)
-            : Access.satisfies(target, identity))
+            : Access.satisfies(target, identity)
+        )
         return document as unknown as Schema.Json
       })
   })
+}
 
 /**
  * Serves the document by GET (default path `/openrpc.json`), with what the caller may use: as an `Authenticator`, if
@@ -168,6 +194,7 @@ export const layerHttp = <Methods extends Rpc.Any>(
     Effect.gen(function*() {
       const authenticator = yield* Effect.serviceOption(Authenticator)
       const clock = yield* Clock.Clock
+      const documentFor = documents(group, options)
       yield* router.add("GET", options.path ?? "/openrpc.json", (request) =>
         Effect.gen(function*() {
           let identity: Identity | undefined
@@ -182,7 +209,7 @@ export const layerHttp = <Methods extends Rpc.Any>(
           }
           const expired = identity?.expiresAt !== undefined && identity.expiresAt <= clock.currentTimeMillisUnsafe()
           const caller = expired ? undefined : identity
-          const document = fromGroup(group, options, (target) => Access.satisfies(target, caller))
+          const document = documentFor((target) => Access.satisfies(target, caller))
           return HttpServerResponse.text(JSON.stringify(document, undefined, 2), {
             contentType: "application/json",
             headers: { vary: "authorization, cookie", "cache-control": "no-store" }

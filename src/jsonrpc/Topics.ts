@@ -192,7 +192,7 @@ export const make = Effect.fnUntraced(function*(
         Effect.ignore(Effect.timeoutOption(connection.outbox!.close(1013, "read too slowly"), "1 second"))
       ))
     },
-    onDropped: (_topic, count) => {
+    onDropped: (count) => {
       run(Metric.update(dropped, count))
     }
   }

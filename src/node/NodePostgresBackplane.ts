@@ -50,8 +50,23 @@ export interface Options {
 
 /** Characters in a channel's name: it must fit into a notification beside the number. */
 const maxName = 1024
-/** What one statement carries at most. */
+/** What one statement carries at most: publications, and characters of them together. */
 const batchItems = 256
+const batchCharacters = 1_048_576
+
+const chunks = (batch: ReadonlyArray<Pending>): ReadonlyArray<ReadonlyArray<Pending>> => {
+  const out: Array<Array<Pending>> = [[]]
+  let characters = 0
+  for (const item of batch) {
+    if (characters > 0 && characters + item.payload.length > batchCharacters) {
+      out.push([])
+      characters = 0
+    }
+    characters += item.payload.length
+    out[out.length - 1]!.push(item)
+  }
+  return out
+}
 
 const backoff = Schedule.jittered(Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")]))
 
@@ -129,17 +144,20 @@ export const make = Effect.fnUntraced(function*(options?: Options): Effect.fn.Re
 
   const outgoing = yield* Queue.unbounded<Pending>()
   yield* Queue.takeBetween(outgoing, 1, batchItems).pipe(
-    Effect.flatMap((batch) =>
-      Effect.matchCause(statements.publish(batch), {
-        onFailure: (cause) => {
-          for (const item of batch) Deferred.doneUnsafe(item.done, Effect.fail(failed("publish", item.channel)(cause)))
-        },
-        onSuccess: (sequences) => {
-          for (const [index, item] of batch.entries()) {
-            Deferred.doneUnsafe(item.done, Effect.succeed(sequences[index]!))
+    Effect.flatMap((taken) =>
+      Effect.forEach(chunks(taken), (batch) =>
+        Effect.matchCause(statements.publish(batch), {
+          onFailure: (cause) => {
+            for (const item of batch) {
+              Deferred.doneUnsafe(item.done, Effect.fail(failed("publish", item.channel)(cause)))
+            }
+          },
+          onSuccess: (sequences) => {
+            for (const [index, item] of batch.entries()) {
+              Deferred.doneUnsafe(item.done, Effect.succeed(sequences[index]!))
+            }
           }
-        }
-      })
+        }), { discard: true })
     ),
     Effect.forever,
     Effect.forkScoped

@@ -79,7 +79,7 @@ export const permissionRequired = (...names: ReadonlyArray<string>) => <A extend
   add(self, { _tag: "PermissionRequired", names })
 
 /**
- * Only callers who have said who they are and pass a test, and superusers. The test must be quick and must not throw: it
+ * Only callers who have said who they are and pass a test, and superusers. The test must be quick; where it throws it refuses. It
  * is asked for each request, each listing and each change of rights.
  *
  * @category annotations
@@ -87,6 +87,15 @@ export const permissionRequired = (...names: ReadonlyArray<string>) => <A extend
  */
 export const userPassesTest = (test: (identity: Identity.Identity) => boolean) => <A extends Annotatable>(self: A): A =>
   add(self, { _tag: "UserPassesTest", test })
+
+// A test that throws must not end the connection that it was asked for; it refuses.
+const passes = (test: (identity: Identity.Identity) => boolean, identity: Identity.Identity): boolean => {
+  try {
+    return test(identity)
+  } catch {
+    return false
+  }
+}
 
 /**
  * Whether an identity (or nobody) satisfies the rules of a method or a topic.
@@ -98,7 +107,7 @@ export const satisfies = (target: Annotatable, identity: Identity.Identity | und
   for (const rule of Context.get(target.annotations, Rules)) {
     if (identity === undefined) return false
     if (rule._tag === "PermissionRequired" && !Identity.hasPermissions(identity, rule.names)) return false
-    if (rule._tag === "UserPassesTest" && !identity.superuser && !rule.test(identity)) return false
+    if (rule._tag === "UserPassesTest" && !identity.superuser && !passes(rule.test, identity)) return false
   }
   return true
 }

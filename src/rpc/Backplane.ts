@@ -144,7 +144,7 @@ export const make = (
   options: Pick<Backplane["Service"], "publish" | "listen" | "last">
 ): Backplane["Service"] => ({
   publish: options.publish,
-  listen: options.listen,
+  listen: (channel, onEvent) => options.listen(channel, guarded(onEvent)),
   last: options.last,
   subscribe: (channel, subscribeOptions) =>
     Stream.unwrap(Effect.gen(function*() {
@@ -165,6 +165,15 @@ export const make = (
       })
     }))
 })
+
+/** A listener that throws, which it must not, is logged and does not disturb the others. */
+const guarded = (onEvent: (event: Event) => void) => (event: Event): void => {
+  try {
+    onEvent(event)
+  } catch (defect) {
+    Effect.runFork(Effect.logError("Backplane: a listener threw", defect))
+  }
+}
 
 const gap = (channel: string, after: number, sequence: number): Gap => ({
   _tag: "Gap",

@@ -4,7 +4,21 @@ import { Topic, Topics } from "effect-wire/jsonrpc"
 import { Access, Authenticator, Backplane, Identity } from "effect-wire/rpc"
 import type { MemorySocket } from "effect-wire/socket"
 import { TestClock } from "effect/testing"
-import { Anything, Clock, Many, Ops, serve, Strict, subscribed, suite, topics, Trades, Weather } from "./TopicsTest.ts"
+import {
+  Anything,
+  Clock,
+  Faulty,
+  Many,
+  Ops,
+  Rooms,
+  serve,
+  Strict,
+  subscribed,
+  suite,
+  topics,
+  Trades,
+  Weather
+} from "./TopicsTest.ts"
 
 suite(
   "memory",
@@ -497,4 +511,60 @@ it.effect("a gap of the backplane is told to subscribers that asked for it", () 
     assert.deepStrictEqual((yield* peer.next).params, { topic: "clock", missed: null })
     assert.deepStrictEqual((yield* naive.next).params, [4])
     assert.strictEqual(yield* Queue.size(naive.frames), 0)
+  }))
+
+it.effect("readers of one state topic with different wishes see no value twice", () =>
+  Effect.gen(function*() {
+    const one = yield* server()
+    const client = yield* one.client()
+    yield* one.topics.publish(Rooms, { room: "A", celsius: 1 })
+    const seen: Record<string, Array<string>> = { A: [], all: [] }
+    const reader = (name: string, parameters: { readonly room: string } | undefined) =>
+      Effect.forkChild(Stream.runForEach(
+        Topics.eventsOf(client, Rooms, parameters === undefined ? {} : { parameters }),
+        (event) =>
+          Effect.sync(() => event._tag === "Value" && seen[name]!.push(`${event.value.room}${event.value.celsius}`))
+      ))
+    const settle = Effect.yieldNow.pipe(Effect.repeat({ times: 30 }))
+    yield* reader("A", { room: "A" })
+    yield* subscribed(one, Rooms, 1)
+    yield* settle
+    yield* reader("all", undefined)
+    yield* settle
+    assert.deepStrictEqual(seen, { A: ["A1"], all: ["A1"] })
+    yield* one.topics.publish(Rooms, { room: "B", celsius: 2 })
+    yield* settle
+    yield* one.topics.publish(Rooms, { room: "A", celsius: 3 })
+    yield* settle
+    assert.deepStrictEqual(seen, { A: ["A1", "A3"], all: ["A1", "B2", "A3"] })
+  }))
+
+it.effect("a test or a wish of the application that throws refuses, and disturbs nobody else", () =>
+  Effect.gen(function*() {
+    const one = yield* server()
+    const [alice, bob] = [yield* one.raw(), yield* one.raw()]
+    yield* alice.result("login", ["alice", "pw-alice"])
+    yield* bob.result("login", ["bob", "pw-bob"])
+    assert.notInclude(yield* bob.result("get_topics"), "faulty")
+    assert.deepStrictEqual(yield* bob.result("subscribe", "faulty"), [])
+    assert.deepStrictEqual(yield* alice.result("subscribe", { topic: "faulty", parameters: 1 }), ["faulty"])
+    for (const n of [0, 13, 2]) yield* one.topics.publish(Faulty, n)
+    assert.deepStrictEqual((yield* alice.next).params, [2])
+    assert.strictEqual(yield* bob.result("open"), "open")
+  }))
+
+it.effect("a reader that goes while its subscription is asked for leaves it to those that came meanwhile", () =>
+  Effect.gen(function*() {
+    const one = yield* server()
+    const client = yield* one.client({ latency: "10 millis" })
+    const first = yield* Effect.forkChild(Stream.runDrain(Topics.eventsOf(client, Clock)))
+    yield* TestClock.adjust(1)
+    const second = yield* Effect.forkChild(Stream.runHead(Topics.eventsOf(client, Clock)))
+    yield* TestClock.adjust(1)
+    yield* Fiber.interrupt(first)
+    yield* TestClock.adjust("50 millis")
+    assert.strictEqual((yield* one.topics.subscribers(Clock)).length, 1)
+    yield* one.topics.publish(Clock, 5)
+    yield* TestClock.adjust("50 millis")
+    assert.deepStrictEqual(yield* Fiber.join(second), Option.some({ _tag: "Value", value: 5 } as const))
   }))

@@ -17,7 +17,23 @@ export const Anything = Topic.make("anything", { payload: Schema.Json })
 export const Many = Array.from({ length: 130 }, (_, i) => Topic.make(`many${i}`, { payload: Schema.Int }))
 export const Strict = Topic.make("strict", { payload: Schema.Int, slow: "disconnect" })
 export const Own = Topic.state("own", { payload: Schema.Int, local: true })
-export const topics = Topic.group(Clock, Weather, Ops, Trades, Anything, Strict, Own, ...Many)
+export const Rooms = Topic.state("rooms", {
+  payload: Schema.Struct({ room: Schema.String, celsius: Schema.Finite }),
+  parameters: Schema.Struct({ room: Schema.String }),
+  matches: (value, wanted) => value.room === wanted.room
+})
+export const Faulty = Topic.make("faulty", {
+  payload: Schema.Int,
+  parameters: Schema.Int,
+  matches: (value, wanted) => {
+    if (value === 13) throw new Error("a fault of the application")
+    return value > wanted
+  }
+}).pipe(Access.userPassesTest(({ username }) => {
+  if (username === "bob") throw new Error("a fault of the application")
+  return true
+}))
+export const topics = Topic.group(Clock, Weather, Ops, Trades, Anything, Strict, Own, Rooms, Faulty, ...Many)
 
 class Methods extends RpcGroup.make(
   Rpc.make("open", { success: Schema.String }),

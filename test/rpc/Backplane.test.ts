@@ -19,3 +19,15 @@ it.effect("a listener that publishes does not overtake what it is hearing", () =
     yield* backplane.publish("x", "first")
     assert.deepStrictEqual((yield* later.take(2)).map((event) => event.sequence), [1, 2])
   }))
+
+it.effect("a listener that throws does not disturb the others, nor who publishes", () =>
+  Effect.gen(function*() {
+    const backplane = yield* Backplane.makeMemory
+    yield* backplane.listen("x", () => {
+      throw new Error("a fault of the application")
+    })
+    const other = yield* hear(backplane, "x")
+    yield* backplane.publish("x", "1")
+    yield* backplane.publish("x", "2")
+    assert.deepStrictEqual((yield* other.take(2)).map((event) => event.sequence), [1, 2])
+  }))

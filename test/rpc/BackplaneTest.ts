@@ -85,6 +85,20 @@ export const suite = <R>(
     })
   )
   test(
+    `many large payloads at once arrive, in order (${name})`,
+    Effect.gen(function*() {
+      const [a, b] = yield* make(2)
+      const listener = yield* hear(b!, "large")
+      const payloads = Array.from({ length: 12 }, (_, i) => String(i).repeat(300_000))
+      yield* Effect.forEach(payloads, (payload) => a!.publish("large", payload), { concurrency: "unbounded" })
+      const events = yield* listener.take(payloads.length)
+      assert.deepStrictEqual(
+        events.map((event) => event._tag === "Publication" ? event.payload.length : "gap"),
+        payloads.map((payload) => payload.length)
+      )
+    })
+  )
+  test(
     `a stream that is read too slowly loses the oldest and says how many (${name})`,
     Effect.gen(function*() {
       const [a, b] = yield* make(2)

@@ -4,6 +4,15 @@ import type { Any } from "../Topic.ts"
 import { compile, type Compiled } from "../Topic.ts"
 import type { Subscription } from "./topicSubscription.ts"
 
+// What the application says of one value and one subscriber must not keep it from the others.
+const accepts = (subscription: Subscription, value: unknown): boolean => {
+  try {
+    return subscription.accepts!(value)
+  } catch {
+    return false
+  }
+}
+
 /**
  * One topic of a server: who is subscribed here, and what was published last.
  *
@@ -70,7 +79,7 @@ export class TopicChannel {
           decoded = true
           value = this.value(event.payload)
         }
-        if (!subscription.accepts(value)) continue
+        if (!accepts(subscription, value)) continue
       }
       subscription.deliver(frame)
     }
@@ -80,7 +89,7 @@ export class TopicChannel {
   add(subscription: Subscription): void {
     subscription.index = this.subscriptions.push(subscription) - 1
     if (this.last === undefined) return
-    if (subscription.accepts === undefined || subscription.accepts(this.value(this.last.text))) {
+    if (subscription.accepts === undefined || accepts(subscription, this.value(this.last.text))) {
       subscription.deliver(this.last.frame)
     }
   }

@@ -33,7 +33,10 @@ interface Entry {
   asked: string | undefined
   /** The last value that came, to give it to readers that come later and to know it again after a reconnection. */
   last: { readonly text: string; readonly params: unknown } | undefined
-  resumed: boolean
+  /** The server was asked anew: it sends the value of a state topic again. */
+  repeats: boolean
+  /** Readers that have had a value of a state topic. */
+  readonly served: WeakSet<Reader>
 }
 
 /**
@@ -64,7 +67,8 @@ export class TopicSubscriber {
           readers: new Set(),
           asked: undefined,
           last: undefined,
-          resumed: false
+          repeats: false,
+          served: new WeakSet()
         }
         this.entries.set(entry.name, entry)
       }
@@ -72,7 +76,7 @@ export class TopicSubscriber {
       own.readers.add(reader)
       const wanted = this.wanted(own)
       if (own.asked === JSON.stringify(wanted)) {
-        if (own.last !== undefined && own.kind === "state") reader.buffer.push({ params: own.last.params })
+        if (own.last !== undefined && own.kind === "state") this.hand(own, reader, own.last.params)
         return Effect.void
       }
       return this.ask([own])
@@ -106,16 +110,24 @@ export class TopicSubscriber {
 
   private ask(entries: ReadonlyArray<Entry>): Effect.Effect<void, JsonRpcError.JsonRpcError> {
     const wanted = entries.map((entry) => this.wanted(entry))
-    for (const [i, entry] of entries.entries()) entry.asked = JSON.stringify(wanted[i])
-    return Effect.flatMap(this.client.call("subscribe", wanted, { idempotent: true }), (names) =>
-      Effect.sync(() => {
-        const granted = new Set(Array.isArray(names) ? names : [])
-        for (const entry of entries) {
-          if (!granted.has(entry.name)) this.finish(entry, Exit.fail("unavailable"))
-        }
-      })).pipe(
-        Effect.tapError((error) => Effect.sync(() => entries.forEach((entry) => this.finish(entry, Exit.fail(error)))))
-      )
+    for (const [i, entry] of entries.entries()) {
+      entry.repeats = entry.asked !== undefined
+      entry.asked = JSON.stringify(wanted[i])
+    }
+    // In a fiber of its own: the reader that asks may go, and others may have come that count on it.
+    const call = Effect.flatMap(
+      this.client.call("subscribe", wanted, { idempotent: true }),
+      (names) =>
+        Effect.sync(() => {
+          const granted = new Set(Array.isArray(names) ? names : [])
+          for (const entry of entries) {
+            if (!granted.has(entry.name)) this.finish(entry, Exit.fail("unavailable"))
+          }
+        })
+    ).pipe(
+      Effect.tapError((error) => Effect.sync(() => entries.forEach((entry) => this.finish(entry, Exit.fail(error)))))
+    )
+    return Effect.flatMap(Effect.forkDetach(call, { startImmediately: true }), Fiber.join)
   }
 
   private finish(entry: Entry, exit: Exit.Exit<never, ReaderError>): void {
@@ -147,9 +159,8 @@ export class TopicSubscriber {
           return Effect.void
         }
         const entries = [...this.entries.values()]
-        for (const entry of entries) {
-          entry.resumed = true
-          if (entry.kind === "plain") { for (const reader of entry.readers) reader.buffer.missed(undefined) }
+        for (const { kind, readers } of entries) {
+          if (kind === "plain") { for (const reader of readers) reader.buffer.missed(undefined) }
         }
         return entries.length === 0 ? Effect.void : Effect.ignore(this.ask(entries))
       })
@@ -180,14 +191,22 @@ export class TopicSubscriber {
   }
 
   private value(entry: Entry, params: unknown): void {
-    if (entry.kind === "state") {
-      const text = JSON.stringify(params)
-      const known = entry.resumed && entry.last?.text === text
-      entry.resumed = false
-      entry.last = { text, params }
-      if (known) return
+    if (entry.kind === "plain") {
+      for (const reader of entry.readers) reader.buffer.push({ params })
+      return
     }
-    for (const reader of entry.readers) reader.buffer.push({ params })
+    const text = JSON.stringify(params)
+    const isKnown = entry.repeats && entry.last?.text === text
+    entry.repeats = false
+    entry.last = { text, params }
+    for (const reader of entry.readers) {
+      if (!isKnown || !entry.served.has(reader)) this.hand(entry, reader, params)
+    }
+  }
+
+  private hand(entry: Entry, reader: Reader, params: unknown): void {
+    entry.served.add(reader)
+    reader.buffer.push({ params })
   }
 }
 

@@ -17,7 +17,7 @@ export interface SlowReading {
   readonly whenDrained: (outbox: Outbox, limit: number, then: () => void) => void
   /** Closes a connection that reads too slowly. */
   readonly disconnect: (connection: Connection, topic: string) => void
-  readonly onDropped: (topic: string, count: number) => void
+  readonly onDropped: (count: number) => void
 }
 
 /**
@@ -94,7 +94,6 @@ export class Subscription {
       if (this.policy === "disconnect") return this.slow.disconnect(this.connection, this.topic)
       this.waiting.shift()
       this.dropped++
-      this.slow.onDropped(this.topic, 1)
     }
   }
 
@@ -115,6 +114,7 @@ export class Subscription {
 
   private tellGap(): void {
     const missed = this.lost === null ? null : this.lost + this.dropped
+    if (this.dropped > 0) this.slow.onDropped(this.dropped)
     this.lost = 0
     this.dropped = 0
     if (missed !== 0 && this.hearsNotices) {
@@ -126,6 +126,8 @@ export class Subscription {
   end(reason?: string): void {
     this.ended = true
     this.waiting = undefined
+    if (this.dropped > 0) this.slow.onDropped(this.dropped)
+    this.dropped = 0
     if (reason !== undefined && this.hearsNotices) {
       this.outbox.send(Codec.encodeNotification(notices.ended, { topic: this.topic, reason }))
     }
