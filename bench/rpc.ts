@@ -106,7 +106,7 @@ const everyServer = among([
   "vscode-jsonrpc",
   "effect",
   "effect-wire",
-  "effect-wire, fibers"
+  "effect-wire (fibers)"
 ])
 
 const depth = async () => {
@@ -254,8 +254,8 @@ const clients = async () => {
     "json-rpc-2.0",
     "jayson",
     "effect",
-    "effect-wire, typed",
-    "effect-wire, untyped"
+    "effect-wire typed",
+    "effect-wire untyped"
   ])
   const server = await Processes.server("peer")
   const started = await Promise.all(kinds.map((kind) => Processes.client(kind, server.port, depth)))

@@ -99,7 +99,7 @@ const kinds: Record<string, () => Promise<Worker>> = {
         return effects((i) => client.add({ a: i, b: 2 }))
       }).pipe(Effect.provideService(Scope.Scope, Scope.makeUnsafe()))
     ),
-  "effect-wire, typed": () =>
+  "effect-wire typed": () =>
     forever(
       Effect.gen(function*() {
         const remote = yield* JsonRpcClient.fromSocket(yield* NodeWebSocket.make(url))
@@ -107,7 +107,7 @@ const kinds: Record<string, () => Promise<Worker>> = {
         return effects((i) => client.add({ a: i, b: 2 }))
       }).pipe(Effect.provideService(Scope.Scope, Scope.makeUnsafe()))
     ),
-  "effect-wire, untyped": () =>
+  "effect-wire untyped": () =>
     forever(
       Effect.gen(function*() {
         const remote = yield* JsonRpcClient.fromSocket(yield* NodeWebSocket.make(url))

@@ -180,6 +180,6 @@ const kinds: Record<string, () => void> = {
       ) as never
     )),
   "effect-wire": () => ours(Handlers),
-  "effect-wire, fibers": () => ours(FiberHandlers)
+  "effect-wire (fibers)": () => ours(FiberHandlers)
 }
 kinds[kind]!()

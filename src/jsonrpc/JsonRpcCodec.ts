@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import { exceedsDepth, idTexts, mayExceedDepth } from "./internal/json.ts"
+import { exceedsDepth, idTexts } from "./internal/json.ts"
 import { code } from "./JsonRpcError.ts"
 import type { ErrorObject } from "./JsonRpcMessage.ts"
 
@@ -121,8 +121,9 @@ export const decode = (text: string, options: DecodeOptions = {}): Frame => {
     return invalid("null", code.parseError, "Parse error")
   }
   const maxDepth = options.maxDepth ?? defaultDepth
-  const deep = mayExceedDepth(text, maxDepth)
-  if (!Array.isArray(value)) return decodeMessage(value, () => idTexts(text, false)[0], options, deep ? maxDepth : -1)
+  // each level takes two characters: a short text needs no look
+  const deep = text.length > maxDepth * 2
+  if (!Array.isArray(value)) return decodeMessage(value, new ExactIds(text, false), 0, options, deep ? maxDepth : -1)
   if (value.length === 0) return invalid("null", code.invalidRequest, "Invalid Request", "the batch is empty")
   const maxBatch = options.maxBatch ?? defaultBatch
   if (value.length > maxBatch && !(options.expectsAnswers === true && value.every(hasNoMethod))) {
@@ -134,12 +135,26 @@ export const decode = (text: string, options: DecodeOptions = {}): Frame => {
     )
   }
   const messages: Array<Message> = []
-  let texts: ReadonlyArray<string | undefined> | undefined
+  const exact = new ExactIds(text, true)
   for (let i = 0; i < value.length; i++) {
-    const exact = () => (texts ??= idTexts(text, true))[i]
-    messages.push(decodeMessage(value[i], exact, options, deep ? maxDepth - 1 : -1))
+    messages.push(decodeMessage(value[i], exact, i, options, deep ? maxDepth - 1 : -1))
   }
   return messages
+}
+
+/** The ids of a frame as they stand in its text, read when the first is asked for. */
+class ExactIds {
+  private texts: ReadonlyArray<string | undefined> | undefined = undefined
+  private readonly text: string
+  private readonly isBatch: boolean
+  constructor(text: string, isBatch: boolean) {
+    this.text = text
+    this.isBatch = isBatch
+  }
+  at(index: number): string | undefined {
+    this.texts ??= idTexts(this.text, this.isBatch)
+    return this.texts[index]
+  }
 }
 
 const hasNoMethod = (u: unknown): boolean =>
@@ -156,11 +171,11 @@ const invalidRequest = (id: string, data: string): Invalid => invalid(id, code.i
 const silent: Invalid = { _tag: "Invalid", id: "null", answer: undefined }
 
 // JSON text of an id, "" when there is none, undefined when it has a wrong type
-const idText = (id: unknown, exact: () => string | undefined): string | undefined => {
+const idText = (id: unknown, exact: ExactIds, index: number): string | undefined => {
   switch (typeof id) {
     case "number":
       if (Number.isSafeInteger(id)) return "" + id
-      return exact() ?? JSON.stringify(id)
+      return exact.at(index) ?? JSON.stringify(id)
     case "string":
       return JSON.stringify(id)
     case "undefined":
@@ -172,7 +187,8 @@ const idText = (id: unknown, exact: () => string | undefined): string | undefine
 
 const decodeMessage = (
   value: unknown,
-  exactId: () => string | undefined,
+  exact: ExactIds,
+  index: number,
   options: DecodeOptions,
   maxDepth: number
 ): Message => {
@@ -180,7 +196,7 @@ const decodeMessage = (
     return invalidRequest("null", "a message is an object")
   }
   const message = value as Record<string, unknown>
-  const id = idText(message.id, exactId)
+  const id = idText(message.id, exact, index)
   const method = message.method
   if (
     method === undefined &&

@@ -89,6 +89,8 @@ export abstract class EngineRequest {
   done = false
   /** @internal */
   forked = false
+  /** Whether it can be found by its key: not while it may still be done at once. @internal */
+  registered = false
   /** When it arrived, by the clock in milliseconds; -1 while nobody had to ask. @internal */
   startedAt = -1
 
@@ -216,14 +218,20 @@ class SessionImpl implements Session {
 
   submit(request: EngineRequest): void {
     if (this.closed) return
-    if (request.key !== undefined) this.byKey.set(request.key, request)
     if (this.counts !== undefined) this.counts.inFlight++
     if (this.running < this.concurrency && this.head === this.line.length) {
       this.start(request)
     } else {
       this.stamp(request)
+      this.register(request)
       this.line.push(request)
     }
+  }
+
+  private register(request: EngineRequest): void {
+    if (request.key === undefined) return
+    request.registered = true
+    this.byKey.set(request.key, request)
   }
 
   private stamp(request: EngineRequest): void {
@@ -241,7 +249,7 @@ class SessionImpl implements Session {
     return this.byKey.keys()
   }
   has(key: string): boolean {
-    return this.byKey.has(key)
+    return this.byKey.size > 0 && this.byKey.has(key)
   }
 
   cancel(key: string): boolean {
@@ -405,6 +413,7 @@ class SessionImpl implements Session {
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return this.finish(scope, exit, then)
     this.stamp(request)
+    if (!request.registered && !this.closed) this.register(request)
     request.fiber = fiber
     this.fibers.add(fiber)
     fiber.addObserver((exit) => {
@@ -491,7 +500,7 @@ class SessionImpl implements Session {
 
   private end(request: EngineRequest): void {
     request.done = true
-    if (request.key !== undefined) this.byKey.delete(request.key)
+    if (request.registered) this.byKey.delete(request.key!)
     if (this.counts !== undefined) this.counts.inFlight--
   }
 

@@ -29,45 +29,23 @@ const skipString = (text: string, start: number): number => {
 }
 
 /**
- * Whether arrays and objects nest deeper than `limit` anywhere in the JSON text. Short texts cannot and are not read.
+ * Whether a parsed array or object nests deeper than `limit`; looks no deeper than that.
  *
  * @internal
  */
-export const mayExceedDepth = (text: string, limit: number): boolean => {
-  if (text.length <= limit * 2) return false
-  let depth = 0
-  for (let i = 0; i < text.length;) {
-    const c = text.charCodeAt(i)
-    if (c === quote) {
-      i = skipString(text, i)
-      continue
-    }
-    if (c === openBracket || c === openBrace) {
-      if (++depth > limit) return true
-    } else if (c === closeBracket || c === closeBrace) {
-      depth--
-    }
-    i++
-  }
-  return false
-}
-
-/**
- * Whether a parsed value nests deeper than `limit`; looks no deeper than that.
- *
- * @internal
- */
-export const exceedsDepth = (value: unknown, limit: number): boolean => {
-  if (typeof value !== "object" || value === null) return false
+export const exceedsDepth = (value: object, limit: number): boolean => {
   if (limit <= 0) return true
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
-      if (exceedsDepth(value[i], limit - 1)) return true
+      const element: unknown = value[i]
+      if (typeof element === "object" && element !== null && exceedsDepth(element, limit - 1)) return true
     }
     return false
   }
-  for (const key of Object.keys(value)) {
-    if (exceedsDepth((value as Record<string, unknown>)[key], limit - 1)) return true
+  // what was parsed has no members but its own; `for in` allocates no list of them
+  for (const key in value) {
+    const member = (value as Record<string, unknown>)[key]
+    if (typeof member === "object" && member !== null && exceedsDepth(member, limit - 1)) return true
   }
   return false
 }
