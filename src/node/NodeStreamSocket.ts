@@ -9,7 +9,7 @@ import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -20,6 +20,7 @@ import * as Tls from "node:tls"
 import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
 import * as Framing from "../socket/Framing.ts"
 import * as Handshake from "../socket/Handshake.ts"
+import { plainAddress } from "../socket/internal/plainAddress.ts"
 import { openError } from "../socket/internal/socketErrors.ts"
 import { tlsOptions } from "./internal/tls.ts"
 import { countRefused, makeKeeper, type Written } from "./internal/wsKeeper.ts"
@@ -29,7 +30,9 @@ import type { Limits, TlsOptions } from "./NodeWebSocketServer.ts"
  * @category models
  * @since 0.1.0
  */
-export interface ServerOptions extends ConnectionGroup.Options, Pick<Limits, "maxWaiting" | "slowReaderTimeout"> {
+export interface ServerOptions
+  extends ConnectionGroup.Options, Pick<Limits, "maxWaiting" | "slowReaderTimeout" | "closeTimeout">
+{
   /** Default: a free port. */
   readonly port?: number | undefined
   /** Default `127.0.0.1`, which only programs on the same machine can reach. */
@@ -73,6 +76,14 @@ const closing = (socket: Socket.Socket, connection: () => Net.Socket | undefined
     }))
   })
 
+/** Closes after everything that was written, or when the peer has not taken it in time. */
+const closeSoon = (net: Net.Socket, millis: number): void => {
+  if (net.destroyed) return
+  net.destroySoon()
+  const timer = setTimeout(() => net.destroy(), millis)
+  net.once("close", () => clearTimeout(timer))
+}
+
 /** Seconds after which the operating system looks whether a silent peer is still there. */
 const keepAlive = 25
 
@@ -84,7 +95,8 @@ const keepAlive = 25
  *
  * Over {@link ServerOptions.maxConnections} (1,024) a connection is closed at once. A reader that takes nothing for 30
  * seconds with more than 1 MiB before it is cut: the handler's reader fails with `SocketReadError`. A peer that vanished is
- * found by TCP keep-alive. `Socket.CloseEvent` ends the connection after what was written; its code cannot travel.
+ * found by TCP keep-alive. When a connection is over, the peer has `closeTimeout` (5 seconds) to take what was written.
+ * `Socket.CloseEvent` ends the connection after what was written; its code cannot travel.
  *
  * @category constructors
  * @since 0.1.0
@@ -112,6 +124,7 @@ export const makeServer = (
       )
     const carrier = options.path !== undefined ? "unix" : options.tls !== undefined ? "tls" : "tcp"
     const framing = options.framing ?? Framing.none
+    const closeTimeout = Duration.toMillis(Duration.fromInputUnsafe(options.closeTimeout ?? "5 seconds"))
 
     const serveOne = <R, E, _>(
       group: ConnectionGroup.ConnectionGroup,
@@ -125,7 +138,11 @@ export const makeServer = (
           return countRefused("connections")
         }
         net.setKeepAlive(true, keepAlive * 1000)
-        const handshake: Handshake.Handshake = { ...Handshake.empty, carrier, remoteAddress: net.remoteAddress }
+        const handshake: Handshake.Handshake = {
+          ...Handshake.empty,
+          carrier,
+          remoteAddress: plainAddress(net.remoteAddress)
+        }
         const watched: Written = {
           net,
           backlog: undefined,
@@ -140,7 +157,7 @@ export const makeServer = (
           Context.add(context, Handshake.CurrentHandshake, handshake),
           () => {
             keeper.streams.delete(watched)
-            net.destroySoon()
+            closeSoon(net, closeTimeout)
             Deferred.doneUnsafe(ended, Effect.void)
           }
         )

@@ -31,6 +31,7 @@ import type * as Tls from "node:tls"
 import * as Ws from "ws"
 import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
 import * as Handshake from "../socket/Handshake.ts"
+import { plainAddress } from "../socket/internal/plainAddress.ts"
 import { openError } from "../socket/internal/socketErrors.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { tlsOptions } from "./internal/tls.ts"
@@ -180,7 +181,7 @@ export const make = (
           connection: claimed.connection!,
           handshake: {
             carrier: "websocket",
-            remoteAddress: socket.remoteAddress,
+            remoteAddress: plainAddress(socket.remoteAddress),
             headers: Headers.fromInput(headers as Headers.Input),
             url,
             protocol
@@ -223,6 +224,7 @@ const closeServer = (server: Http.Server, keeper: Keeper) =>
   Effect.callback<void>((resume) => {
     if (!server.listening) return resume(Effect.void)
     server.close(() => resume(Effect.void))
+    keeper.dropUnshaken()
     for (const connection of keeper.connections) connection.release(1001)
     server.closeIdleConnections()
   })
@@ -284,7 +286,7 @@ const hostOf = (keeper: Keeper, maxConnections: number): WebSocketRoute.Host => 
  * @category models
  * @since 0.1.0
  */
-export interface HttpOptions extends NodeHttpServer.Options, Limits {
+export interface HttpOptions extends Omit<NodeHttpServer.Options, "websocket">, Limits {
   /** WebSockets of all routes together. Default 1,024; each route has its own limit as well. */
   readonly maxConnections?: number | undefined
 }
@@ -326,14 +328,15 @@ export const layerHttp = (
       }, {
         ...options,
         ...(options.path === undefined ? { host: options.host ?? "127.0.0.1" } : {}),
-        websocket: { ...options.websocket, ...wsOptions(options) as object }
+        websocket: wsOptions(options) as object
       })
-      const stop = Effect.suspend(() =>
-        Effect.forEach(Array.from(host.groups), (group) => group.shutdown, {
+      const stop = Effect.suspend(() => {
+        keeper.dropUnshaken()
+        return Effect.forEach(Array.from(host.groups), (group) => group.shutdown, {
           concurrency: "unbounded",
           discard: true
         })
-      )
+      })
       return Context.make(
         HttpServer.HttpServer,
         HttpServer.make({

@@ -20,6 +20,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as ConnectionGroup from "./ConnectionGroup.ts"
 import * as Handshake from "./Handshake.ts"
+import { plainAddress } from "./internal/plainAddress.ts"
 import * as SocketMetrics from "./SocketMetrics.ts"
 
 /**
@@ -217,7 +218,7 @@ export const make = <A, E, R>(
       const protocol = selectProtocol(headers["sec-websocket-protocol"], options?.protocols)
       const handshake: Handshake.Handshake = {
         carrier: "websocket",
-        remoteAddress: Option.getOrUndefined(request.remoteAddress),
+        remoteAddress: plainAddress(Option.getOrUndefined(request.remoteAddress)),
         headers,
         url: pathOf(request.originalUrl),
         protocol

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer } from "effect"
+import { Deferred, Effect, Exit, Layer, Scope } from "effect"
 import { NodeStreamSocket, NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { Framing, Handshake, MemorySocket } from "effect-wire/socket"
 import { Socket, SocketServer } from "effect/socket"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { suite } from "../socket/carrierSuite.ts"
-import { eventually, ownMetrics, portOf, raw, refusedCount, seconds } from "./webSocketHelpers.ts"
+import { eventually, ownMetrics, portOf, raw, refusedCount, seconds, turns } from "./webSocketHelpers.ts"
 
 const certFile = fileURLToPath(new URL("tls/cert.pem", import.meta.url))
 const keyFile = fileURLToPath(new URL("tls/key.pem", import.meta.url))
@@ -168,6 +168,29 @@ describe("NodeStreamSocket", () => {
       yield* seconds(34)
       const error = yield* Deferred.await(end)
       assert.strictEqual(error.reason._tag, "SocketReadError")
+    }))
+
+  it.effect("a server stops although a peer takes nothing", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const writing = yield* Deferred.make<void>()
+      const server = yield* Scope.provide(NodeStreamSocket.makeServer({ closeTimeout: "50 millis" }), scope)
+      yield* Effect.forkIn(
+        server.run((socket) =>
+          Effect.scoped(Effect.gen(function*() {
+            yield* socket.reader
+            const writer = yield* socket.writer
+            yield* Deferred.succeed(writing, undefined)
+            return yield* writer.write(new Uint8Array(64 * 1024 * 1024))
+          }))
+        ),
+        scope
+      )
+      const peer = yield* raw(portOf(server.address))
+      peer.pause()
+      yield* Deferred.await(writing)
+      yield* turns(20)
+      yield* Scope.close(scope, Exit.void)
     }))
 
   it.effect("a server that nobody serves, or that is not trusted, is an open error with its cause", () =>

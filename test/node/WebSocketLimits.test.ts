@@ -3,6 +3,7 @@ import { Deferred, Effect, Exit, Queue, Scope } from "effect"
 import { ConnectionGroup } from "effect-wire/socket"
 import { Socket } from "effect/socket"
 import { TestClock } from "effect/testing"
+import { fileURLToPath } from "node:url"
 import {
   closedCount,
   codeOf,
@@ -119,6 +120,33 @@ both("a connection without a complete handshake is cut after 10 seconds", (mode)
     yield* eventually(() => silent.destroyed && half.destroyed)
     assert.isFalse(done.destroyed)
     assert.strictEqual(yield* refusedCount("handshake"), 2)
+  }))
+
+it.effect("a secure connection whose handshake is done is not cut", () =>
+  Effect.gen(function*() {
+    const tls = {
+      certFile: fileURLToPath(new URL("tls/cert.pem", import.meta.url)),
+      keyFile: fileURLToPath(new URL("tls/key.pem", import.meta.url))
+    }
+    const { open, port } = yield* serve("alone", { tls })
+    const client = yield* peer(port, { tls: true, rejectUnauthorized: false })
+    const silent = yield* raw(port)
+    yield* eventually(() => open() === 1)
+    yield* seconds(12)
+    yield* eventually(() => silent.destroyed)
+    assert.strictEqual(open(), 1)
+    client.ws.send("still here")
+    yield* eventually(() => client.messages.length === 1)
+  }))
+
+both("a server stops although somebody connected and never shook hands", (mode) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const { port } = yield* Scope.provide(serve(mode), scope)
+    const silent = yield* raw(port)
+    yield* turns(20)
+    yield* Scope.close(scope, Exit.void)
+    yield* eventually(() => silent.destroyed)
   }))
 
 both(

@@ -72,6 +72,8 @@ export class WireWebSocket extends Ws.WebSocket {
       this.connection = new WsConnection(this, socket, false, this.clientKeeper)
       this.clientKeeper.connections.add(this.connection)
     }
+    // Finds a peer that vanished while we do not read, which no ping can.
+    socket.setKeepAlive?.(true, 60_000)
     // @ts-expect-error not in the types of ws
     super.setSocket(socket, head, options)
   }

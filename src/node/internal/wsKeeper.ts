@@ -89,6 +89,12 @@ export class Keeper {
     server.on("upgrade", shaken)
   }
 
+  /** The server stops: whoever has not shaken hands yet will not be served. */
+  dropUnshaken(): void {
+    for (const socket of this.unshaken.keys()) socket.destroy()
+    this.unshaken.clear()
+  }
+
   countClosed(reason: SocketMetrics.ClosedReason): void {
     SocketMetrics.closedFor(reason).updateUnsafe(1, this.context)
   }
@@ -159,11 +165,6 @@ export class Keeper {
     this.countClosed("slow_reader")
     connection.cut()
     return `closed ${net.remoteAddress}: ${waiting} bytes wait and none was taken for ${stalled} s`
-  }
-
-  /** Ends what is still there, without ceremony. */
-  terminate(): void {
-    for (const connection of this.connections) connection.ws.terminate()
   }
 }
 
