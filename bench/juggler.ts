@@ -1,12 +1,19 @@
 /**
  * What Juggler's parts cost, beside the libraries that others use for them. Medians, in microseconds; the last column
- * says how many times the first row's figure that is. Run: `npm run bench -- juggler`
+ * says how many times the first row's figure that is. Run: `npm run bench -- juggler`, or one
+ * part of it: `npm run bench -- juggler fan-out` (patch, wire, fan-out, memory)
  */
-import { Result } from "effect"
-import { JsonPatch } from "effect-wire/juggler"
+import { Effect, Layer, Result } from "effect"
+import { JsonPatch, JugglerClient, JugglerGeneration, JugglerServer, JugglerState } from "effect-wire/juggler"
+import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
+import { MemorySocket } from "effect-wire/socket"
+import { SocketServer } from "effect/socket"
 import fastJsonPatch from "fast-json-patch"
 import * as mutative from "mutative"
+import type { AddressInfo } from "node:net"
 import * as rfc6902 from "rfc6902"
+import { WebSocketServer } from "ws"
+import { follow } from "./support/followers.ts"
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 
@@ -53,57 +60,248 @@ const table = (title: string, rows: ReadonlyArray<readonly [string, () => number
 
 const ours = (from: unknown, to: unknown) => Result.getOrThrow(JsonPatch.diff(from as never, to as never))
 
-for (const size of [10, 1_000, 100_000]) {
-  const from = flat(size)
-  const to = { ...from, key5: -1 }
-  table(`diff: one field of a flat object of ${size} changed`, [
-    ["JsonPatch.diff, to and fro", () => median((i) => i % 2 === 0 ? ours(from, to) : ours(to, from))],
-    ["fast-json-patch compare", () => median(() => fastJsonPatch.compare(from, to))],
-    ["rfc6902 createPatch", () => median(() => rfc6902.createPatch(from, to))]
-  ])
-  table(`apply: one replace, the document stays as it was, flat object of ${size}`, [
-    ["JsonPatch.apply", () => median((i) => JsonPatch.apply(from, [{ op: "replace", path: "/key5", value: i }]))],
-    ["mutative apply", () => median((i) => mutative.apply(from, [{ op: "replace", path: ["key5"], value: i }]))],
-    [
-      "fast-json-patch applyPatch, copying",
-      () => median((i) => fastJsonPatch.applyPatch(from, [{ op: "replace", path: "/key5", value: i }], false, false))
-    ]
-  ])
+const libraries = () => {
+  for (const size of [10, 1_000, 100_000]) {
+    const from = flat(size)
+    const to = { ...from, key5: -1 }
+    table(`diff: one field of a flat object of ${size} changed`, [
+      ["JsonPatch.diff, to and fro", () => median((i) => i % 2 === 0 ? ours(from, to) : ours(to, from))],
+      ["fast-json-patch compare", () => median(() => fastJsonPatch.compare(from, to))],
+      ["rfc6902 createPatch", () => median(() => rfc6902.createPatch(from, to))]
+    ])
+    table(`apply: one replace, the document stays as it was, flat object of ${size}`, [
+      ["JsonPatch.apply", () => median((i) => JsonPatch.apply(from, [{ op: "replace", path: "/key5", value: i }]))],
+      ["mutative apply", () => median((i) => mutative.apply(from, [{ op: "replace", path: ["key5"], value: i }]))],
+      [
+        "fast-json-patch applyPatch, copying",
+        () => median((i) => fastJsonPatch.applyPatch(from, [{ op: "replace", path: "/key5", value: i }], false, false))
+      ]
+    ])
+  }
+
+  {
+    const from = grouped(1_000, 100)
+    const to = { ...from, group5: { ...from["group5"]!, key5: -1 } }
+    table("diff: one field of 1,000 groups of 100 changed, the rest shared", [
+      ["JsonPatch.diff, to and fro", () => median((i) => i % 2 === 0 ? ours(from, to) : ours(to, from))],
+      ["fast-json-patch compare", () => median(() => fastJsonPatch.compare(from, to))],
+      ["rfc6902 createPatch", () => median(() => rfc6902.createPatch(from, to))]
+    ])
+  }
+
+  {
+    const items = Array.from({ length: 10_000 }, (_, i) => ({ id: i, name: `item ${i}` }))
+    const to = [{ id: -1, name: "new" }, ...items]
+    const parsed = JSON.parse(JSON.stringify(to))
+    table("diff: an item inserted at the head of 10,000", [
+      ["JsonPatch.diff", () => median(() => ours(items, to))],
+      ["JsonPatch.diff, nothing shared", () => median(() => ours(items, parsed))],
+      ["fast-json-patch compare", () => median(() => fastJsonPatch.compare(items, to))],
+      [
+        "mutative create, unshift",
+        () =>
+          median(() =>
+            mutative.create(items, (draft) => void draft.unshift({ id: -1, name: "new" }), { enablePatches: true })
+          )
+      ],
+      ["rfc6902 createPatch", () => median(() => rfc6902.createPatch(items, to))]
+    ])
+    const { [1]: patches } = mutative.create(items, (draft) => void draft.unshift({ id: -1, name: "new" }), {
+      enablePatches: true
+    })
+    print(
+      `  operations: ours ${ours(items, to).length}, fast-json-patch ${
+        fastJsonPatch.compare(items, to).length
+      }, mutative ${patches.length}`
+    )
+  }
 }
 
-{
-  const from = grouped(1_000, 100)
-  const to = { ...from, group5: { ...from["group5"]!, key5: -1 } }
-  table("diff: one field of 1,000 groups of 100 changed, the rest shared", [
-    ["JsonPatch.diff, to and fro", () => median((i) => i % 2 === 0 ? ours(from, to) : ours(to, from))],
-    ["fast-json-patch compare", () => median(() => fastJsonPatch.compare(from, to))],
-    ["rfc6902 createPatch", () => median(() => rfc6902.createPatch(from, to))]
-  ])
-}
-
-{
-  const items = Array.from({ length: 10_000 }, (_, i) => ({ id: i, name: `item ${i}` }))
-  const to = [{ id: -1, name: "new" }, ...items]
-  const parsed = JSON.parse(JSON.stringify(to))
-  table("diff: an item inserted at the head of 10,000", [
-    ["JsonPatch.diff", () => median(() => ours(items, to))],
-    ["JsonPatch.diff, nothing shared", () => median(() => ours(items, parsed))],
-    ["fast-json-patch compare", () => median(() => fastJsonPatch.compare(items, to))],
-    [
-      "mutative create, unshift",
-      () =>
-        median(() =>
-          mutative.create(items, (draft) => void draft.unshift({ id: -1, name: "new" }), { enablePatches: true })
-        )
-    ],
-    ["rfc6902 createPatch", () => median(() => rfc6902.createPatch(items, to))]
-  ])
-  const { [1]: patches } = mutative.create(items, (draft) => void draft.unshift({ id: -1, name: "new" }), {
-    enablePatches: true
+/** Serves a WebSocket on a free port. */
+const serve = (options: JugglerServer.Options) =>
+  Effect.gen(function*() {
+    const run = yield* JugglerServer.make(undefined, options)
+    const context = yield* Layer.build(NodeWebSocketServer.layer({ maxConnections: 2_000 }))
+    const server = yield* Effect.provideContext(Effect.service(SocketServer.SocketServer), context)
+    yield* Effect.forkScoped(server.run(run))
+    return server.address._tag === "UnixPathAddress" ? 0 : server.address.port
   })
-  print(
-    `  operations: ours ${ours(items, to).length}, fast-json-patch ${
-      fastJsonPatch.compare(items, to).length
-    }, mutative ${patches.length}`
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** Median of one change, from the write at the server until it is applied at the client, in microseconds. */
+const following = (size: number, over: "memory" | "WebSocket", how: "put" | "recipe" | "set", count: number) =>
+  Effect.scoped(Effect.gen(function*() {
+    const state = yield* JugglerState.makeJson(flat(size))
+    const options = { state, autoflush: 0, generation: JugglerGeneration.v07 } as const
+    const socket = over === "memory"
+      ? yield* Effect.gen(function*() {
+        const memory = yield* MemorySocket.makeServer()
+        yield* Effect.forkScoped(memory.server.run(yield* JugglerServer.make(undefined, options)))
+        return memory.connect()
+      })
+      : yield* NodeWebSocket.make(`127.0.0.1:${yield* serve(options)}`)
+    const client = yield* JugglerClient.fromSocket(socket)
+    yield* client.connected
+    while ((yield* client.state.version) === 0) yield* Effect.sleep(1)
+    let version = yield* client.state.version
+    const times: Array<number> = []
+    let value = yield* state.json
+    for (let i = 1; i <= count; i++) {
+      if (how === "set") value = { ...value as Flat, key5: -i }
+      const start = performance.now()
+      if (how === "put") yield* state.put("/key5", -i)
+      else if (how === "set") yield* state.set(value)
+      else {
+        yield* state.update((draft: Flat) => {
+          draft["key5"] = -i
+        })
+      }
+      while ((yield* client.state.version) === version) {
+        yield* Effect.promise(over === "memory" ? () => Promise.resolve() : turn)
+      }
+      version++
+      times.push(performance.now() - start)
+    }
+    return times.sort((a, b) => a - b)[count >> 1]! * 1_000
+  }))
+
+/** Medians of what one change costs until all clients have it, in milliseconds, and processor time of the server. */
+const fanOut = (port: number, clients: number, changes: number, change: (i: number) => void, bytes: number) =>
+  Effect.promise(() =>
+    follow(port, "/", clients).then((followers) => {
+      const times: Array<number> = []
+      let cpu = 0
+      const next = (i: number): Promise<{ readonly wall: number; readonly cpu: number }> => {
+        if (i === changes) {
+          followers.stop()
+          return Promise.resolve({ wall: times.sort((a, b) => a - b)[changes >> 1]!, cpu: cpu / changes })
+        }
+        const done = followers.expect(bytes * clients)
+        return turn().then(() => {
+          const before = process.cpuUsage()
+          const start = performance.now()
+          change(i)
+          return done.then(() => {
+            times.push(performance.now() - start)
+            const used = process.cpuUsage(before)
+            cpu += (used.user + used.system) / 1_000
+            return next(i + 1)
+          })
+        })
+      }
+      return next(0)
+    })
   )
+
+const number = (i: number) => 100_000 + i
+
+const fanOutOurs = (clients: number, changes: number) =>
+  Effect.scoped(Effect.gen(function*() {
+    const state = yield* JugglerState.makeJson({ ...flat(1_000), key5: number(0) })
+    const port = yield* serve({ state, autoflush: 0, generation: JugglerGeneration.v06, keepAlive: false })
+    const bytes = JSON.stringify({ type: "state", diff: [{ op: "replace", path: "/key5", value: number(0) }] }).length +
+      2
+    return yield* fanOut(port, clients, changes, (i) => Effect.runSync(state.put("/key5", number(i + 1))), bytes)
+  }))
+
+const fanOutBare = (clients: number, changes: number) =>
+  Effect.scoped(Effect.gen(function*() {
+    const server = yield* Effect.acquireRelease(
+      Effect.sync(() => new WebSocketServer({ port: 0, host: "127.0.0.1" })),
+      (server) =>
+        Effect.sync(() => {
+          for (const client of server.clients) client.terminate()
+          server.close()
+        })
+    )
+    yield* Effect.callback<void>((resume) => {
+      server.once("listening", () => resume(Effect.void))
+    })
+    const port = (server.address() as AddressInfo).port
+    const text = (i: number) => `{"type":"state","diff":[{"op":"replace","path":"/key5","value":${number(i)}}]}`
+    return yield* fanOut(port, clients, changes, (i) => {
+      const frame = text(i)
+      for (const client of server.clients) client.send(frame)
+    }, text(0).length + 2)
+  }))
+
+const memory = Effect.gen(function*() {
+  const collect = (globalThis as { gc?: () => void }).gc
+  if (collect === undefined) return print("\nmemory: run with --expose-gc to see it")
+  const used = () => {
+    collect()
+    return process.memoryUsage().heapUsed / 1_048_576
+  }
+  yield* Effect.scoped(Effect.gen(function*() {
+    const before = used()
+    const state = yield* JugglerState.makeJson(flat(100_000))
+    const one = used() - before
+    const server = yield* MemorySocket.makeServer()
+    yield* Effect.forkScoped(server.server.run(yield* JugglerServer.make(undefined, { state, autoflush: 0 })))
+    for (let i = 0; i < 100; i++) {
+      const socket = server.connect({ capacity: 1e9 })
+      yield* Effect.forkScoped(Effect.scoped(Effect.gen(function*() {
+        const { pull } = yield* socket.reader
+        return yield* Effect.forever(pull)
+      })))
+    }
+    yield* Effect.sleep(500)
+    yield* state.put("/key5", 1)
+    yield* Effect.sleep(100)
+    const all = used() - before
+    print(`\nmemory: a state of 100,000 entries ${one.toFixed(1)} MiB, with 100 clients ${all.toFixed(1)} MiB`)
+  }))
+})
+
+const wire = Effect.gen(function*() {
+  for (const over of ["memory", "WebSocket"] as const) {
+    print(`\none change of a flat object, from the write at the server until applied at the client, over ${over}`)
+    for (const how of ["put", "recipe", "set"] as const) {
+      yield* following(10, over, how, 1_000)
+      const at: Array<number> = []
+      for (const size of [10, 1_000, 100_000]) {
+        at.push(yield* following(size, over, how, how === "set" && size > 10_000 ? 30 : 1_500))
+      }
+      print(
+        `  ${how.padEnd(8)}${at.map((value) => `${value.toFixed(1).padStart(10)} us`).join("")}   100,000 : 10 = ${
+          (at[2]! / at[0]!).toFixed(2)
+        }`
+      )
+    }
+  }
+})
+
+const fanOuts = Effect.gen(function*() {
+  print("\none change to all clients, raw clients in a process of their own")
+  for (const clients of [100, 1_000]) {
+    const changes = clients === 100 ? 300 : 60
+    const rows: Array<readonly [string, { readonly wall: number; readonly cpu: number }]> = []
+    for (let round = 0; round < 4; round++) {
+      rows.push(["bare ws loop, prepared string", yield* fanOutBare(clients, changes)])
+      rows.push(["JugglerServer", yield* fanOutOurs(clients, changes)])
+    }
+    const best = (name: string) =>
+      rows.filter((row) => row[0] === name).map((row) => row[1]).sort((a, b) => a.wall - b.wall)[0]!
+    const bare = best("bare ws loop, prepared string")
+    for (const name of ["bare ws loop, prepared string", "JugglerServer"]) {
+      const { cpu, wall } = best(name)
+      print(
+        `  ${String(clients).padStart(5)} clients  ${name.padEnd(32)}${wall.toFixed(2).padStart(8)} ms  cpu ${
+          cpu.toFixed(2).padStart(7)
+        } ms  speed ${(bare.wall / wall).toFixed(2)}`
+      )
+    }
+  }
+})
+
+const parts: ReadonlyArray<readonly [string, Effect.Effect<void>]> = [
+  ["patch", Effect.sync(libraries)],
+  ["wire", Effect.orDie(wire)],
+  ["fan-out", fanOuts as Effect.Effect<void>],
+  ["memory", memory as Effect.Effect<void>]
+]
+for (const [name, part] of parts) {
+  if (process.argv[2] === undefined || process.argv[2] === name) await Effect.runPromise(part)
 }
+process.exit(0)

@@ -229,6 +229,25 @@ describe("JugglerServer", () => {
         assert.deepStrictEqual(yield* nobody.take, [])
       }))
 
+    it.effect("sends a state that is larger than what may wait to each of many, once", () =>
+      Effect.gen(function*() {
+        const state = yield* JugglerState.makeJson({ n: 0, text: "x".repeat(10_000) })
+        const run = yield* serve({ generation: v06, state, highWaterMark: 1_000, autoflush: 0 })
+        const sockets = []
+        for (let i = 0; i < 5; i++) {
+          const [server, client] = yield* MemorySocket.makePair({ capacity: 1 })
+          yield* Effect.forkScoped(run(server))
+          sockets.push(client)
+        }
+        yield* settle
+        yield* state.put("/n", 1)
+        for (const socket of sockets) {
+          const peer = yield* raw(socket)
+          yield* settle
+          assert.strictEqual(stateOf(yield* peer.take).length, 2)
+        }
+      }))
+
     it.effect("holds patches back from a peer that does not read, and then sends the newest whole", () =>
       Effect.gen(function*() {
         const state = yield* JugglerState.makeJson({ n: 0, text: "x".repeat(10_000) })

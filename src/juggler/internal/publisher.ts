@@ -30,12 +30,20 @@ export class Follower {
   started = false
   /** Its outbox is full. */
   congested = false
+  /** Characters of the whole that was sent last, as long as they may be waiting: they are no sign of a slow reader. */
+  allowance = 0
 
   constructor(generation: Generation, segmentSize: number, outbox: Outbox, highWater: number) {
     this.generation = generation
     this.segmentSize = segmentSize
     this.outbox = outbox
     this.highWater = highWater
+  }
+
+  isFull(): boolean {
+    const waiting = this.outbox.waiting()
+    if (waiting <= this.highWater) this.allowance = 0
+    return waiting > this.highWater + this.allowance
   }
 }
 
@@ -50,6 +58,9 @@ class Frames {
   private readonly text: string
   constructor(text: string) {
     this.text = text
+  }
+  get length(): number {
+    return this.text.length
   }
   send(follower: Follower): void {
     const key = `${follower.generation.name}/${follower.segmentSize}`
@@ -128,15 +139,15 @@ export class Publisher {
   /** Sends what is pending, now. */
   flush(): void {
     if (this.timer !== undefined) this.cancelTimer()
+    const patches = this.take()
     const stale: Array<Follower> = []
     let fresh = 0
     for (const follower of this.followers) {
       if (follower.congested) continue
       if (follower.stale) stale.push(follower)
-      else if (follower.outbox.waiting() > follower.highWater) this.congest(follower)
+      else if (patches.length > 0 && follower.isFull()) this.congest(follower)
       else fresh++
     }
-    const patches = this.take()
     if (fresh > 0) {
       for (const patch of patches) {
         const frames = new Frames(JSON.stringify(patch))
@@ -170,18 +181,28 @@ export class Publisher {
     this.synced = this.delay !== 0 && document.size <= comparedUpTo ? { value: document.snapshot([])! } : undefined
   }
 
+  /** The whole as text, as long as somebody needs it: many may join at the same time. */
+  private whole: { readonly version: number; readonly frames: WeakRef<Frames> } | undefined
+
   private sendWhole(followers: ReadonlyArray<Follower>): void {
-    const { root } = this.store.document
-    const frames = new Frames(JSON.stringify([{ op: "replace", path: "", value: root }]))
+    const { document: { root }, version } = this.store
+    let frames = this.whole?.version === version ? this.whole.frames.deref() : undefined
+    if (frames === undefined) {
+      frames = new Frames(JSON.stringify([{ op: "replace", path: "", value: root }]))
+      this.whole = { version, frames: new WeakRef(frames) }
+    }
     for (const follower of followers) {
       follower.stale = false
-      if (root !== null || follower.started) frames.send(follower)
+      if (root === null && !follower.started) continue
+      follower.allowance = frames.length
+      frames.send(follower)
     }
   }
 
   private congest(follower: Follower): void {
     follower.congested = true
     this.fork(Effect.map(follower.outbox.drained(follower.highWater >> 1), () => {
+      follower.allowance = 0
       if (!this.followers.has(follower) || follower.outbox.isClosed()) return
       // first the others, so that from now on one patch fits all again
       if (this.delay !== undefined) this.flush()
