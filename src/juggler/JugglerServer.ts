@@ -44,7 +44,7 @@ export interface Options<R = never> extends Peer.PeerOptions {
    * The state that every connection is shown: there is one copy of it, and one change is written once for all. By default
    * each connection has data of its own, `null` at first.
    */
-  readonly state?: JugglerState.JugglerState<any, any> | undefined
+  readonly state?: JugglerState.ReadableState<any> | undefined
   /**
    * What a connection is shown instead of the state itself: a function of the state's JSON and of the connection. It runs
    * once for each connection and autoflush delay in which the state changed; only what it gives is compared.
@@ -102,7 +102,7 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
         ? undefined
         : (name, data) =>
           Effect.provideContext(options.defaultAction!(name, data) as Effect.Effect<Json, unknown>, context),
-      local: shared,
+      local: shared as JugglerState.JugglerState<any, any> | undefined,
       remote: undefined,
       onNotify: undefined,
       onState: undefined
@@ -149,7 +149,7 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
 /** Keeps a connection's data equal to its view of the state. */
 const showView = (
   peer: Peer.Peer,
-  state: JugglerState.JugglerState<any, any>,
+  state: JugglerState.ReadableState<any>,
   view: (state: Json, connection: JugglerConnection) => Json
 ): Effect.Effect<void> =>
   JugglerState.follow(JugglerState.storeOf(state), () => JugglerState.storeOf(state).document.snapshot([])!).pipe(

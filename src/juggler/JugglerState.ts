@@ -30,12 +30,13 @@ export type Draft<I> = I extends string | number | boolean | null | undefined ? 
   : { -readonly [K in keyof I]: Draft<I[K]> }
 
 /**
- * A state: `A` is what the application sees, `I` its JSON.
+ * A state: `A` is what the application sees, `I` its JSON, `E` what writes may fail with besides: nothing for a state of
+ * this process.
  *
  * @category models
  * @since 0.1.0
  */
-export interface JugglerState<in out A, in out I = Json> extends ReadableState<A> {
+export interface JugglerState<in out A, in out I = Json, out E = never> extends ReadableState<A> {
   /**
    * Sets the whole. The value is compared with the last one, and what both share by reference is not entered, so build it
    * from what {@link ReadableState.get} gave. Nothing happens if it is equal. Do not mutate the value afterwards.
@@ -43,7 +44,7 @@ export interface JugglerState<in out A, in out I = Json> extends ReadableState<A
    * Fails with `JsonPatchError` for what JSON cannot hold (`NaN`, infinities, cycles, the key `__proto__`) and over the
    * limits, with `SchemaError` for what the schema refuses. Nothing is changed then.
    */
-  readonly set: (value: A) => Effect.Effect<void, JsonPatch.JsonPatchError | Schema.SchemaError>
+  readonly set: (value: A) => Effect.Effect<void, JsonPatch.JsonPatchError | Schema.SchemaError | E>
   /**
    * Changes the state by a recipe: a function that writes to a draft, in place. All that it writes becomes visible and is
    * sent together. Gives the operations. If the recipe throws, everything is as before and the effect dies of it.
@@ -52,13 +53,13 @@ export interface JugglerState<in out A, in out I = Json> extends ReadableState<A
    */
   readonly update: (
     recipe: (draft: Draft<I>) => void
-  ) => Effect.Effect<JsonPatch.JsonPatch, JsonPatch.JsonPatchError>
+  ) => Effect.Effect<JsonPatch.JsonPatch, JsonPatch.JsonPatchError | E>
   /** Sets, adds or replaces the value at a pointer; an index equal to the length, or `-`, appends. */
-  readonly put: (pointer: string, value: Json) => Effect.Effect<void, JsonPatch.JsonPatchError>
+  readonly put: (pointer: string, value: Json) => Effect.Effect<void, JsonPatch.JsonPatchError | E>
   /** Removes the value at a pointer; fails as `NotFound` where there is none. */
-  readonly remove: (pointer: string) => Effect.Effect<void, JsonPatch.JsonPatchError>
+  readonly remove: (pointer: string) => Effect.Effect<void, JsonPatch.JsonPatchError | E>
   /** Applies a patch, whole or not at all. */
-  readonly patch: (patch: JsonPatch.JsonPatch) => Effect.Effect<void, JsonPatch.JsonPatchError>
+  readonly patch: (patch: JsonPatch.JsonPatch) => Effect.Effect<void, JsonPatch.JsonPatchError | E>
 }
 
 /**
@@ -150,20 +151,7 @@ export const makeJson = (
 
 /** @internal */
 export const fromStore = <A, I>(store: Store, sharing: Sharing.Sharing<A>): JugglerState<A, I> => {
-  const check: Check = (operations, root) => {
-    for (const operation of operations) {
-      const tokens = JsonPointer.parse(operation.path)!
-      const { op } = operation
-      const fits = op === "test" ||
-        (op === "remove"
-          ? sharing.fits(root, tokens, undefined)
-          : sharing.fits(root, tokens, "value" in operation ? operation.value : JsonPointer.get(root, tokens)))
-      if (!fits || (op === "move" && !sharing.fits(root, JsonPointer.parse(operation.from)!, undefined))) {
-        return { reason: "NotJson", detail: `the schema has another value at "${operation.path.slice(0, 200)}"` }
-      }
-    }
-    return undefined
-  }
+  const check = checkOf(sharing)
   const write = (patch: () => unknown) =>
     Effect.suspend(() => {
       const error = store.patch(patch(), false, check)
@@ -191,11 +179,42 @@ export const fromStore = <A, I>(store: Store, sharing: Sharing.Sharing<A>): Jugg
   return state
 }
 
-const putOperation = (store: Store, pointer: string, value: Json): ReadonlyArray<JsonPatch.Operation> => {
+/**
+ * Whether what was written fits the schema.
+ *
+ * @internal
+ */
+export const checkOf = <A>(sharing: Sharing.Sharing<A>): Check => (operations, root) => {
+  for (const operation of operations) {
+    const tokens = JsonPointer.parse(operation.path)!
+    const { op } = operation
+    const fits = op === "test" ||
+      (op === "remove"
+        ? sharing.fits(root, tokens, undefined)
+        : sharing.fits(root, tokens, "value" in operation ? operation.value : JsonPointer.get(root, tokens)))
+    if (!fits || (op === "move" && !sharing.fits(root, JsonPointer.parse(operation.from)!, undefined))) {
+      return { reason: "NotJson", detail: `the schema has another value at "${operation.path.slice(0, 200)}"` }
+    }
+  }
+  return undefined
+}
+
+/** @internal */
+export const putOperation = (store: Store, pointer: string, value: Json): ReadonlyArray<JsonPatch.Operation> => {
   const tokens = JsonPointer.parse(pointer)
   const before = tokens === undefined ? undefined : store.document.peek(tokens)
   if (before !== undefined && equals(before, value)) return []
   return [{ op: before === undefined ? "add" : "replace", path: pointer, value }]
+}
+
+/**
+ * Makes a state known to servers, which follow its store.
+ *
+ * @internal
+ */
+export const register = <S extends ReadableState<any>>(state: S, store: Store): S => {
+  stores.set(state, store)
+  return state
 }
 
 /** @internal */

@@ -111,6 +111,45 @@ export class Store {
     return this.finish(operations, check) ?? operations
   }
 
+  /** What a recipe would come to, without doing it. */
+  plan(recipe: (draft: any) => unknown, check?: Check): JsonPatchError | ReadonlyArray<Operation> {
+    const { document } = this
+    const operations: Array<Operation> = []
+    document.begin()
+    try {
+      runRecipe(recipe, document, operations, this.limits)
+      const fault = check?.(operations, document.root)
+      return fault === undefined ? operations : toError(fault)
+    } catch (error) {
+      if (error instanceof Refused) return toError(error.fault)
+      throw error
+    } finally {
+      document.rollback()
+    }
+  }
+
+  /** Whether a patch would apply, without applying it. */
+  planPatch(patch: ReadonlyArray<Operation>, check?: Check): JsonPatchError | ReadonlyArray<Operation> {
+    const { document } = this
+    document.begin()
+    for (let i = 0; i < patch.length; i++) {
+      if (document.operation(patch[i], false)) continue
+      document.rollback()
+      document.faultAt = i
+      return errorOf(document)
+    }
+    const fault = check?.(patch, document.root)
+    document.rollback()
+    return fault === undefined ? patch : toError(fault)
+  }
+
+  /** What setting the whole would come to, without doing it. */
+  planSet(next: Json): JsonPatchError | ReadonlyArray<Operation> {
+    const operations: Array<Operation> = []
+    const growth = diffInto(operations, this.document.root, next, this.limits)
+    return typeof growth === "number" ? operations : toError(growth)
+  }
+
   private finish(operations: ReadonlyArray<Operation>, check: Check | undefined): JsonPatchError | undefined {
     const fault = check?.(operations, this.document.root)
     if (fault !== undefined) {
