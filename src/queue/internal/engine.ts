@@ -14,6 +14,7 @@ import { makeIds } from "./ids.ts"
 import { makeLanes } from "./lanes.ts"
 import { makeRooms } from "./rooms.ts"
 import { type Finish, Op, type Pushed, statesOf, type Store } from "./store.ts"
+import { traced } from "./traced.ts"
 import * as Validate from "./validate.ts"
 
 type Service = MessageQueue["Service"]
@@ -70,7 +71,7 @@ export const makeEngine = Effect.fnUntraced(function*(
     )))
   }
 
-  const pushMany: Service["pushMany"] = Effect.fn("MessageQueue.push")(function*(entries) {
+  const pushMany: Service["pushMany"] = Effect.fnUntraced(function*(entries) {
     const now = yield* Clock.currentTimeMillis
     const messages = yield* Effect.forEach(entries, (entry) => Validate.checkEntry(entry, nextId(now), defaults))
     if (messages.length === 0) return []
@@ -82,7 +83,7 @@ export const makeEngine = Effect.fnUntraced(function*(
     return (yield* lanes.push(messages)).map((one) => one.message)
   })
 
-  const pullMany: Service["pullMany"] = Effect.fn("MessageQueue.pull")(function*(node, pull) {
+  const pullMany: Service["pullMany"] = Effect.fnUntraced(function*(node, pull) {
     yield* Validate.checkNode("node", node)
     const max = yield* Validate.checkLimit("max", pull?.max, 10)
     const lease = pull?.lease === undefined ? settings.lease : yield* Validate.checkDuration("lease", pull.lease)
@@ -130,32 +131,30 @@ export const makeEngine = Effect.fnUntraced(function*(
     return count
   })
 
-  return {
+  return traced({
     push: (destination, payload, push) =>
       Effect.map(pushMany([{ ...push, destination, payload }]), (messages) => messages[0]!),
     pushMany,
     pull: (node, pull) =>
       Effect.map(pullMany(node, { ...pull, max: 1 }), (deliveries) => Option.fromNullishOr(deliveries[0])),
     pullMany,
-    ack: Effect.fn("MessageQueue.ack")((held) => finish(Op.ack, held, null, null)),
-    nack: Effect.fn("MessageQueue.nack")(function*(held, nack) {
+    ack: (held) => finish(Op.ack, held, null, null),
+    nack: Effect.fnUntraced(function*(held, nack) {
       const delay = nack?.delay === undefined ? 0 : yield* Validate.checkDuration("delay", nack.delay)
       if (delay === null) return yield* finish(Op.reject, held, null, Validate.checkCause(nack?.cause))
       return yield* finish(Op.nack, held, delay, Validate.checkCause(nack?.cause))
     }),
-    reject: Effect.fn("MessageQueue.reject")((held, reject) =>
-      finish(Op.reject, held, null, Validate.checkCause(reject?.cause))
-    ),
-    release: Effect.fn("MessageQueue.release")((held) => finish(Op.release, held, null, null)),
-    extend: Effect.fn("MessageQueue.extend")(function*(held, lease) {
+    reject: (held, reject) => finish(Op.reject, held, null, Validate.checkCause(reject?.cause)),
+    release: (held) => finish(Op.release, held, null, null),
+    extend: Effect.fnUntraced(function*(held, lease) {
       const millis = lease === undefined ? settings.lease : yield* Validate.checkDuration("lease", lease)
       return yield* finish(Op.extend, held, millis, null)
     }),
-    get: Effect.fn("MessageQueue.get")(function*(id, get) {
+    get: Effect.fnUntraced(function*(id, get) {
       const node = yield* checkOwn(get?.node)
       return Option.fromUndefinedOr(yield* store.get(named(id), node))
     }),
-    list: Effect.fn("MessageQueue.list")(function*(list) {
+    list: Effect.fnUntraced(function*(list) {
       const after = list?.cursor === undefined ? 0 : Number(list.cursor)
       if (!Number.isSafeInteger(after) || after < 0) return { messages: [] }
       return yield* store.list({
@@ -165,28 +164,28 @@ export const makeEngine = Effect.fnUntraced(function*(
         after
       })
     }),
-    update: Effect.fn("MessageQueue.update")(function*(id, payload, update) {
+    update: Effect.fnUntraced(function*(id, payload, update) {
       const node = yield* checkOwn(update?.node)
       const encoded = yield* Validate.checkPayload(payload, undefined, maxPayload)
       const message = yield* store.update(named(id), encoded, node)
       return message ?? (yield* fail(new MessageNotFound({ id })))
     }),
-    remove: Effect.fn("MessageQueue.remove")(function*(id, remove) {
+    remove: Effect.fnUntraced(function*(id, remove) {
       const node = yield* checkOwn(remove?.node)
       return (yield* changed(store.remove({ id: named(id), node }))) > 0
     }),
-    removeAll: Effect.fn("MessageQueue.removeAll")(function*(remove) {
+    removeAll: Effect.fnUntraced(function*(remove) {
       return yield* changed(store.remove({ id: undefined, node: yield* checkOwn(remove?.node) }))
     }),
     clear: store.clear,
-    redrive: Effect.fn("MessageQueue.redrive")(function*(redrive) {
+    redrive: Effect.fnUntraced(function*(redrive) {
       const node = yield* checkOwn(redrive?.node)
       return yield* changed(store.redrive({ node, ids: redrive?.ids?.map(named) }))
     }),
-    counts: Effect.fn("MessageQueue.counts")(function*(counts) {
+    counts: Effect.fnUntraced(function*(counts) {
       return yield* store.counts(yield* checkOwn(counts?.node))
     })
-  }
+  })
 })
 
 /** Hints to and from other processes, when there is a signal: gathered, and never waited for. */

@@ -24,5 +24,15 @@ export const makeIds = (): (now: number) => string => {
   }
 }
 
-/** A token that nobody guesses, 32 hexadecimal digits. */
-export const makeToken = (): string => Hex.encode(randomBytesUnsafe(16))
+/** Tokens that nobody guesses, 32 hexadecimal digits. Random bytes are drawn for many of them at once. */
+export const makeTokens = (): () => string => {
+  let pool = ""
+  let at = 0
+  return () => {
+    if (at === pool.length) {
+      pool = Hex.encode(randomBytesUnsafe(4096))
+      at = 0
+    }
+    return pool.slice(at, at += 32)
+  }
+}

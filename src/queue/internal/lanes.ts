@@ -13,7 +13,7 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import type * as Message from "../Message.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
-import type { Finish, Finished, NewMessage, Pushed, Store } from "./store.ts"
+import type { Batch, Finish, Finished, NewMessage, Pushed, Store } from "./store.ts"
 
 interface Waiting<A> {
   readonly deferred: Deferred.Deferred<A, MessageQueueError>
@@ -97,14 +97,14 @@ export const makeLanes = Effect.fnUntraced(function*(
     return taken
   }
 
-  const perform = (work: Work): Effect.Effect<Done, MessageQueueError> =>
+  const perform = (work: Work) => (batch: Batch): Effect.Effect<Done, MessageQueueError> =>
     Effect.gen(function*() {
       const messages = work.pushes.length === 1 ? work.pushes[0]!.messages : work.pushes.flatMap((op) => op.messages)
-      const pushed = messages.length === 0 ? [] : yield* store.push(messages)
-      const finished = work.finishes.length === 0 ? [] : yield* store.finish(work.finishes.map((op) => op.finish))
+      const pushed = messages.length === 0 ? [] : yield* batch.push(messages)
+      const finished = work.finishes.length === 0 ? [] : yield* batch.finish(work.finishes.map((op) => op.finish))
       const claimed = work.claims.length === 0
         ? []
-        : yield* Effect.forEach(work.claims, ({ lease, max, node }) => store.claim(node, max, lease), {
+        : yield* Effect.forEach(work.claims, ({ lease, max, node }) => batch.claim(node, max, lease), {
           concurrency: store.grouped ? 1 : 8
         })
       let at = 0
@@ -135,7 +135,7 @@ export const makeLanes = Effect.fnUntraced(function*(
     })
   }
 
-  const attempt = (work: Work) => Effect.exit(store.grouped ? store.atomically(perform(work)) : perform(work))
+  const attempt = (work: Work) => Effect.exit(store.grouped ? store.atomically(perform(work)) : perform(work)(store))
 
   const go = (work: Work): Effect.Effect<void> =>
     Effect.gen(function*() {
@@ -144,7 +144,10 @@ export const makeLanes = Effect.fnUntraced(function*(
       const exit = yield* attempt(work)
       if (size === 1 || Exit.isSuccess(exit) || isUncertain(exit)) return settle(work, exit)
       for (const single of singles(work)) settle(single, yield* attempt(single))
-    })
+    }).pipe(
+      // A defect ends those who wait for it and nobody else: the lane goes on.
+      Effect.catchCause((cause) => Effect.sync(() => settle(work, Exit.failCause(cause))))
+    )
 
   const makeLane = Effect.fnUntraced(function*(waits: () => boolean, take: () => Work) {
     const latch = Latch.makeUnsafe(false)

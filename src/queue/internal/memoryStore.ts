@@ -6,7 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Message from "../Message.ts"
 import { makeHeap } from "./heap.ts"
-import { makeToken } from "./ids.ts"
+import { makeTokens } from "./ids.ts"
 import { decodePayload } from "./payload.ts"
 import { type Encoded, type Finish, type Finished, type NewMessage, Op, State, statusOf, type Store } from "./store.ts"
 
@@ -43,6 +43,7 @@ type Node = ReturnType<typeof makeNode>
 
 export const makeMemoryStore: Effect.Effect<Store> = Effect.sync(() => {
   let lastSeq = 0
+  const nextToken = makeTokens()
   const messages = new Map<string, Stored>()
   const nodes = new Map<string, Node>()
 
@@ -140,7 +141,7 @@ export const makeMemoryStore: Effect.Effect<Store> = Effect.sync(() => {
     if (node === undefined) return []
     promote(node, now)
     const taken: Array<Message.Delivery> = []
-    const token = makeToken()
+    const token = nextToken()
     while (taken.length < max) {
       const message = node.ready.pop()
       if (message === undefined) break
@@ -227,9 +228,9 @@ export const makeMemoryStore: Effect.Effect<Store> = Effect.sync(() => {
   const mine = (node: string | undefined) => (message: Stored): boolean =>
     node === undefined || message.new.source === node || message.new.destination === node
 
-  return {
+  const self: Store = {
     grouped: false,
-    atomically: (effect) => effect,
+    atomically: (work) => work(self),
     inTransaction: Effect.succeed(false),
     afterCommit: (effect) => effect,
     push: (entries) =>
@@ -328,6 +329,7 @@ export const makeMemoryStore: Effect.Effect<Store> = Effect.sync(() => {
         return count
       })
   }
+  return self
 })
 
 const isBlocked = (message: Stored): boolean =>

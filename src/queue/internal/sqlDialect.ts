@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import { makeToken } from "./ids.ts"
+import { makeTokens } from "./ids.ts"
 import * as Schema from "./sqlSchema.ts"
 import type { Finish, Finished, NewMessage } from "./store.ts"
 
@@ -29,8 +29,8 @@ export interface Dialect {
 
 const lost: Finished = { held: false, wake: false }
 
-export const makeSqlite = (sql: SqlClient.SqlClient, p: string): Dialect => {
-  const query = (text: string, params?: ReadonlyArray<unknown>): Rows => sql.unsafe<Row>(text, params)
+export const makeSqlite = (query: Dialect["query"], p: string): Dialect => {
+  const nextToken = makeTokens()
   const now = `(SELECT now FROM ${p}_clock)`
 
   const insert = `INSERT INTO ${p}_message (id, source, destination, state, priority, tries, max_tries, due_at, topic,
@@ -42,7 +42,7 @@ export const makeSqlite = (sql: SqlClient.SqlClient, p: string): Dialect => {
       SELECT ? AS id, ? AS source, ? AS destination, ? AS priority, ? AS max_tries, ? AS topic, ? AS ordering_key,
         ? AS dedup_key, ? AS dedup_window, ? AS payload_type, ? AS payload_kind, ? AS at, ? AS delay, ? AS payload,
         ${now} AS now) w) v
-    WHERE true ON CONFLICT DO NOTHING RETURNING *`
+    WHERE true ON CONFLICT DO NOTHING RETURNING state, created_at, scheduled_at`
   const expireKey = `UPDATE ${p}_message SET dedup_key = NULL
     WHERE destination = ? AND dedup_key = ? AND dedup_until <= ${now}`
   const existing = `SELECT * FROM ${p}_message WHERE id = ?
@@ -53,7 +53,7 @@ export const makeSqlite = (sql: SqlClient.SqlClient, p: string): Dialect => {
       yield* query(expireKey, [message.destination, message.deduplicationKey])
     }
     const inserted = yield* query(insert, pushParams(message))
-    if (inserted.length > 0) return inserted[0]!
+    if (inserted.length > 0) return freshRow(message, inserted[0]!)
     return (yield* query(existing, [message.id, message.destination, message.deduplicationKey]))[0]!
   })
 
@@ -87,7 +87,7 @@ export const makeSqlite = (sql: SqlClient.SqlClient, p: string): Dialect => {
       for (const row of yield* query(promote, [node])) {
         if (Number(row["state"]) === 6 && row["ordering_key"] !== null) yield* unblock(node, row["ordering_key"])
       }
-      return yield* query(claim, [lease, makeToken(), node, max])
+      return yield* query(claim, [lease, nextToken(), node, max])
     }),
     finish: (ops) => Effect.forEach(ops, finishOne),
     unblock
@@ -95,6 +95,7 @@ export const makeSqlite = (sql: SqlClient.SqlClient, p: string): Dialect => {
 }
 
 export const makePg = (sql: SqlClient.SqlClient, p: string): Dialect => {
+  const nextToken = makeTokens()
   const prepared = (text: string, params: ReadonlyArray<unknown>): Rows => sql.unsafe<Row>(numbered(text), params)
   const now = `(SELECT now FROM ${p}_clock)`
 
@@ -123,7 +124,7 @@ export const makePg = (sql: SqlClient.SqlClient, p: string): Dialect => {
       SELECT u.*, c.now, COALESCE(u.at, c.now + u.delay) AS due
       FROM (${now.slice(1, -1)}) c, unnest(${types.map(([, type]) => `?::${type}[]`).join(", ")})
         WITH ORDINALITY AS u (${types.map(([column]) => column).join(", ")}, ord)
-    ) v ORDER BY ord ON CONFLICT DO NOTHING RETURNING *`
+    ) v ORDER BY ord ON CONFLICT DO NOTHING RETURNING id, state, created_at, scheduled_at`
   const insertKeyed = `SELECT * FROM ${p}_push(${types.map(([, type]) => `?::${type}`).join(", ")})`
 
   const pushMany = (messages: ReadonlyArray<NewMessage>): Rows => {
@@ -142,7 +143,14 @@ export const makePg = (sql: SqlClient.SqlClient, p: string): Dialect => {
     const plain = keyed.length === 0 ? messages : messages.filter((message) => !isKeyed(message))
     const effect = Effect.gen(function*() {
       const rows = new Map<string, Row>()
-      if (plain.length > 0) { for (const row of yield* pushMany(plain)) rows.set(row["id"], row) }
+      if (plain.length > 0) {
+        const inserted = new Map<string, Row>()
+        for (const row of yield* pushMany(plain)) inserted.set(row["id"], row)
+        for (const message of plain) {
+          const row = inserted.get(message.id)
+          if (row !== undefined) rows.set(message.id, freshRow(message, row))
+        }
+      }
       // Keys are locked in one order everywhere, lest two pushes wait for one another.
       for (const message of Array.from(keyed).sort(byKey)) rows.set(message.id, yield* pushKeyed(message))
       return rows
@@ -172,7 +180,7 @@ export const makePg = (sql: SqlClient.SqlClient, p: string): Dialect => {
         node,
         String(max),
         pgScalar(lease),
-        makeToken()
+        nextToken()
       ]),
     finish: Effect.fnUntraced(function*(ops) {
       const results = ops.map(() => lost)
@@ -207,6 +215,30 @@ const pushParams = (message: NewMessage): ReadonlyArray<string | number | Uint8A
   message.delay,
   message.payload.bytes
 ]
+
+/** The row of a message that was added: what the database said, and what it was told. */
+const freshRow = (message: NewMessage, said: Row): Row => ({
+  id: message.id,
+  source: message.source,
+  destination: message.destination,
+  state: said["state"],
+  priority: message.priority,
+  tries: 0,
+  max_tries: message.maxTries,
+  topic: message.topic,
+  ordering_key: message.orderingKey,
+  dedup_key: message.deduplicationKey,
+  payload_type: message.payload.type,
+  payload_kind: message.payload.kind,
+  created_at: said["created_at"],
+  updated_at: null,
+  scheduled_at: said["scheduled_at"],
+  processing_at: null,
+  processed_at: null,
+  error_at: null,
+  error: null,
+  payload: message.payload.bytes
+})
 
 const finishParams = (op: Finish): ReadonlyArray<string | number | null> => [
   op.op,

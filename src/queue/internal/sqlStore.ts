@@ -7,13 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
+import type { Connection } from "effect/sql/SqlConnection"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import type * as Message from "../Message.ts"
 import { invalid, MessageQueueError, QueueUnavailable } from "../MessageQueueError.ts"
 import { decodePayload } from "./payload.ts"
-import { makePg, makeSqlite, type Row } from "./sqlDialect.ts"
+import { type Dialect, makePg, makeSqlite, type Row } from "./sqlDialect.ts"
 import { isPrefix, migrations } from "./sqlSchema.ts"
-import { statusOf, type Store } from "./store.ts"
+import { type Batch, statusOf, type Store } from "./store.ts"
 
 export const makeSqlStore = Effect.fnUntraced(function*(
   client: SqlClient.SqlClient,
@@ -28,7 +29,10 @@ export const makeSqlStore = Effect.fnUntraced(function*(
       Effect.mapError(unavailable("migrate"))
     )
   }
-  const dialect = sql.onDialectOrElse({ pg: () => makePg(sql, p), orElse: () => makeSqlite(sql, p) })
+  const dialect = sql.onDialectOrElse({
+    pg: () => makePg(sql, p),
+    orElse: () => makeSqlite((text, params) => sql.unsafe(text, params), p)
+  })
   const { query } = dialect
   const now = `(SELECT now FROM ${p}_clock)`
   const table = `${p}_message`
@@ -59,28 +63,29 @@ export const makeSqlStore = Effect.fnUntraced(function*(
     return { count: rows.length, wake: Array.from(new Set(rows.map((row) => String(row["destination"])))) }
   })
 
+  // One transaction for many operations, on the connection itself: a statement of a `SqlClient` costs as much as SQLite
+  // takes to run it.
+  let connection: Connection | undefined
+  const onConnection = makeBatch(makeSqlite((text, params) => connection!.execute(text, params ?? [], undefined), p))
+  const atomically: Store["atomically"] = (work) =>
+    Effect.scoped(Effect.flatMap(Effect.mapError(sql.reserve, unavailable("begin")), (reserved) => {
+      const control = (text: string) => Effect.mapError(reserved.execute(text, [], undefined), unavailable("commit"))
+      const body = Effect.suspend(() => {
+        connection = reserved
+        return work(onConnection)
+      })
+      return Effect.andThen(
+        control("BEGIN IMMEDIATE"),
+        Effect.onError(Effect.tap(body, control("COMMIT")), () => Effect.ignore(control("ROLLBACK")))
+      )
+    }))
+
   return {
     grouped: dialect.grouped,
-    atomically: (effect) =>
-      Effect.catchIf(
-        sql.withTransaction(effect),
-        isSqlError,
-        (error) => Effect.fail(unavailable("commit")(error))
-      ) as never,
+    ...makeBatch(dialect),
+    atomically,
     inTransaction,
     afterCommit: sql.afterCommit,
-    push: (messages) =>
-      guard(
-        "push",
-        Effect.map(dialect.push(messages), (rows) =>
-          rows.map((row) => ({ message: toMessage(row), wake: Number(row["state"]) % 2 === 0 })))
-      ),
-    claim: (node, max, lease) =>
-      guard(
-        "pull",
-        Effect.map(dialect.claim(node, max, lease), (rows) => Array.from(rows).sort(byTurn).map(toDelivery))
-      ),
-    finish: (ops) => guard("ack", dialect.finish(ops)),
     nextDue: (node) =>
       guard(
         "pull",
@@ -201,6 +206,20 @@ export const makeSqlStore = Effect.fnUntraced(function*(
   }
 })
 
+const makeBatch = (dialect: Dialect): Batch => ({
+  push: (messages) =>
+    Effect.mapBoth(dialect.push(messages), {
+      onFailure: unavailable("push"),
+      onSuccess: (rows) => rows.map((row) => ({ message: toMessage(row), wake: Number(row["state"]) % 2 === 0 }))
+    }),
+  claim: (node, max, lease) =>
+    Effect.mapBoth(dialect.claim(node, max, lease), {
+      onFailure: unavailable("pull"),
+      onSuccess: (rows) => (rows.length > 1 ? Array.from(rows).sort(byTurn) : rows).map(toDelivery)
+    }),
+  finish: (ops) => Effect.mapError(dialect.finish(ops), unavailable("ack"))
+})
+
 const unavailable = (operation: string) => (cause: SqlError | Migrator.MigrationError): MessageQueueError =>
   new MessageQueueError({
     reason: new QueueUnavailable({
@@ -219,27 +238,38 @@ const chunks = <A>(values: ReadonlyArray<A>, size: number): ReadonlyArray<Readon
 
 const time = (value: unknown): DateTime.Utc => DateTime.makeUnsafe(Number(value))
 
-const toMessage = (row: Row): Message.Message => ({
-  id: row["id"],
-  source: row["source"],
-  destination: row["destination"],
-  status: statusOf(Number(row["state"])),
-  tries: Number(row["tries"]),
-  maxTries: Number(row["max_tries"]),
-  priority: Number(row["priority"]),
-  payload: decodePayload(Number(row["payload_kind"]), row["payload"]),
-  payloadType: row["payload_type"],
-  createdAt: time(row["created_at"]),
-  ...(row["topic"] === null ? {} : { topic: row["topic"] }),
-  ...(row["ordering_key"] === null ? {} : { orderingKey: row["ordering_key"] }),
-  ...(row["dedup_key"] === null ? {} : { deduplicationKey: row["dedup_key"] }),
-  ...(row["updated_at"] === null ? {} : { updatedAt: time(row["updated_at"]) }),
-  ...(row["scheduled_at"] === null ? {} : { scheduledAt: time(row["scheduled_at"]) }),
-  ...(row["processing_at"] === null ? {} : { processingAt: time(row["processing_at"]) }),
-  ...(row["processed_at"] === null ? {} : { processedAt: time(row["processed_at"]) }),
-  ...(row["error_at"] === null ? {} : { errorAt: time(row["error_at"]) }),
-  ...(row["error"] === null ? {} : { error: row["error"] })
-})
+/** The columns that a message may lack. */
+const optional = [
+  ["topic", "topic"],
+  ["ordering_key", "orderingKey"],
+  ["dedup_key", "deduplicationKey"],
+  ["error", "error"]
+] as const
+const optionalTimes = [
+  ["updated_at", "updatedAt"],
+  ["scheduled_at", "scheduledAt"],
+  ["processing_at", "processingAt"],
+  ["processed_at", "processedAt"],
+  ["error_at", "errorAt"]
+] as const
+
+const toMessage = (row: Row): Message.Message => {
+  const message: Record<string, unknown> = {
+    id: row["id"],
+    source: row["source"],
+    destination: row["destination"],
+    status: statusOf(Number(row["state"])),
+    tries: Number(row["tries"]),
+    maxTries: Number(row["max_tries"]),
+    priority: Number(row["priority"]),
+    payload: decodePayload(Number(row["payload_kind"]), row["payload"]),
+    payloadType: row["payload_type"],
+    createdAt: time(row["created_at"])
+  }
+  for (const [column, key] of optional) if (row[column] !== null) message[key] = row[column]
+  for (const [column, key] of optionalTimes) if (row[column] !== null) message[key] = time(row[column])
+  return message as unknown as Message.Message
+}
 
 const toDelivery = (row: Row): Message.Delivery => ({
   ...toMessage(row),

@@ -84,19 +84,23 @@ export interface Finished {
   readonly wake: boolean
 }
 
-export interface Store {
-  /** One writer at a time: everything that waits goes through one `atomically`. Else the operations run beside one another. */
-  readonly grouped: boolean
-  readonly atomically: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E | MessageQueueError>
-  /** Whether the calling fiber is inside a transaction of its own: then nothing of it may be grouped with others. */
-  readonly inTransaction: Effect.Effect<boolean>
-  /** Runs when the caller's transaction commits; at once where there is none. */
-  readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
+/** What is done often, and together with others. */
+export interface Batch {
   /** All or none. */
   readonly push: (messages: ReadonlyArray<NewMessage>) => Result<ReadonlyArray<Pushed>>
   /** Makes ready what is due, and takes up to `max` messages for `lease` milliseconds (`null`: without end). */
   readonly claim: (node: string, max: number, lease: number | null) => Result<ReadonlyArray<Message.Delivery>>
   readonly finish: (ops: ReadonlyArray<Finish>) => Result<ReadonlyArray<Finished>>
+}
+
+export interface Store extends Batch {
+  /** One writer at a time: everything that waits goes through one `atomically`. Else the operations run beside one another. */
+  readonly grouped: boolean
+  readonly atomically: <A>(work: (batch: Batch) => Result<A>) => Result<A>
+  /** Whether the calling fiber is inside a transaction of its own: then nothing of it may be grouped with others. */
+  readonly inTransaction: Effect.Effect<boolean>
+  /** Runs when the caller's transaction commits; at once where there is none. */
+  readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
   /** Milliseconds until the next message of this node becomes due, negative if one is; `undefined` if none ever does. */
   readonly nextDue: (node: string) => Result<number | undefined>
   readonly get: (id: string, node: string | undefined) => Result<Message.Message | undefined>

@@ -1,0 +1,90 @@
+// @effect-diagnostics asyncFunction:off globalConsole:off globalDate:off
+import { PgClient } from "@effect/sql-pg"
+import { Effect, Layer, ManagedRuntime, Option, Redacted } from "effect"
+import { SqlClient } from "effect/sql"
+import { NodePostgresQueueSignal, NodeSqliteClient } from "../../src/node/index.ts"
+import { MessageQueue } from "../../src/queue/index.ts"
+import { body, type Candidate } from "./candidate.ts"
+
+type Queue = MessageQueue.MessageQueue | SqlClient.SqlClient
+
+/** A message in the table without the queue: a million of them by pushes would be what takes the time. */
+const loader = (p: string, pg: boolean, count: number) =>
+  pg
+    ? `INSERT INTO ${p}_message (id, source, destination, state, priority, tries, max_tries, payload_type, payload_kind,
+        created_at, payload)
+      SELECT md5('${count}' || n || random()), 'aa', 'bb', 0, 0, 0, 20, 'application/json', 0, 0,
+        '{"type":"message"}'::bytea FROM generate_series(1, ${count}) n`
+    : `WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${count})
+      INSERT INTO ${p}_message (id, source, destination, state, priority, tries, max_tries, payload_type, payload_kind,
+        created_at, payload)
+      SELECT lower(hex(randomblob(12))), 'aa', 'bb', 0, 0, 0, 20, 'application/json', 0, 0,
+        CAST('{"type":"message"}' AS BLOB) FROM c`
+
+const make = async (name: string, layer: Layer.Layer<Queue, unknown>, pg: boolean): Promise<Candidate> => {
+  const runtime = ManagedRuntime.make(layer)
+  const context = await runtime.context()
+  const run = Effect.runPromiseWith(context)
+  const queue = await run(MessageQueue.MessageQueue)
+  const sql = await run(SqlClient.SqlClient)
+  const batch = Array.from({ length: 100 }, () => ({ destination: "bb", source: "aa", payload: body }))
+  return {
+    name,
+    load: (count) => run(Effect.asVoid(sql.unsafe(loader("effect_wire_queue", pg, count)).unprepared)),
+    push: () => run(Effect.as(queue.push("bb", body), 1)),
+    pushBatch: () => run(Effect.as(queue.pushMany(batch), 100)),
+    pullAck: () =>
+      run(
+        Effect.flatMap(queue.pull("bb"), (delivery) =>
+          Option.isNone(delivery) ? Effect.succeed(0) : Effect.as(queue.ack(delivery.value), 1))
+      ),
+    pullAckBatch: () =>
+      run(Effect.flatMap(queue.pullMany("bb", { max: 100 }), (deliveries) =>
+        Effect.as(
+          Effect.forEach(deliveries, (delivery) => queue.ack(delivery), { concurrency: "unbounded", discard: true }),
+          deliveries.length
+        ))),
+    claim: () => run(queue.pull("bb")),
+    analyze: () => run(Effect.asVoid(sql.unsafe("ANALYZE"))),
+    close: () => runtime.dispose()
+  }
+}
+
+export const oursSqlite = (filename: string, synchronous: "FULL" | "NORMAL"): Promise<Candidate> =>
+  make(
+    `effect-wire, SQLite ${synchronous}`,
+    MessageQueue.layerSql().pipe(Layer.provideMerge(NodeSqliteClient.layer({ filename, synchronous }))),
+    false
+  )
+
+export const layerPostgres = (url: string) =>
+  MessageQueue.layerSql().pipe(
+    Layer.provide(NodePostgresQueueSignal.layer()),
+    Layer.provideMerge(PgClient.layer({ url: Redacted.make(url), maxConnections: 10 }))
+  )
+
+export const oursPostgres = (url: string): Promise<Candidate> =>
+  make("effect-wire, PostgreSQL", layerPostgres(url), true)
+
+/** Microseconds from a push to the answer of a pull that was waiting for it. */
+export const endToEnd = async (layer: Layer.Layer<MessageQueue.MessageQueue, unknown>, puller = layer) => {
+  const one = ManagedRuntime.make(layer)
+  const other = puller === layer ? one : ManagedRuntime.make(Layer.fresh(puller))
+  const pushing = await one.runPromise(MessageQueue.MessageQueue)
+  const pulling = await other.runPromise(MessageQueue.MessageQueue)
+  const times: Array<number> = []
+  for (let index = 0; index < 200; index++) {
+    const waiting = other.runPromise(pulling.pull("ee", { wait: "10 seconds" }))
+    await new Promise((resolve) => setTimeout(resolve, 3))
+    const start = performance.now()
+    const pushed = one.runPromise(pushing.push("ee", body))
+    const delivery = await waiting
+    times.push((performance.now() - start) * 1000)
+    await pushed
+    await other.runPromise(pulling.ack(Option.getOrThrow(delivery)))
+  }
+  await one.dispose()
+  if (other !== one) await other.dispose()
+  times.sort((a, b) => a - b)
+  return [times[100]!, times[197]!] as const
+}
