@@ -136,7 +136,7 @@ const postgres = async () => {
     })
   })
   const server = new Embedded({
-    databaseDir: join(directory, "pg"),
+    databaseDir: mkdtempSync(join(tmpdir(), "bench-queue-pg-")),
     port,
     user: "postgres",
     password: "postgres",

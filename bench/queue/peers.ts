@@ -105,8 +105,10 @@ export const persistedQueue = async (url: string): Promise<Candidate> => {
     name: "PersistedQueue, PostgreSQL",
     load: async (count) => {
       await run(queue.offer(body))
-      await run(sql.unsafe(`INSERT INTO effect_queue (id, queue_name, element)
-        SELECT md5(n::text || random()), 'bb', '{"type":"message"}' FROM generate_series(1, ${count}) n`))
+      await run(sql.unsafe(`INSERT INTO effect_queue
+          (id, queue_name, element, state, attempts, visible_at, created_at, updated_at)
+        SELECT md5(n::text || random()), 'bb', '{"type":"message"}', 'pending', 0, now(), now(), now()
+        FROM generate_series(1, ${count}) n`))
     },
     push: () => run(Effect.as(queue.offer(body), 1)),
     pullAck: () => run(queue.take(() => Effect.succeed(1))),
