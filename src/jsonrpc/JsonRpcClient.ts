@@ -101,7 +101,8 @@ export const layerSocket = (options?: Link.Options): Layer.Layer<JsonRpcClient, 
 /**
  * Makes a client typed by a group: one method for each procedure, taking its payload and failing with its errors or a
  * `JsonRpcError`. It is the client of `effect/rpc`, so code that takes an `RpcClient` of the group takes this. Procedures
- * with `stream: true` give a `Stream`; where the dialect has no progress its elements come with the answer.
+ * with `stream: true` give a `Stream`; where the dialect has no progress its elements come with the answer. The option
+ * `{ discard: true }` of a call sends a notification: it completes when that is handed to the connection.
  *
  * @category constructors
  * @since 0.1.0

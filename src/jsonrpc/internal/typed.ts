@@ -71,7 +71,7 @@ export const make = <Rpcs extends Rpc.Any>(
     const methods = RpcMethods.fromGroup(group)
     const context = yield* Effect.context<never>()
     const run = Effect.runForkWith(context)
-    const calls = new Map<RequestId, { readonly id: number }>()
+    const calls = new Map<RequestId, { readonly id: number; readonly stop: (() => void) | undefined }>()
     let lastId = 0
     const tracing = options.tracing === true ||
       (options.tracing !== false && context.mapUnsafe.has(Tracer.Tracer.key))
@@ -88,6 +88,7 @@ export const make = <Rpcs extends Rpc.Any>(
           const call = calls.get(message.requestId)
           if (call !== undefined) {
             calls.delete(message.requestId)
+            call.stop?.()
             caller.cancel(call.id)
           }
         }
@@ -97,10 +98,20 @@ export const make = <Rpcs extends Rpc.Any>(
 
     const request = (message: Extract<FromClient<Rpcs>, { readonly _tag: "Request" }>) => {
       const method = methods.get(message.tag)!
+      const send = message.discard === true ? notify : start
       const encoded = method.encodePayload(message.payload)
-      if (Exit.isExit(encoded) && encoded._tag === "Success") return start(method, message.id, encoded.value)
-      return Effect.flatMap(Effect.orDie(encoded), (payload) => start(method, message.id, payload))
+      if (Exit.isExit(encoded) && encoded._tag === "Success") return send(method, message.id, encoded.value)
+      return Effect.flatMap(Effect.orDie(encoded), (payload) => send(method, message.id, payload))
     }
+
+    // `{ discard: true }`: nobody wants an answer
+    const notify = (method: RpcMethods.Method, requestId: RequestId, payload: unknown) =>
+      Effect.withFiber<void>((fiber) => {
+        const params = RpcMethods.toParams(method, payload, options.positional === true)
+        const error = caller.notify(method.name, params, fiber.getRef(CurrentBatch))
+        const exit = error === undefined ? Exit.void : Exit.fail(error)
+        return write({ _tag: "Exit", clientId: 0, requestId, exit } as any)
+      })
 
     const start = (method: RpcMethods.Method, requestId: RequestId, payload: unknown) =>
       Effect.withFiber<void>((fiber) => {
@@ -137,7 +148,7 @@ export const make = <Rpcs extends Rpc.Any>(
             else stream.onEnd(() => settle(Exit.fail(error)))
           }
         })
-        if (!settled) calls.set(requestId, { id })
+        if (!settled) calls.set(requestId, { id, stop: stream?.stop })
         return Effect.void
       })
 
@@ -185,7 +196,8 @@ export const make = <Rpcs extends Rpc.Any>(
           if (Array.isArray(result) && result.length > received) Queue.offerUnsafe(queue, result.slice(received))
           finish(() => settle(Exit.void))
         },
-        onEnd: finish
+        onEnd: finish,
+        stop: () => worker.interruptUnsafe()
       }
     }
 

@@ -1,0 +1,31 @@
+import { Effect, Layer } from "effect"
+import { NodeStreamSocket, NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
+import { Framing, MemorySocket } from "effect-wire/socket"
+import { type Socket, SocketServer } from "effect/socket"
+import { Dial, suite } from "./suite.ts"
+
+const dial = <E>(make: (port: number) => Effect.Effect<Socket.Socket, E>) =>
+  Layer.effect(Dial)(Effect.gen(function*() {
+    const { address } = yield* SocketServer.SocketServer
+    if (address._tag === "UnixPathAddress") return yield* Effect.die("a port is expected")
+    return Effect.orDie(make(address.port))
+  }))
+
+const memory = Layer.effect(Dial)(Effect.map(
+  MemorySocket.MemoryServer,
+  (server) => Effect.sync(() => server.connect())
+)).pipe(Layer.provideMerge(MemorySocket.layer))
+
+const tcp = (framing: Framing.Framing) =>
+  Layer.provideMerge(
+    dial((port) => NodeStreamSocket.make({ port, framing })),
+    NodeStreamSocket.layerServer({ framing })
+  )
+
+suite("memory", memory)
+suite(
+  "WebSocket",
+  Layer.provideMerge(dial((port) => NodeWebSocket.make(`127.0.0.1:${port}`)), NodeWebSocketServer.layer())
+)
+suite("TCP with lines", tcp(Framing.lines()))
+suite("TCP with Content-Length", tcp(Framing.contentLength()))
