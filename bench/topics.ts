@@ -149,6 +149,9 @@ const fanOut = async (numbers: ReadonlyArray<number>) => {
     const of = (outcomes: ReadonlyArray<Outcome>, what: keyof Outcome) => median(outcomes.map((one) => one[what]))
     const [bareRate, bareCpu] = [of(rounds.bare, "perSecond"), of(rounds.bare, "cpu")]
     const [rate, cpu] = [of(rounds.topics, "perSecond"), of(rounds.topics, "cpu")]
+    // of runs that follow one another, since the machine may be busy with other things
+    const ratio = (what: keyof Outcome) =>
+      median(rounds.topics.map((one, round) => one[what] / rounds.bare[round]![what]))
     console.log(
       [
         String(subscribers).padStart(11),
@@ -156,8 +159,8 @@ const fanOut = async (numbers: ReadonlyArray<number>) => {
         bareCpu.toFixed(2).padStart(4),
         Math.round(rate).toLocaleString("en").padStart(11),
         cpu.toFixed(2).padStart(4),
-        (rate / bareRate).toFixed(2).padStart(13),
-        (bareCpu / cpu).toFixed(2).padStart(12)
+        ratio("perSecond").toFixed(2).padStart(13),
+        (1 / ratio("cpu")).toFixed(2).padStart(12)
       ].join(" | ")
     )
   }

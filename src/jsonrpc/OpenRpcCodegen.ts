@@ -10,6 +10,7 @@
 import * as Effect from "effect/Effect"
 import type * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
+import { layout } from "./internal/codegenLayout.ts"
 import { pascal, SourceSchemas } from "./internal/codegenSchemas.ts"
 
 /**
@@ -57,7 +58,9 @@ const fail = (message: string): never => {
 }
 
 const literal = (value: unknown): string =>
-  JSON.stringify(value).replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029")
+  Array.isArray(value)
+    ? `[${value.map(literal).join(", ")}]`
+    : JSON.stringify(value).replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029")
 
 const comment = (lines: ReadonlyArray<string | undefined>, indent = ""): string => {
   const text = lines.flatMap((line) => line === undefined ? [] : line.split(/\r?\n/)).map((line) =>
@@ -127,7 +130,7 @@ class Generator {
       " {}"
     ].join("")
     const own = [...this.uses].sort()
-    return [
+    return layout([
       [
         `import { Schema } from "effect"`,
         ...(own.length === 0 ? [] : [`import { ${own.join(", ")} } from "effect-wire/jsonrpc"`]),
@@ -140,7 +143,7 @@ class Generator {
         ? []
         : [`export const topics = Topic.group(${topics.map(({ name }) => name).join(", ")})`]),
       group
-    ].join("\n\n") + "\n"
+    ].join("\n\n")) + "\n"
   }
 
   private method(method: Obj): () => string {
