@@ -219,14 +219,20 @@ export const make = (
     })
   })
 
-/** Stops listening, then waits for the closing handshakes, which `ws` itself cuts after `closeTimeout`. */
-const closeServer = (server: Http.Server, keeper: Keeper) =>
+/** Stops listening; completes when no connection is left. */
+const closeHttp = (server: Http.Server) =>
   Effect.callback<void>((resume) => {
     if (!server.listening) return resume(Effect.void)
     server.close(() => resume(Effect.void))
+    server.closeIdleConnections()
+  })
+
+/** Stops listening, then waits for the closing handshakes, which `ws` itself cuts after `closeTimeout`. */
+const closeServer = (server: Http.Server, keeper: Keeper) =>
+  Effect.suspend(() => {
     keeper.dropUnshaken()
     for (const connection of keeper.connections) connection.release(1001)
-    server.closeIdleConnections()
+    return closeHttp(server)
   })
 
 /**
@@ -295,7 +301,8 @@ export interface HttpOptions extends Omit<NodeHttpServer.Options, "websocket">, 
  * `NodeHttpServer.layer` whose mounted WebSockets (`WebSocketRoute`, and every protocol that mounts itself with it) are
  * the fast ones of this module, with its limits. It listens on `127.0.0.1` unless `host` says otherwise.
  *
- * When the server stops, the WebSockets drain and close first, then requests that are under way are waited for.
+ * When the server stops it accepts nothing more; the WebSockets drain and close while requests that are under way are
+ * waited for, `gracefulShutdownTimeout` (20 seconds) at most.
  *
  * **Example**
  *
@@ -321,21 +328,21 @@ export const layerHttp = (
     Layer.effectContext(Effect.gen(function*() {
       const keeper = yield* makeKeeper(options)
       const host = hostOf(keeper, options.maxConnections ?? 1024)
-      const http = yield* NodeHttpServer.make(() => {
-        const server = evaluate()
-        keeper.watch(server)
-        return server
-      }, {
+      const server = evaluate()
+      keeper.watch(server)
+      const http = yield* NodeHttpServer.make(() => server, {
         ...options,
         ...(options.path === undefined ? { host: options.host ?? "127.0.0.1" } : {}),
         websocket: wsOptions(options) as object
       })
+      // Effect's own shutdown, which comes after it, waits for connections before it touches those that are upgraded.
       const stop = Effect.suspend(() => {
         keeper.dropUnshaken()
-        return Effect.forEach(Array.from(host.groups), (group) => group.shutdown, {
-          concurrency: "unbounded",
-          discard: true
-        })
+        const effects: Array<Effect.Effect<unknown>> = Array.from(host.groups, (group) => group.shutdown)
+        if (options.disablePreemptiveShutdown !== true) {
+          effects.push(Effect.timeoutOption(closeHttp(server), options.gracefulShutdownTimeout ?? "20 seconds"))
+        }
+        return Effect.all(effects, { concurrency: "unbounded", discard: true })
       })
       return Context.make(
         HttpServer.HttpServer,

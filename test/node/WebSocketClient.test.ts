@@ -1,9 +1,9 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Queue, Redacted } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Queue, Redacted, Scope } from "effect"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
-import { Handshake, WebSocketRoute } from "effect-wire/socket"
-import { HttpRouter, HttpServer } from "effect/http"
+import { ConnectionGroup, Handshake, WebSocketRoute } from "effect-wire/socket"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
 import { TestClock } from "effect/testing"
 import * as Http from "node:http"
@@ -328,4 +328,53 @@ it.effect("a server lives on after broken handshakes", () =>
       socket.destroy()
     }
     assert.isUndefined((yield* peer(at, { path: "/ws" })).refused)
+  }))
+
+it.effect("while WebSockets drain, nobody new is let in and requests under way are finished", () =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const listening = yield* Deferred.make<number>()
+    const goOn = yield* Deferred.make<void>()
+    const requested = yield* Deferred.make<void>()
+    const registered = yield* Deferred.make<void>()
+    const app = HttpRouter.serve(
+      Layer.mergeAll(
+        WebSocketRoute.layer("/ws", (socket) =>
+          Effect.scoped(Effect.gen(function*() {
+            const { pull } = yield* socket.reader
+            yield* ConnectionGroup.onShutdown(Deferred.await(goOn))
+            yield* Deferred.succeed(registered, undefined)
+            return yield* Effect.forever(pull)
+          }))),
+        HttpRouter.add(
+          "GET",
+          "/slow",
+          Deferred.succeed(requested, undefined).pipe(
+            Effect.andThen(Deferred.await(goOn)),
+            Effect.as(HttpServerResponse.text("done"))
+          )
+        ),
+        Layer.effectDiscard(
+          Effect.flatMap(HttpServer.HttpServer, ({ address }) => Deferred.succeed(listening, portOf(address)))
+        )
+      ),
+      { disableLogger: true, disableListenLog: true }
+    )
+    yield* Scope.provide(
+      Layer.build(Layer.provide(app, NodeWebSocketServer.layerHttp(Http.createServer, { port: 0 }))),
+      scope
+    )
+    const port = yield* Deferred.await(listening)
+    const client = yield* peer(port, { path: "/ws" })
+    yield* Deferred.await(registered)
+    const slow = yield* Effect.forkChild(request(port, "/slow"), { startImmediately: true })
+    yield* Deferred.await(requested)
+    const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+    yield* turns(20)
+    assert.include((yield* peer(port, { path: "/ws" })).refused ?? "", "ECONNREFUSED")
+    assert.isUndefined(client.closed)
+    yield* Deferred.succeed(goOn, undefined)
+    assert.strictEqual((yield* Fiber.join(slow)).statusCode, 200)
+    yield* eventually(() => client.closed === 1001)
+    yield* Fiber.join(closing)
   }))
