@@ -13,6 +13,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -205,9 +206,62 @@ const cookie = (header: string, name: string): string | undefined => {
 }
 
 /**
+ * Attempts to prove who one is, by handshake or by login, with the attribute `outcome`: `right`, `wrong`, `limited` (too
+ * many attempts), `unavailable` (the authentication could not be done), `timeout`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const attempts: Metric.Counter<number> = Metric.counter("effect_wire_authentication", {
+  description: "Attempts to prove who one is",
+  incremental: true
+})
+
+const count = (outcome: "right" | "wrong" | "limited" | "unavailable" | "timeout") =>
+  Metric.update(Metric.withAttributes(attempts, { outcome }), 1)
+
+const counted = (
+  effect: Effect.Effect<Identity | undefined, AuthenticationError>
+): Effect.Effect<Identity | undefined, AuthenticationError> =>
+  effect.pipe(
+    Effect.tap((identity) => count(identity === undefined ? "wrong" : "right")),
+    Effect.tapError((error) => count(error._tag === "TooManyAttempts" ? "limited" : "unavailable"))
+  )
+
+/** How long a handshake, or a login, may be judged. */
+const timeout = "10 seconds"
+
+const setup = (service: Authenticator["Service"]) => (connection: RpcConnection.Connection): Effect.Effect<void> => {
+  // over HTTP POST there is nothing to close: the request goes on without identity
+  const close = (code: number, reason: string) =>
+    Effect.andThen(
+      Effect.logWarning(`Authenticator: ${reason}`, { connection: connection.id }),
+      connection.outbox === undefined
+        ? Effect.void
+        : Effect.ignore(Effect.timeoutOption(connection.outbox.close(code, reason), "1 second"))
+    )
+  return service.fromHandshake(connection.handshake).pipe(
+    Effect.timeoutOption(timeout),
+    Effect.flatMap((identity) =>
+      Option.isNone(identity)
+        ? Effect.andThen(count("timeout"), close(1013, "authentication takes too long"))
+        : identity.value === undefined
+        ? Effect.void
+        : Access.identify(connection, identity.value)
+    ),
+    Effect.catchTags({
+      TooManyAttempts: () => close(1008, "too many attempts"),
+      AuthenticationUnavailable: () => close(1013, "authentication is not available")
+    })
+  )
+}
+
+/**
  * The authenticator of a server, and the setup that asks it for each new connection: what the handshake proves becomes the
- * identity of the connection before its first request is looked at. A handshake whose credentials are wrong, or that
- * cannot be judged within 10 seconds, leaves the connection without identity; the failure is logged without the credentials.
+ * identity of the connection before its first request is looked at. A handshake without credentials, or with wrong ones,
+ * leaves the connection without identity. One that cannot be judged, or not within 10 seconds, closes the connection
+ * (1013), and so do too many attempts (1008); an HTTP POST goes on without identity. A login that cannot be judged within
+ * 10 seconds fails. Credentials are not logged.
  *
  * @category layers
  * @since 0.1.0
@@ -224,18 +278,22 @@ export const layer = (authenticator: Authenticator["Service"]): Layer.Layer<Auth
 export const layerEffect = <E, R>(
   authenticator: Effect.Effect<Authenticator["Service"], E, R>
 ): Layer.Layer<Authenticator, E, R> =>
-  Layer.effectContext(Effect.map(authenticator, (service) =>
-    Context.make(Authenticator, service).pipe(
-      Context.add(RpcConnection.Setup, (connection) =>
-        service.fromHandshake(connection.handshake).pipe(
-          Effect.timeoutOption("10 seconds"),
-          Effect.map(Option.getOrUndefined),
-          Effect.catch((error) =>
-            Effect.as(Effect.logWarning("Authenticator: the handshake could not be judged", error.message), undefined)
-          ),
-          Effect.flatMap((identity) => identity === undefined ? Effect.void : Access.identify(connection, identity))
-        ))
-    )))
+  Layer.effectContext(Effect.map(authenticator, ({ find, fromHandshake, login }) => {
+    const service: Authenticator["Service"] = {
+      find,
+      login: (credentials, origin) =>
+        counted(Effect.timeoutOrElse(login(credentials, origin), {
+          duration: timeout,
+          orElse: () => Effect.fail(new AuthenticationUnavailable({ cause: new Error("it took too long") }))
+        })),
+      // a handshake that shows no credentials is no attempt
+      fromHandshake: (handshake) => isAttempt(handshake) ? counted(fromHandshake(handshake)) : fromHandshake(handshake)
+    }
+    return Context.make(Authenticator, service).pipe(Context.add(RpcConnection.Setup, setup(service)))
+  }))
+
+const isAttempt = ({ headers }: Handshake.Handshake): boolean =>
+  headers.authorization !== undefined || headers.cookie !== undefined
 
 /**
  * Reads the rights of the caller of a connection anew and applies them: to be called after permissions were changed.

@@ -1,7 +1,8 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Redacted, Schema, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Redacted, Schema, Scope } from "effect"
+import { JsonRpcServer } from "effect-wire/jsonrpc"
 import { Access, Authenticator, Identity, Login, RpcConnection } from "effect-wire/rpc"
-import { Handshake } from "effect-wire/socket"
+import { Handshake, MemorySocket } from "effect-wire/socket"
 import { Headers } from "effect/http"
 import { Rpc, RpcGroup, RpcTest } from "effect/rpc"
 import { TestClock } from "effect/testing"
@@ -176,6 +177,33 @@ it.effect("an authenticator that hangs or fails leaves the peer without identity
       { concurrency: "unbounded" }
     )
     assert.isUndefined(who)
+  }))
+
+const closeCode = (token: Authenticator.Verify<"Token">) =>
+  Effect.gen(function*() {
+    const memory = yield* MemorySocket.makeServer()
+    const run = yield* JsonRpcServer.make(Login.Rpcs).pipe(
+      Effect.provide(Login.layer.pipe(Layer.provideMerge(Authenticator.layer(Authenticator.make({ token })))))
+    )
+    yield* Effect.forkScoped(memory.server.run(run))
+    const { pull } = yield* memory.connect({ headers: { authorization: "Bearer t" } }).reader
+    const fiber = yield* Effect.forkScoped(Effect.flip(pull))
+    yield* TestClock.adjust("10 seconds")
+    const { reason } = yield* Fiber.join(fiber)
+    return reason._tag === "SocketCloseError" ? reason.code : reason._tag
+  })
+
+it.effect("a handshake that cannot be judged closes the connection, and is not taken for nobody", () =>
+  Effect.gen(function*() {
+    assert.strictEqual(yield* closeCode(() => Effect.never), 1013)
+    assert.strictEqual(
+      yield* closeCode(() => Effect.fail(new Authenticator.AuthenticationUnavailable({ cause: "away" }))),
+      1013
+    )
+    assert.strictEqual(
+      yield* closeCode(() => Effect.fail(new Authenticator.TooManyAttempts({ retryAfter: 1000 }))),
+      1008
+    )
   }))
 
 const client = (connection: RpcConnection.Connection) =>
