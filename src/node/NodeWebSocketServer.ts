@@ -6,7 +6,6 @@
  * @since 0.1.0
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -32,10 +31,10 @@ import * as Ws from "ws"
 import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
 import * as Handshake from "../socket/Handshake.ts"
 import { plainAddress } from "../socket/internal/plainAddress.ts"
-import { openError } from "../socket/internal/socketErrors.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { tlsOptions } from "./internal/tls.ts"
 import { type Claim, claim, type WsConnection } from "./internal/wsConnection.ts"
+import { hostOf } from "./internal/wsHost.ts"
 import { countRefused, type Keeper, makeKeeper, wsOptions } from "./internal/wsKeeper.ts"
 
 /**
@@ -245,48 +244,6 @@ export const layer = (
   options?: Options
 ): Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError> =>
   Layer.effect(SocketServer.SocketServer)(make(options))
-
-/**
- * Effect's upgrade handler listens on the net socket for as long as it lives, to interrupt the request's fiber, which has
- * ended by then; its listeners would hold the request and all that belongs to it. They are added in the turn of the
- * upgrade, after `ws` has added its own.
- */
-const forgetRequest = (net: Net.Socket) => {
-  const events = ["close", "error"] as const
-  const before = events.map((event) => net.listeners(event))
-  return () => {
-    events.forEach((event, i) => {
-      for (const listener of net.listeners(event)) {
-        if (!before[i]!.includes(listener) && !/^socketOn(Close|Error)$/.test(listener.name)) {
-          net.removeListener(event, listener as () => void)
-        }
-      }
-    })
-  }
-}
-
-const hostOf = (keeper: Keeper, maxConnections: number): WebSocketRoute.Host => ({
-  groups: new Set(),
-  maxConnections,
-  upgrade: (request, protocol) =>
-    Effect.gen(function*() {
-      const net = NodeHttpServerRequest.toIncomingMessage(request).socket as Net.Socket
-      const forget = forgetRequest(net)
-      const claimed: Claim = { keeper, protocol, connection: undefined }
-      claim(net, claimed)
-      const socket = yield* request.upgrade
-      // Effect's adapter completes the handshake and is then let go: its scope is never closed, nothing refers to it.
-      yield* Scope.provide(socket.reader, yield* Scope.make())
-      const connection: WsConnection | undefined = claimed.connection
-      if (connection === undefined) {
-        return yield* Effect.fail(openError(new Error("the HTTP server does not use the WebSocket of this package")))
-      }
-      // The adapter has asked for array buffers.
-      connection.ws.binaryType = "nodebuffer"
-      process.nextTick(forget)
-      return connection
-    })
-})
 
 /**
  * @category models

@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
+import { byteLength, CR, headerEnd, LF, parseHeader, Pieces } from "./internal/framingBytes.ts"
 import type { Batch, Frame } from "./internal/inbox.ts"
 import { closeError, readError, writeError } from "./internal/socketErrors.ts"
 
@@ -90,36 +91,6 @@ const outputOf = (options: Options | undefined): (bytes: Uint8Array) => Result.R
  * @since 0.1.0
  */
 export const none: Framing = { encode: Result.succeed, decoder: undefined }
-
-const LF = 10
-const CR = 13
-
-/** Bytes of an unfinished message: the pieces as they came, joined once. */
-class Pieces {
-  private pieces: Array<Uint8Array> = []
-  length = 0
-
-  add(bytes: Uint8Array): void {
-    if (bytes.length === 0) return
-    this.pieces.push(bytes)
-    this.length += bytes.length
-  }
-
-  /** Everything kept and then `last`, as one array; without a copy when nothing was kept. */
-  takeWith(last: Uint8Array): Uint8Array {
-    if (this.length === 0) return last
-    const all = new Uint8Array(this.length + last.length)
-    let at = 0
-    for (const piece of this.pieces) {
-      all.set(piece, at)
-      at += piece.length
-    }
-    all.set(last, at)
-    this.pieces = []
-    this.length = 0
-    return all
-  }
-}
 
 /**
  * Each message is a line, ended by a line feed; a carriage return before it is dropped, empty lines are skipped. What
@@ -233,8 +204,8 @@ export const contentLength = (options?: ContentLengthOptions): Framing => {
                 return { messages }
               }
               const parsed = parseHeader(all.subarray(0, end))
-              if (Result.isFailure(parsed)) return { messages, error: parsed.failure }
-              length = parsed.success
+              if (typeof parsed === "string") return { messages, error: fail("InvalidHeader", parsed) }
+              length = parsed
               if (length > max) {
                 return {
                   messages,
@@ -258,57 +229,6 @@ export const contentLength = (options?: ContentLengthOptions): Framing => {
       }
     }
   }
-}
-
-/** Where the blank line after a header begins, or -1. */
-const headerEnd = (bytes: Uint8Array, from: number): number => {
-  for (let at = bytes.indexOf(CR, from); at >= 0; at = bytes.indexOf(CR, at + 1)) {
-    if (bytes[at + 1] === LF && bytes[at + 2] === CR && bytes[at + 3] === LF) return at
-  }
-  return -1
-}
-
-const parseHeader = (bytes: Uint8Array): Result.Result<number, FramingError> => {
-  const invalid = (message: string) => Result.fail(fail("InvalidHeader", message))
-  let length: string | undefined
-  for (const line of String.fromCharCode(...bytes).split("\r\n")) {
-    const colon = line.indexOf(":")
-    if (colon <= 0) return invalid("a header line has no name")
-    const name = line.slice(0, colon).toLowerCase()
-    const value = line.slice(colon + 1).trim()
-    if (name === "content-length") {
-      if (!/^[0-9]{1,15}$/.test(value)) return invalid("Content-Length is no number of bytes")
-      if (length !== undefined && length !== value) return invalid("two different Content-Length headers")
-      length = value
-    } else if (name === "content-type") {
-      const charset = /charset\s*=\s*"?([^";\s]+)/i.exec(value)?.[1]?.toLowerCase()
-      if (charset !== undefined && charset !== "utf-8" && charset !== "utf8") {
-        return invalid("the charset is not UTF-8")
-      }
-    }
-  }
-  return length === undefined ? invalid("Content-Length is missing") : Result.succeed(Number(length))
-}
-
-/** Bytes of a text as UTF-8; a lone surrogate counts as U+FFFD, as which it is written. */
-const byteLength = (text: string): number => {
-  let bytes = text.length
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i)
-    if (unit < 0x80) continue
-    if (unit < 0x800) bytes += 1
-    else {
-      bytes += 2
-      if (unit >= 0xd800 && unit < 0xdc00) {
-        const low = text.charCodeAt(i + 1)
-        if (low >= 0xdc00 && low < 0xe000) {
-          // Two units, four bytes.
-          i++
-        }
-      }
-    }
-  }
-  return bytes
 }
 
 /**
