@@ -21,7 +21,10 @@ import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
+import * as Handshake from "../socket/Handshake.ts"
+import * as TrustedProxies from "../socket/TrustedProxies.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
+import * as BasicAuth from "./BasicAuth.ts"
 import * as Peer from "./internal/peer.ts"
 import type { JsonPatchError } from "./JsonPatch.ts"
 import type { Json } from "./JsonPointer.ts"
@@ -201,6 +204,13 @@ export const layerSocketServer = <Rpcs extends Rpc.Any = never, R = never>(
 export interface HttpOptions<R = never> extends Omit<Options<R>, "drainTimeout">, WebSocketRoute.Options {
   /** Default `/ws`, where the clients of all generations look for it. */
   readonly path?: HttpRouter.PathInput | undefined
+  /** Asks for name and password before the upgrade. */
+  readonly basicAuth?: BasicAuth.Options | undefined
+  /**
+   * Proxies of ours, by address or network (`"loopback"`, `"10.0.0.0/8"`): what they say in `Forwarded` or
+   * `X-Forwarded-For` is the address of the peer. Default: nobody is believed.
+   */
+  readonly trustedProxies?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -223,7 +233,19 @@ export const layerHttp = <Rpcs extends Rpc.Any = never, R = never>(
   HttpRouter.use((router) =>
     Effect.gen(function*() {
       const run = yield* make(group, options)
-      const handle = yield* WebSocketRoute.make(run, options)
-      yield* router.add("*", options.path ?? "/ws", handle)
+      const trusted = TrustedProxies.fromList(options.trustedProxies ?? [])
+      const handle = yield* WebSocketRoute.make(
+        (socket) =>
+          Effect.updateService(run(socket), Handshake.CurrentHandshake, (handshake) => ({
+            ...handshake,
+            remoteAddress: TrustedProxies.remoteAddress(handshake, trusted)
+          })),
+        options
+      )
+      yield* router.add(
+        "*",
+        options.path ?? "/ws",
+        options.basicAuth === undefined ? handle : BasicAuth.guard(handle, options.basicAuth)
+      )
     })
   )
