@@ -53,6 +53,17 @@ export interface Options {
 const listOf = (frame: Codec.Frame): ReadonlyArray<Codec.Message> =>
   Array.isArray(frame) ? frame as ReadonlyArray<Codec.Message> : [frame as Codec.Message]
 
+const idsOf = (frame: string): ReadonlyArray<string> =>
+  listOf(Codec.decode(frame, { maxBatch: Infinity, maxDepth: Infinity })).flatMap((message) =>
+    message._tag === "Call" && message.id !== undefined ? [message.id] : []
+  )
+
+/** One request under way, and the ids of its calls that somebody waits for. */
+interface Post {
+  readonly fiber: Fiber.Fiber<void>
+  readonly left: Set<string>
+}
+
 /**
  * Makes a client that posts with the `HttpClient` of the environment. `status` and `connected` say that it is open;
  * `notifications` and `frames` are empty. A notification is handed over, not waited for.
@@ -68,7 +79,8 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
     const run = Effect.runForkWith(context)
     const dialect = { ...(options.dialect ?? standard), cancellation: undefined, progress: undefined }
     const caller = new Caller(dialect, { waits: false, traceContext: false })
-    const fibers = new Map<string, Fiber.Fiber<void>>()
+    const posts = new Set<Post>()
+    const postOf = new Map<string, Post>()
 
     const post = (body: string): Effect.Effect<string, JsonRpcError.JsonRpcError> => {
       const request = HttpClientRequest.post(options.url).pipe(
@@ -89,12 +101,8 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
       )
     }
 
-    const exchange = (frame: string): Effect.Effect<void> => {
-      const sent = Codec.decode(frame, { maxBatch: Infinity })
-      const ids = listOf(sent).flatMap((message) =>
-        message._tag === "Call" && message.id !== undefined ? [message.id] : []
-      )
-      return post(frame).pipe(
+    const exchange = (frame: string, ids: ReadonlyArray<string>): Effect.Effect<void> =>
+      post(frame).pipe(
         Effect.matchEffect({
           onFailure: (error) =>
             Effect.sync(() => {
@@ -106,9 +114,9 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
                 const answers = Codec.decode(text, { maxBatch: Infinity, expectsAnswers: true })
                 for (const message of listOf(answers)) {
                   if (message._tag === "Result" || message._tag === "Failure") {
-                    caller.answer(
-                      message.id === undefined || message.id === "null" ? { ...message, id: ids[0] } : message
-                    )
+                    // an answer without an id is about all that was sent
+                    if (message.id !== undefined && message.id !== "null") caller.answer(message)
+                    else for (const id of ids) caller.answer({ ...message, id })
                   }
                 }
               }
@@ -116,32 +124,41 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
             })
         })
       )
-    }
 
     const outbox: Pick<Outbox, "send" | "cork" | "uncork"> = {
       cork: () => {},
       uncork: () => {},
       send: (frame) => {
         const text = frame as string
-        const fiber = run(exchange(text))
-        fibers.set(text, fiber)
-        fiber.addObserver(() => fibers.delete(text))
+        const ids = idsOf(text)
+        const post: Post = { fiber: run(exchange(text, ids)), left: new Set(ids) }
+        if (post.fiber.pollUnsafe() !== undefined) return true
+        posts.add(post)
+        for (const id of ids) postOf.set(id, post)
+        post.fiber.addObserver(() => {
+          posts.delete(post)
+          for (const id of ids) postOf.delete(id)
+        })
         return true
       }
     }
     caller.attach(outbox as Outbox)
-    caller.onCancel = (frame) => fibers.get(frame)?.interruptUnsafe()
-    yield* Scope.addFinalizer(
-      scope,
+    // a request is aborted when nobody waits for any of its calls
+    caller.onCancel = (id) => {
+      const post = postOf.get(id)
+      post?.left.delete(id)
+      if (post?.left.size === 0) post.fiber.interruptUnsafe()
+    }
+    const close = (message: string) =>
       Effect.suspend(() => {
-        caller.end("the client was closed")
-        return Fiber.interruptAll(fibers.values())
+        caller.end(message)
+        return Fiber.interruptAll(Array.from(posts, (post) => post.fiber))
       })
-    )
+    yield* Scope.addFinalizer(scope, close("the client was closed"))
     return {
       ...JsonRpcRemote.fromCaller(caller),
       connect: Effect.void,
-      disconnect: Effect.sync(() => caller.end("the client was disconnected")),
+      disconnect: close("the client was disconnected"),
       connected: Effect.sync(() => caller.endedWith === undefined),
       status: Stream.succeed({ _tag: "Open" as const }),
       notifications: Stream.empty,

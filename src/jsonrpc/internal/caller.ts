@@ -111,8 +111,8 @@ export class Caller {
   private lastId = 0
   /** Called before the first frame of a client that connects lazily. */
   onDemand: (() => void) | undefined
-  /** Called with the frame of each call that is cancelled after it was sent. */
-  onCancel: ((frame: string) => void) | undefined
+  /** Called with the id of each call that is cancelled after it was sent. */
+  onCancel: ((id: string) => void) | undefined
   /** Notifications and batches that wait for a connection. */
   private unsent: Array<string | BatchCollector> = []
 
@@ -220,7 +220,7 @@ export class Caller {
     if (pending === undefined) return
     this.pending.delete("" + id)
     if (!pending.sent) pending.batch?.remove(pending)
-    if (pending.sent) this.onCancel?.(pending.frame)
+    if (pending.sent) this.onCancel?.("" + id)
     const cancellation = this.dialect.cancellation
     if (!pending.sent || cancellation === undefined) return
     this.outbox?.send(Codec.encodeNotification(cancellation.method, cancellation.encode(id)))
