@@ -41,7 +41,10 @@ const test = <E>(
     title,
     () =>
       Effect.flatMap(makeWorld, (world) =>
-        body(world).pipe(Effect.scoped, Effect.provide(Layer.fresh(http(world))), Effect.provide(Logger.layer([]))))
+        body(world).pipe(
+          Effect.scoped,
+          Effect.provide(Layer.fresh(http(world).pipe(Layer.provideMerge(Logger.layer([])))))
+        ))
   )
 
 const connect = (url = "/rpc") =>
