@@ -1,12 +1,14 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Queue, Schedule, Scope, Stream } from "effect"
-import { Topic, Topics } from "effect-wire/jsonrpc"
+import { JsonRpcClient, Topic, Topics } from "effect-wire/jsonrpc"
+import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { Access, Authenticator, Backplane, Identity } from "effect-wire/rpc"
 import type { MemorySocket } from "effect-wire/socket"
 import { TestClock } from "effect/testing"
 import {
   Anything,
   Clock,
+  CurrentCarrier,
   Faulty,
   Many,
   Ops,
@@ -25,6 +27,36 @@ suite(
   (processes) => Effect.map(Backplane.makeMemory, (backplane) => Array.from({ length: processes }, () => backplane)),
   (name, effect) => it.effect(name, () => effect)
 )
+
+suite(
+  "memory, WebSocket",
+  (processes) => Effect.map(Backplane.makeMemory, (backplane) => Array.from({ length: processes }, () => backplane)),
+  (name, effect) =>
+    it.live(name, () =>
+      Effect.provideService(effect, CurrentCarrier, {
+        layer: NodeWebSocketServer.layer({ port: 0 }),
+        connect: ({ address }) =>
+          Effect.orDie(NodeWebSocket.make(`127.0.0.1:${(address as { readonly port: number }).port}`))
+      }))
+)
+
+it.effect("a program subscribes by the client of its environment, typed", () =>
+  Effect.gen(function*() {
+    const one = yield* server()
+    yield* one.topics.publish(Weather, { celsius: 3 })
+    const client = yield* one.client()
+    const first = yield* Topics.subscribe(Weather).pipe(
+      Stream.map(({ celsius }) => celsius + 1),
+      Stream.runHead,
+      Effect.provideService(JsonRpcClient.JsonRpcClient, client)
+    )
+    assert.deepStrictEqual(first, Option.some(4))
+    // @ts-expect-error a value of another shape
+    const wrongValue = () => one.topics.publish(Weather, { fahrenheit: 3 })
+    // @ts-expect-error parameters of another shape
+    const wrongParameters = () => Topics.subscribe(Trades, { parameters: { symbol: 3 } })
+    assert.isTrue(typeof wrongValue === typeof wrongParameters)
+  }))
 
 const server = (options?: Topics.Options) =>
   Effect.flatMap(Backplane.makeMemory, (backplane) => serve(backplane, options))

@@ -1,9 +1,10 @@
 import { assert } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Queue, Redacted, Schema, type Scope, Stream } from "effect"
+import { Context, Effect, Fiber, Layer, Option, Queue, Redacted, Schema, type Scope, Stream } from "effect"
 import { JsonRpcClient, JsonRpcServer, Topic, Topics } from "effect-wire/jsonrpc"
 import { Access, Authenticator, Backplane, Identity, Login } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { type Socket, SocketServer } from "effect/socket"
 
 export const Clock = Topic.make("clock", { payload: Schema.Int })
 export const Weather = Topic.state("weather", { payload: Schema.Struct({ celsius: Schema.Finite }) })
@@ -69,34 +70,57 @@ const Handlers = Methods.toLayer(Effect.gen(function*() {
   } as any
 }))
 
-/** One process: a server in memory with these topics on a backplane. */
+/** What connects clients to a server in the tests: sockets in memory unless another carrier is provided. */
+export interface Carrier {
+  readonly layer: Layer.Layer<SocketServer.SocketServer, unknown>
+  readonly connect: (server: SocketServer.SocketServer["Service"]) => Effect.Effect<Socket.Socket>
+}
+export const CurrentCarrier = Context.Reference<Carrier | undefined>(
+  "effect-wire/test/jsonrpc/TopicsTest/CurrentCarrier",
+  {
+    defaultValue: () => undefined
+  }
+)
+
+/** One process: a server with these topics on a backplane. */
 export const serve = (backplane: Backplane.Backplane["Service"], options?: Topics.Options) =>
   Effect.gen(function*() {
+    const carrier = yield* CurrentCarrier
     const gate = yield* Queue.unbounded<void>()
     const context = yield* JsonRpcServer.layerSocketServer(Methods).pipe(
       Layer.provide(Layer.mergeAll(Login.layer, Topics.layerHandlers({ methods: Methods }))),
       Layer.provide(Handlers as Layer.Layer<any, never, Gate>),
       Layer.provideMerge(Layer.mergeAll(Access.layer, Users, Topics.layer(topics, options))),
-      Layer.provideMerge(Layer.fresh(MemorySocket.layer)),
+      Layer.provideMerge(
+        carrier === undefined
+          ? Layer.fresh(MemorySocket.layer)
+          : Layer.fresh(carrier.layer as typeof MemorySocket.layer)
+      ),
       Layer.provide(Layer.succeed(Backplane.Backplane, backplane)),
       Layer.provide(Layer.succeed(Gate, gate)),
       Layer.build,
       Effect.orDie
     )
-    const memory = Context.get(context as Context.Context<any>, MemorySocket.MemoryServer)
+    const memory = Context.getOption(context as Context.Context<any>, MemorySocket.MemoryServer).pipe(
+      Option.getOrElse(() => undefined as never)
+    )
+    const connect = (options?: MemorySocket.ConnectOptions) =>
+      carrier === undefined
+        ? Effect.succeed(memory.connect(options))
+        : carrier.connect(Context.get(context as Context.Context<any>, SocketServer.SocketServer))
     const service = Context.get(context as Context.Context<any>, Topics.Topics)
     return {
       topics: service,
       gate,
       memory,
       client: (options?: MemorySocket.ConnectOptions, clientOptions?: JsonRpcClient.Options) =>
-        JsonRpcClient.fromSocket(memory.connect(options), clientOptions),
-      raw: (options?: MemorySocket.ConnectOptions) => raw(memory.connect(options))
+        Effect.flatMap(connect(options), (socket) => JsonRpcClient.fromSocket(socket, clientOptions)),
+      raw: (options?: MemorySocket.ConnectOptions) => Effect.flatMap(connect(options), raw)
     }
   })
 
 /** A peer that writes and reads frames as text. */
-const raw = Effect.fnUntraced(function*(socket: ReturnType<MemorySocket.MemoryServer["Service"]["connect"]>) {
+const raw = Effect.fnUntraced(function*(socket: Socket.Socket) {
   const { pull } = yield* socket.reader
   const writer = yield* socket.writer
   const frames = yield* Queue.unbounded<any>()
