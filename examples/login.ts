@@ -3,6 +3,9 @@
  * a subscription ends when the rights that it needs do.
  *
  * Run it: npx tsx examples/login.ts
+ * Prints: diary, without login: Method not found
+ * Prints: diary: Dear alice, …
+ * Prints: ops: the subscription of topic "ops" was ended by the server
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer, Redacted, Schema, Stream } from "effect"

@@ -6,6 +6,8 @@
  *   npx tsx examples/openrpc-contract.ts http://127.0.0.1:8080/openrpc.json Gateway > contract.ts
  *
  * Run it: npx tsx examples/openrpc-contract.ts
+ * Prints: The document of the contract:
+ * Prints: And the contract of the document:
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, FileSystem, Layer, Schema, Stdio } from "effect"

@@ -3,6 +3,7 @@
  * ends the connections by which both listen. The PostgreSQL is a real one, started for this program in a directory of its own.
  *
  * Run it: npx tsx examples/topics-postgres.ts
+ * Prints: 10 of 10 arrived, in order
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"

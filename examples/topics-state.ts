@@ -3,6 +3,8 @@
  * that it should, the current one first, none twice. A plain topic beside it says that something may have been missed.
  *
  * Run it: npx tsx examples/topics-state.ts
+ * Prints: clock:   (something may have been missed)
+ * Prints: weather: 30
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer, Schedule, Schema, Stream } from "effect"

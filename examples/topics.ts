@@ -3,6 +3,8 @@
  * one symbol only, which the server chooses for it. A client without our library subscribes by a bare string.
  *
  * Run it: npx tsx examples/topics.ts
+ * Prints: subscribers of trades at the end: 0
+ * Prints: without our library: {"jsonrpc":"2.0","method":"news","params":["the market closes"]}
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Fiber, Layer, Schema, Stream } from "effect"

@@ -1,39 +1,15 @@
 /**
- * Who may do what, and what is published: the methods and topics of the contract that have to do with callers, their
- * handlers, and where users and topics live.
+ * Who may do what, and what is published: the handlers of the methods that have to do with callers, and where users and topics live.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Clock as Now, Effect, Layer, Option, Redacted, Schedule, Schema } from "effect"
-import { OpenRpc, Topic, Topics } from "effect-wire/jsonrpc"
+import { Clock as Now, Effect, Layer, Option, Redacted, Schedule } from "effect"
+import { OpenRpc, Topics } from "effect-wire/jsonrpc"
 import { NodePasswordHash, NodePostgresBackplane } from "effect-wire/node"
 import { Access, Authenticator, Backplane, Login, RpcConnection, Users, UserStore } from "effect-wire/rpc"
-import { Rpc, RpcGroup } from "effect/rpc"
+import type { Rpc, RpcGroup } from "effect/rpc"
 import { Settings } from "./config.ts"
+import { CallerMethods, Clock, Ops, topics, Weather } from "./contract.ts"
 import * as StartError from "./startError.ts"
-
-/** Every process has a clock of its own. */
-const Clock = Topic.make("clock", { payload: Schema.Finite, local: true }).pipe(
-  OpenRpc.describe({ summary: "Epoch milliseconds, every second" })
-)
-const Weather = Topic.state("weather", { payload: Schema.Struct({ celsius: Schema.Finite }) }).pipe(
-  OpenRpc.describe({ summary: "The weather as set last" })
-)
-const Ops = Topic.make("ops", {
-  payload: Schema.Struct({ event: Schema.Literals(["login", "logout"]), username: Schema.String })
-}).pipe(
-  Access.permissionRequired("ops"),
-  OpenRpc.describe({ summary: "Every login and logout" })
-)
-export const topics = Topic.group(Clock, Weather, Ops)
-
-class Own extends RpcGroup.make(
-  Rpc.make("secret", { success: Schema.String }).pipe(Access.loginRequired),
-  Rpc.make("admin.reset", { success: Schema.Boolean }).pipe(Access.permissionRequired("reset")),
-  Rpc.make("root.only", { success: Schema.Boolean }).pipe(Access.userPassesTest((user) => user.superuser)),
-  Rpc.make("set_weather", { payload: { celsius: Schema.Finite } })
-).merge(Login.Rpcs.omit("authenticate")) {}
-
-export class Methods extends Own.merge(Topics.Rpcs, OpenRpc.Rpcs) {}
 
 const info = { title: "effect-wire gateway", version: "0.1.0" }
 
@@ -43,7 +19,7 @@ const tell = (event: "login" | "logout", username: string) =>
 
 const identity = Effect.flatMap(RpcConnection.current, Access.identityOf)
 
-const Handlers = Own.toLayer({
+const Handlers = CallerMethods.toLayer({
   secret: () => Effect.succeed("42"),
   "admin.reset": () => Effect.succeed(true),
   "root.only": () => Effect.succeed(true),
@@ -62,7 +38,7 @@ const Handlers = Own.toLayer({
   })
 })
 
-/** The handlers of {@link Methods}; `contract` is everything the gateway serves, which is what callers may list. */
+/** The handlers of everything that has to do with callers and topics; `contract` is everything the gateway serves, which is what callers may list. */
 export const layerHandlers = <Rpcs extends Rpc.Any>(contract: RpcGroup.RpcGroup<Rpcs>) =>
   Layer.mergeAll(
     Handlers,

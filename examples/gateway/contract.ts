@@ -1,6 +1,10 @@
-/** What the gateway serves to JSON-RPC peers: an ordinary `RpcGroup`. Nothing in it knows a wire, but the code of an error. */
+/**
+ * What the gateway serves to JSON-RPC peers: an ordinary `RpcGroup`, and topics. Nothing in it knows a wire, but the code of
+ * an error.
+ */
 import { Schema } from "effect"
-import { JsonRpcError } from "effect-wire/jsonrpc"
+import { JsonRpcError, OpenRpc, Topic, Topics } from "effect-wire/jsonrpc"
+import { Access, Login } from "effect-wire/rpc"
 import { Rpc, RpcGroup } from "effect/rpc"
 
 export class DivisionByZero extends Schema.Error<DivisionByZero>("DivisionByZero")(
@@ -37,3 +41,29 @@ export class Methods extends RpcGroup.make(
   Rpc.make("callback", { payload: Call, success: Schema.Json, error: JsonRpcError.RemoteError }),
   Rpc.make("broadcast", { payload: Call, success: Schema.Int })
 ) {}
+
+/** Every process has a clock of its own. */
+export const Clock = Topic.make("clock", { payload: Schema.Finite, local: true }).pipe(
+  OpenRpc.describe({ summary: "Epoch milliseconds, every second" })
+)
+export const Weather = Topic.state("weather", { payload: Schema.Struct({ celsius: Schema.Finite }) }).pipe(
+  OpenRpc.describe({ summary: "The weather as set last" })
+)
+export const Ops = Topic.make("ops", {
+  payload: Schema.Struct({ event: Schema.Literals(["login", "logout"]), username: Schema.String })
+}).pipe(
+  Access.permissionRequired("ops"),
+  OpenRpc.describe({ summary: "Every login and logout" })
+)
+export const topics = Topic.group(Clock, Weather, Ops)
+
+/** Methods that have to do with who is calling. */
+export class CallerMethods extends RpcGroup.make(
+  Rpc.make("secret", { success: Schema.String }).pipe(Access.loginRequired),
+  Rpc.make("admin.reset", { success: Schema.Boolean }).pipe(Access.permissionRequired("reset")),
+  Rpc.make("root.only", { success: Schema.Boolean }).pipe(Access.userPassesTest((user) => user.superuser)),
+  Rpc.make("set_weather", { payload: { celsius: Schema.Finite } })
+).merge(Login.Rpcs.omit("authenticate")) {}
+
+/** Everything the gateway serves to JSON-RPC peers. */
+export class Contract extends Methods.merge(CallerMethods, Topics.Rpcs, OpenRpc.Rpcs) {}

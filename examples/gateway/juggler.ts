@@ -2,7 +2,7 @@
  * The gateway's Juggler: one panel that GUIs of all three generations follow. Generation 0.5 at `/ws`, 0.6 at
  * `/juggler/0.6`, 0.7 at `/juggler/0.7`; the counter is the same number everywhere.
  */
-import { Context, Effect, Layer, Schema, Stream } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import {
   JsonPointer,
   JugglerClients,
@@ -12,13 +12,7 @@ import {
   JugglerState
 } from "effect-wire/juggler"
 import type { WebSocketRoute } from "effect-wire/socket"
-import { Rpc, RpcGroup } from "effect/rpc"
-
-/** What every connection of 0.6 and 0.7 sees. */
-export const Panel = Schema.Struct({
-  counter: Schema.Finite,
-  items: Schema.Record(Schema.String, Schema.Json)
-})
+import { Actions, Panel, Requests } from "./panel.ts"
 
 /** The panel, for whoever wants to read or write it. */
 export class PanelState extends Context.Service<PanelState, JugglerState.JugglerState<typeof Panel.Type, any>>()(
@@ -29,25 +23,6 @@ export class PanelState extends Context.Service<PanelState, JugglerState.Juggler
     Effect.orDie(JugglerState.make({ schema: Panel, initial: { counter: 0, items: {} } }))
   )
 }
-
-/** The actions of 0.5, by position. */
-export class Actions extends RpcGroup.make(
-  Rpc.make("add", { payload: { a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite, error: Schema.String }),
-  Rpc.make("increment", {
-    payload: { by: Schema.Finite.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))) },
-    success: Schema.Finite,
-    error: Schema.String
-  }),
-  Rpc.make("fail", { payload: { text: Schema.String }, error: Schema.String })
-) {}
-
-/** The requests of 0.6 and 0.7, by name. */
-export class Requests extends Actions.add(
-  Rpc.make("set", {
-    payload: { path: Schema.Array(Schema.Union([Schema.String, Schema.Int])), value: Schema.Json },
-    error: Schema.String
-  })
-) {}
 
 const Handlers = Requests.toLayer(Effect.gen(function*() {
   const panel = yield* PanelState

@@ -12,17 +12,15 @@ import { PrometheusMetrics } from "effect/observability"
 import { createServer } from "node:http"
 import * as Access from "./access.ts"
 import * as Config from "./config.ts"
-import { Methods } from "./contract.ts"
+import { Contract } from "./contract.ts"
+import * as Dashboard from "./dashboard.ts"
 import * as Database from "./database.ts"
 import * as Health from "./health.ts"
 import * as Juggler from "./juggler.ts"
-import * as Page from "./page.ts"
 import * as Queue from "./queue.ts"
 import * as Rpc from "./rpc.ts"
 import * as Start from "./start.ts"
 import * as StartError from "./startError.ts"
-
-class Contract extends Methods.merge(Access.Methods) {}
 
 /** The contract on three routes: the same handlers, each time another dialect. */
 const JsonRpc = Layer.unwrap(Effect.map(Config.Settings, ({ allowedOrigins }) => {
@@ -48,7 +46,7 @@ const Routes = Layer.mergeAll(
   Access.routes(Contract),
   JugglerRoutes,
   QueueRoutes,
-  Page.layer,
+  Dashboard.layer,
   Health.layer,
   PrometheusMetrics.layerHttp()
 ).pipe(

@@ -1,6 +1,6 @@
 /** What the gateway serves, for the start line by line and for the page. */
 export const served: ReadonlyArray<{ readonly path: string; readonly isWebSocket: boolean; readonly what: string }> = [
-  { path: "/", isWebSocket: false, what: "a page for people, the service description for programs" },
+  { path: "/", isWebSocket: false, what: "the dashboard for people, the service description for programs" },
   { path: "/rpc", isWebSocket: true, what: "JSON-RPC 2.0, Rockets dialect: WebSocket, and POST over HTTP" },
   { path: "/lsp", isWebSocket: true, what: "the same methods in the dialect of the Language Server Protocol" },
   { path: "/aiohttp", isWebSocket: true, what: "the same methods in the dialect of aiohttp-json-rpc" },

@@ -14,6 +14,13 @@ const freePort = Effect.callback<number>((resume) => {
   })
 })
 
+/** The first directory on the way to this one that users other than its owner may not pass. */
+const closedTo = (directory: string): string | undefined => {
+  const above = Path.dirname(directory)
+  return (above === directory ? undefined : closedTo(above)) ??
+    ((Fs.statSync(directory).mode & 1) === 0 ? directory : undefined)
+}
+
 /** A real PostgreSQL in a temporary directory, for the life of the layer. */
 export class EmbeddedPostgres extends Context.Service<EmbeddedPostgres, {
   /** Creates an empty database and gives its address. */
@@ -22,6 +29,12 @@ export class EmbeddedPostgres extends Context.Service<EmbeddedPostgres, {
   static readonly layer = Layer.effect(
     EmbeddedPostgres,
     Effect.gen(function*() {
+      const closed = closedTo(import.meta.dirname)
+      if (Os.userInfo().uid === 0 && closed !== undefined) {
+        return yield* Effect.die(
+          new Error(`PostgreSQL does not run as root, and other users may not enter ${closed}: chmod o+x ${closed}`)
+        )
+      }
       const port = yield* freePort
       const databaseDir = Fs.mkdtempSync(Path.join(Os.tmpdir(), "effect-wire-pg-"))
       const server = new Embedded({
