@@ -26,9 +26,11 @@ export interface Backend<R = never> {
 }
 
 /** The clock of the storage under test. */
-export class Clock
-  extends Context.Service<Clock, { readonly advance: Advance }>()("effect-wire/test/queue/suite/Clock")
-{}
+export class Clock extends Context.Service<Clock, {
+  readonly advance: Advance
+  /** Puts the clock back, where it is one that can be put back. */
+  readonly back?: Advance
+}>()("effect-wire/test/queue/suite/Clock") {}
 
 export const layerTestClock = Layer.succeed(Clock, { advance: TestClock.adjust })
 

@@ -1,6 +1,6 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Context, Effect, FileSystem, Layer, Random, Redacted } from "effect"
+import { Context, Duration, Effect, FileSystem, Layer, Random, Redacted } from "effect"
 import { NodeSqliteClient } from "effect-wire/node"
 import { MessageQueue } from "effect-wire/queue"
 import { SqlClient } from "effect/sql"
@@ -46,6 +46,7 @@ const makeClock = (prefix: string) =>
       )
     yield* set(now)
     return Context.make(Clock, {
+      back: (duration) => Effect.orDie(set(now -= Duration.toMillis(Duration.fromInputUnsafe(duration)))),
       advance: (duration) =>
         Effect.gen(function*() {
           const before = yield* Effect.clockWith((clock) => clock.currentTimeMillis)

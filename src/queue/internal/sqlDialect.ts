@@ -97,7 +97,6 @@ export const makeSqlite = (query: Dialect["query"], p: string): Dialect => {
 export const makePg = (sql: SqlClient.SqlClient, p: string): Dialect => {
   const nextToken = makeTokens()
   const prepared = (text: string, params: ReadonlyArray<unknown>): Rows => sql.unsafe<Row>(numbered(text), params)
-  const now = `(SELECT now FROM ${p}_clock)`
 
   const types: ReadonlyArray<readonly [column: string, type: string]> = [
     ["id", "text"],
@@ -115,19 +114,24 @@ export const makePg = (sql: SqlClient.SqlClient, p: string): Dialect => {
     ["delay", "bigint"],
     ["payload", "bytea"]
   ]
-  const insertMany =
+  const columns = types.map(([column]) => column).join(", ")
+  /** From one row or many: a single push is spared the arrays. */
+  const insert = (rows: string, order: string) =>
     `INSERT INTO ${p}_message (id, source, destination, state, priority, tries, max_tries, due_at, topic,
       payload_type, payload_kind, created_at, scheduled_at, payload)
     SELECT id, source, destination, CASE WHEN due > now THEN 2 ELSE 0 END, priority, 0, max_tries,
       CASE WHEN due > now THEN due END, topic, payload_type, payload_kind, now, due, payload
-    FROM (
-      SELECT u.*, c.now, COALESCE(u.at, c.now + u.delay) AS due
-      FROM (${now.slice(1, -1)}) c, unnest(${types.map(([, type]) => `?::${type}[]`).join(", ")})
-        WITH ORDINALITY AS u (${types.map(([column]) => column).join(", ")}, ord)
-    ) v ORDER BY ord ON CONFLICT DO NOTHING RETURNING id, state, created_at, scheduled_at`
+    FROM (SELECT u.*, c.now, COALESCE(u.at, c.now + u.delay) AS due FROM (SELECT now FROM ${p}_clock) c, ${rows}) v
+    ${order} ON CONFLICT DO NOTHING RETURNING id, state, created_at, scheduled_at`
+  const insertOne = insert(`(VALUES (${types.map(([, type]) => `?::${type}`).join(", ")})) AS u (${columns})`, "")
+  const insertMany = insert(
+    `unnest(${types.map(([, type]) => `?::${type}[]`).join(", ")}) WITH ORDINALITY AS u (${columns}, ord)`,
+    "ORDER BY ord"
+  )
   const insertKeyed = `SELECT * FROM ${p}_push(${types.map(([, type]) => `?::${type}`).join(", ")})`
 
   const pushMany = (messages: ReadonlyArray<NewMessage>): Rows => {
+    if (messages.length === 1) return prepared(insertOne, pushParams(messages[0]!).map(pgScalar))
     const params = messages.map(pushParams)
     return prepared(insertMany, types.map(([, type], column) => pgArray(type, params.map((row) => row[column]))))
   }

@@ -1,0 +1,127 @@
+// @effect-diagnostics tryCatchInEffectGen:off
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Option } from "effect"
+import { NodeSqliteClient } from "effect-wire/node"
+import { MessageQueue } from "effect-wire/queue"
+import { execFileSync } from "node:child_process"
+import * as Fs from "node:fs"
+import { temporaryDirectory } from "./crowd.ts"
+
+const open = (options: NodeSqliteClient.NodeSqliteClientConfig, queue?: MessageQueue.SqlOptions) =>
+  Effect.map(
+    Layer.build(Layer.fresh(MessageQueue.layerSql(queue).pipe(Layer.provide(NodeSqliteClient.layer(options))))),
+    (context) => context
+  ).pipe(Effect.flatMap((context) => Effect.provide(MessageQueue.MessageQueue, context)))
+
+const payload = new Uint8Array(8192)
+
+/** Pushes until the disk is full, and sees that what was confirmed is there and nothing else. */
+const fill = Effect.fnUntraced(function*(queue: MessageQueue.MessageQueue["Service"]) {
+  const confirmed: Array<string> = []
+  let failure: string | undefined
+  while (failure === undefined && confirmed.length < 10_000) {
+    // Several at once share a transaction: when that is too large, those that fit are written all the same.
+    const pushes = yield* Effect.forEach([1, 2, 3], () => Effect.exit(queue.push("bb", payload)), {
+      concurrency: "unbounded"
+    })
+    for (const push of pushes) {
+      if (push._tag === "Success") confirmed.push(push.value.id)
+      else failure = String(push.cause)
+    }
+  }
+  return { confirmed, failure: failure ?? "" }
+})
+
+const ids = Effect.fnUntraced(function*(queue: MessageQueue.MessageQueue["Service"]) {
+  const { messages } = yield* queue.list({ limit: 1000 })
+  return messages.map((message) => message.id).sort()
+})
+
+describe("a disk", () => {
+  it.live(
+    "that is full (max_page_count) fails the push clearly, writes nothing half, and goes on when there is room",
+    () =>
+      Effect.gen(function*() {
+        const queue = yield* open({ filename: `${yield* temporaryDirectory}/q`, maxSize: 1024 * 1024 })
+        const { confirmed, failure } = yield* fill(queue)
+        assert.match(failure, /full/)
+        assert.isAbove(confirmed.length, 50)
+        assert.deepStrictEqual(yield* ids(queue), confirmed.sort())
+        // Even a pull writes; what makes room is to remove.
+        assert.strictEqual(yield* queue.removeAll(), confirmed.length)
+        yield* queue.push("bb", payload)
+      }),
+    60_000
+  )
+
+  it.live(
+    "that is full (a small file system, where one may be mounted) does the same, also after it is opened again",
+    () =>
+      Effect.gen(function*() {
+        const directory = yield* temporaryDirectory
+        const mounted = yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            try {
+              execFileSync("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", directory], { stdio: "ignore" })
+              return true
+            } catch {
+              return false
+            }
+          }),
+          (mounted) => Effect.sync(() => mounted ? execFileSync("umount", ["-l", directory]) : undefined)
+        )
+        if (!mounted) return
+        const filename = `${directory}/q`
+        const { confirmed, failure } = yield* Effect.scoped(Effect.flatMap(open({ filename }), fill))
+        assert.match(failure, /full|disk I\/O error/)
+        assert.isAbove(confirmed.length, 50)
+        const again = yield* open({ filename })
+        assert.deepStrictEqual(yield* ids(again), confirmed.sort())
+      }),
+    60_000
+  )
+
+  it.live("that may only be read lets read, and refuses to write without a trace", () =>
+    Effect.gen(function*() {
+      const filename = `${yield* temporaryDirectory}/q`
+      const writer = yield* open({ filename })
+      const { id } = yield* writer.push("bb", "x")
+      const reader = yield* open({ filename, readonly: true })
+      assert.isTrue(Option.isSome(yield* reader.get(id)))
+      const refused = yield* Effect.flip(reader.push("bb", "y"))
+      assert.strictEqual(refused.reason._tag, "QueueUnavailable")
+      assert.match(refused.message, /readonly/)
+      assert.match((yield* Effect.flip(reader.pull("bb"))).message, /readonly/)
+      assert.deepStrictEqual(yield* ids(writer), [id])
+      assert.isTrue(Option.isSome(yield* writer.pull("bb")))
+    }))
+
+  it.live("with a file that is no database says so when the queue is opened", () =>
+    Effect.gen(function*() {
+      const filename = `${yield* temporaryDirectory}/q`
+      Fs.writeFileSync(filename, "this is not a database, it only looks like a file of one ".repeat(100))
+      const error = yield* Effect.flip(Effect.scoped(open({ filename })))
+      assert.match(String(error.message), /not a database/)
+    }))
+
+  it.live("with one file serves two connections at once", () =>
+    Effect.gen(function*() {
+      const filename = `${yield* temporaryDirectory}/q`
+      const options = { pollInterval: "20 millis" } as const
+      const queues = [yield* open({ filename }, options), yield* open({ filename }, options)] as const
+      const seen: Array<unknown> = []
+      const consumer = (queue: MessageQueue.MessageQueue["Service"]) =>
+        MessageQueue.consume("bb", (message) => Effect.sync(() => void seen.push(message.payload.value)), {
+          concurrency: 4
+        }).pipe(Effect.provideService(MessageQueue.MessageQueue, queue))
+      const fibers = yield* Effect.forEach(queues, (queue) => Effect.forkChild(consumer(queue)))
+      yield* Effect.forEach(queues, (queue, of) =>
+        Effect.forEach(Array.from({ length: 100 }), (_, n) => queue.push("bb", [of, n])), { concurrency: "unbounded" })
+      while ((yield* queues[0].counts()).processed < 200) {
+        yield* Effect.sleep("20 millis")
+      }
+      yield* Fiber.interruptAll(fibers)
+      assert.strictEqual(new Set(seen.map(String)).size, 200)
+      assert.strictEqual(seen.length, 200)
+    }), 60_000)
+})
