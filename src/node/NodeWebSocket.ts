@@ -21,7 +21,8 @@ import type { Frame } from "../socket/internal/inbox.ts"
 import { exitCode, openError } from "../socket/internal/socketErrors.ts"
 import { type SyncWriter, SyncWriterId } from "../socket/internal/syncWriter.ts"
 import { WireWebSocket, type WsConnection } from "./internal/wsConnection.ts"
-import { makeKeeper } from "./internal/wsKeeper.ts"
+import { deflateOptions, makeKeeper } from "./internal/wsKeeper.ts"
+import type { CompressionOptions } from "./NodeWebSocketServer.ts"
 
 /**
  * How a client dials. What is secret is `Redacted` and is never logged nor part of an error.
@@ -47,7 +48,7 @@ export interface Options {
   /** Bytes of one message from the server; a larger one closes the connection with 1009. Default 16 MiB. */
   readonly maxFrameSize?: number | undefined
   /** Offer `permessage-deflate`. Default off. */
-  readonly compression?: boolean | Ws.PerMessageDeflateOptions | undefined
+  readonly compression?: boolean | CompressionOptions | undefined
   /** Redirects (3xx) to follow. Default 0. */
   readonly maxRedirects?: number | undefined
   /** For the whole handshake, DNS and TLS included. Default 10 seconds; then `SocketOpenError` of kind `Timeout`. */
@@ -83,7 +84,7 @@ const clientOptions = (
     ...(options.origin === undefined ? {} : { origin: options.origin }),
     headers,
     maxPayload: options.maxFrameSize ?? 16 * 1024 * 1024,
-    perMessageDeflate: options.compression ?? false,
+    perMessageDeflate: deflateOptions(options.compression),
     followRedirects: (options.maxRedirects ?? 0) > 0,
     maxRedirects: options.maxRedirects ?? 0,
     closeTimeout: Duration.toMillis(Duration.fromInputUnsafe(options.closeTimeout ?? "5 seconds"))

@@ -64,7 +64,22 @@ export interface Limits {
   /** The close code when the server stops: 1001 (default), or 1012 when it is about to come back. */
   readonly shutdownCode?: 1001 | 1012 | undefined
   /** `permessage-deflate`. Default off: it costs memory for each connection, and time. */
-  readonly compression?: boolean | Ws.PerMessageDeflateOptions | undefined
+  readonly compression?: boolean | CompressionOptions | undefined
+}
+
+/**
+ * How `permessage-deflate` is used, where the peer agrees to it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CompressionOptions {
+  /** Messages shorter than this many bytes are sent as they are. Default 1,024. */
+  readonly threshold?: number | undefined
+  /** Effort, 1 to 9. Default 6. */
+  readonly level?: number | undefined
+  /** Memory of each connection, 1 to 9. Default 8. */
+  readonly memLevel?: number | undefined
 }
 
 /**

@@ -182,6 +182,13 @@ it.effect("compression works where both sides ask for it", () =>
     const back: Array<string | Uint8Array> = []
     while (back.length < 2) back.push(...(yield* pull))
     assert.deepStrictEqual(back, [text, "short"])
+    // Much more than the pipe holds, in both directions.
+    const noise = Array.from({ length: 200 }, (_, i) => `${i} `.repeat(20_000))
+    const sending = yield* Effect.forkChild(Effect.forEach(noise, writer.write, { discard: true }))
+    const all: Array<string | Uint8Array> = []
+    while (all.length < noise.length) all.push(...(yield* pull))
+    yield* Fiber.join(sending)
+    assert.deepStrictEqual(all, noise)
   }))
 
 it.effect("Effect's own WebSocket client works on the constructor", () =>

@@ -20,6 +20,9 @@ import type { Keeper } from "./wsKeeper.ts"
 /** Bytes received and not pulled at which the peer is made to wait. */
 const readHighWaterMark = 64 * 1024
 
+/** Bytes given to the compression and not written at which a writer is made to wait. */
+const compressHighWaterMark = 64 * 1024
+
 /** What the handshake of a mounted WebSocket leaves on the net socket for the WebSocket made on it. */
 const kClaim = Symbol("effect-wire/node/wsConnection/claim")
 
@@ -125,10 +128,12 @@ export class WsConnection extends Inbox implements SyncPort {
   readonly ws: WireWebSocket
   readonly net: Net.Socket
   readonly isServer: boolean
+  private readonly isCompressed: boolean
   readonly keeper: Keeper
   scheduled = false
   corked = false
   private queued = 0
+  private compressing = 0
   private waiters: Array<() => void> | undefined = undefined
   /** Frames that an outbox above holds back, in bytes or characters. */
   backlog: (() => number) | undefined = undefined
@@ -146,6 +151,7 @@ export class WsConnection extends Inbox implements SyncPort {
     this.net = net
     this.isServer = isServer
     this.keeper = keeper
+    this.isCompressed = ws.extensions !== ""
     this.readTick = this.takenTick = keeper.tick
   }
 
@@ -221,10 +227,24 @@ export class WsConnection extends Inbox implements SyncPort {
   private send(frames: ReadonlyArray<Frame>): boolean {
     this.cork()
     const net = this.net
-    if (this.ws.extensions !== "") { for (const frame of frames) this.ws.send(frame) }
+    if (this.isCompressed) this.sendCompressed(frames)
     else if (this.isServer) writeUnmasked(net, frames)
     else writeMasked(net, frames)
-    return !net.writableNeedDrain
+    return !this.isPiled
+  }
+
+  /** `ws` compresses aside and writes later: what it has not written yet counts too. */
+  private sendCompressed(frames: ReadonlyArray<Frame>): void {
+    for (let i = 0; i < frames.length; i++) {
+      this.compressing++
+      this.ws.send(frames[i]!, () => {
+        if (--this.compressing === 0) this.wake()
+      })
+    }
+  }
+
+  private get isPiled(): boolean {
+    return this.net.writableNeedDrain || (this.compressing > 0 && this.ws.bufferedAmount > compressHighWaterMark)
   }
 
   sendNow(frames: ReadonlyArray<Frame>): boolean | undefined {
@@ -243,10 +263,10 @@ export class WsConnection extends Inbox implements SyncPort {
   get room(): Effect.Effect<void, Socket.SocketError> {
     return Effect.callback<void, Socket.SocketError>((resume) => {
       const wake = () => resume(this.isOpen ? Effect.void : this.notOpen)
-      if (!this.isOpen || !this.net.writableNeedDrain) return wake()
+      if (!this.isOpen || !this.isPiled) return wake()
       if (this.waiters === undefined) {
         this.waiters = [wake]
-        this.net.once("drain", () => this.wake())
+        if (this.compressing === 0) this.net.once("drain", () => this.wake())
       } else this.waiters.push(wake)
       return Effect.sync(() => {
         const at = this.waiters?.indexOf(wake) ?? -1

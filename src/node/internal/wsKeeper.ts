@@ -14,7 +14,7 @@ import type * as Net from "node:net"
 import * as Ws from "ws"
 import { closeError } from "../../socket/internal/socketErrors.ts"
 import * as SocketMetrics from "../../socket/SocketMetrics.ts"
-import type { Limits } from "../NodeWebSocketServer.ts"
+import type { CompressionOptions, Limits } from "../NodeWebSocketServer.ts"
 import { claimOf, WireWebSocket, type WsConnection } from "./wsConnection.ts"
 
 const seconds = (input: Duration.Input | undefined, orElse: number): number =>
@@ -184,6 +184,18 @@ export const makeKeeper = (limits: Limits): Effect.Effect<Keeper, never, Scope.S
     return keeper
   })
 
+/** @internal */
+export const deflateOptions = (
+  compression: boolean | CompressionOptions | undefined
+): boolean | Ws.PerMessageDeflateOptions =>
+  typeof compression !== "object" ? compression === true : {
+    ...(compression.threshold === undefined ? {} : { threshold: compression.threshold }),
+    zlibDeflateOptions: {
+      ...(compression.level === undefined ? {} : { level: compression.level }),
+      ...(compression.memLevel === undefined ? {} : { memLevel: compression.memLevel })
+    }
+  }
+
 /**
  * The options of the `ws` server that follow from the limits.
  *
@@ -192,7 +204,7 @@ export const makeKeeper = (limits: Limits): Effect.Effect<Keeper, never, Scope.S
 export const wsOptions = (limits: Limits) => ({
   WebSocket: WireWebSocket,
   maxPayload: limits.maxFrameSize ?? 1024 * 1024,
-  perMessageDeflate: limits.compression ?? false,
+  perMessageDeflate: deflateOptions(limits.compression),
   clientTracking: false,
   closeTimeout: Duration.toMillis(Duration.fromInputUnsafe(limits.closeTimeout ?? "5 seconds")),
   handleProtocols: (offered: Set<string>, request: Http.IncomingMessage): string | false => {
