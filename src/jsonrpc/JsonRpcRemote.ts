@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
+import type { Connection } from "../rpc/RpcConnection.ts"
 import * as Caller from "./internal/caller.ts"
 import type { JsonRpcError } from "./JsonRpcError.ts"
 
@@ -40,17 +41,51 @@ export interface Remote {
   readonly caller: Caller.Caller
 }
 
+const call = (
+  caller: Caller.Caller,
+  method: string,
+  params: Params,
+  options: { readonly idempotent?: boolean | undefined } | undefined
+): Effect.Effect<Schema.Json, JsonRpcError> =>
+  Caller.call(caller, method, params, options?.idempotent === true) as Effect.Effect<Schema.Json, JsonRpcError>
+
+const notify = (caller: Caller.Caller, method: string, params: Params): Effect.Effect<void, JsonRpcError> =>
+  Effect.withFiber((fiber) => {
+    const error = caller.notify(method, params, fiber.getRef(Caller.CurrentBatch))
+    return error === undefined ? Effect.void : Effect.fail(error)
+  })
+
 /** @internal */
 export const fromCaller = (caller: Caller.Caller): Remote => ({
-  call: (method, params, options) =>
-    Caller.call(caller, method, params, { idempotent: options?.idempotent === true }) as Effect.Effect<
-      Schema.Json,
-      JsonRpcError
-    >,
-  notify: (method, params) =>
-    Effect.withFiber((fiber) => {
-      const error = caller.notify(method, params, fiber.getRef(Caller.CurrentBatch))
-      return error === undefined ? Effect.void : Effect.fail(error)
-    }),
+  call: (method, params, options) => call(caller, method, params, options),
+  notify: (method, params) => notify(caller, method, params),
   caller
 })
+
+/**
+ * The remote of a server's connection, one object without closures: there may be many thousands.
+ *
+ * @internal
+ */
+export const ofConnection = (caller: Caller.Caller, connection: Connection): Remote & {
+  readonly connection: Connection
+} => new RemoteOfConnection(caller, connection)
+
+class RemoteOfConnection implements Remote {
+  readonly caller: Caller.Caller
+  readonly connection: Connection
+  constructor(caller: Caller.Caller, connection: Connection) {
+    this.caller = caller
+    this.connection = connection
+  }
+  call(
+    method: string,
+    params?: Params,
+    options?: { readonly idempotent?: boolean | undefined }
+  ): Effect.Effect<Schema.Json, JsonRpcError> {
+    return call(this.caller, method, params, options)
+  }
+  notify(method: string, params?: Params): Effect.Effect<void, JsonRpcError> {
+    return notify(this.caller, method, params)
+  }
+}

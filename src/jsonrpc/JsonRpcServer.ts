@@ -16,15 +16,17 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
+import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketModule from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
+import * as RpcConnection from "../rpc/RpcConnection.ts"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { standard } from "./dialects/standard.ts"
 import { Caller } from "./internal/caller.ts"
-import { connect, type ConnectOptions, decodeOptions } from "./internal/connect.ts"
+import { connect, type ConnectConfig, type Connected, type ConnectOptions, decodeOptions } from "./internal/connect.ts"
 import type { Dialect } from "./internal/dialectModel.ts"
 import * as Post from "./internal/post.ts"
 import { ScalarParams } from "./internal/scalar.ts"
@@ -87,47 +89,64 @@ export const make = <Rpcs extends Rpc.Any>(
     const clients = yield* Effect.serviceOption(JsonRpcClients)
     const decode = decodeOptions(dialect, options, methods, ScalarParams)
     const drainTimeout = options.drainTimeout ?? "5 seconds"
-    const context = yield* Effect.context<never>()
-    return (socket) =>
-      Effect.scoped(Effect.gen(function*() {
-        const caller = new Caller(dialect, { waits: false, traceContext: options.traceContext === true })
-        const connected = yield* connect(socket, {
-          dialect,
-          options,
-          methods,
-          decode,
-          caller,
-          onNotification: undefined,
-          onFrame: undefined
-        })
-        const { connection, outbox, session } = connected
-        caller.attach(outbox)
-        const client = { ...JsonRpcRemote.fromCaller(caller), connection }
-        connection.set(CurrentClient, client)
-        if (Option.isSome(clients)) yield* clients.value.register(client)
-        yield* Effect.addFinalizer(() => Effect.sync(() => caller.end("the connection was closed")))
-        let drained = false
-        const drain = Effect.suspend(() => {
-          drained = true
-          connected.endpoint.refuse()
-          return Effect.andThen(session.idle, outbox.drained())
-        })
-        yield* ConnectionGroup.onShutdown(Effect.asVoid(Effect.timeoutOption(drain, drainTimeout)))
-        // carriers that tell nobody of their end: the requests finish while answers and cancels are still read
-        return yield* Effect.onInterrupt(connected.read, () =>
-          drained ? Effect.void : Effect.raceFirst(drain, Effect.ignore(connected.read)).pipe(
-            Effect.timeoutOption(drainTimeout),
-            Effect.andThen(Effect.timeoutOption(outbox.close(1001), "1 second"))
-          ))
-      })).pipe(
-        Effect.catch((error) =>
-          error.reason._tag === "SocketCloseError"
-            ? Effect.void
-            : Effect.logDebug("a JSON-RPC connection was lost", error.reason._tag)
-        ),
-        Effect.updateContext((own: Context.Context<never>) => Context.merge(context, own))
+    const context = Context.omit(Scope.Scope)((yield* Effect.context<never>()) as Context.Context<Scope.Scope>)
+    const config: ConnectConfig = {
+      dialect,
+      options,
+      methods,
+      decode,
+      access: Context.get(context, RpcConnection.MethodAccess),
+      context,
+      onNotification: undefined,
+      onFrame: undefined
+    }
+
+    const serve = (caller: Caller, connected: Connected, own: Context.Context<never>) => {
+      const { connection, outbox, session } = connected
+      caller.attach(outbox)
+      const client = JsonRpcRemote.ofConnection(caller, connection)
+      connection.set(CurrentClient, client)
+      let drained = false
+      const drain = Effect.suspend(() => {
+        drained = true
+        connected.endpoint.refuse()
+        return Effect.andThen(session.idle, outbox.drained())
+      })
+      const forget = ConnectionGroup.onShutdownUnsafe(
+        own,
+        Effect.suspend(() => Effect.asVoid(Effect.timeoutOption(Effect.provideContext(drain, context), drainTimeout)))
       )
+      connected.onClose = () => {
+        forget()
+        caller.end("the connection was closed")
+      }
+      // carriers that tell nobody of their end: the requests finish while answers and cancels are still read
+      const run = Effect.onInterrupt(connected.read, () =>
+        drained ? Effect.void : Effect.raceFirst(drain, Effect.ignore(connected.read)).pipe(
+          Effect.timeoutOption(drainTimeout),
+          Effect.andThen(Effect.timeoutOption(outbox.close(1001), "1 second"))
+        ))
+      return Option.isNone(clients) ? run : Effect.andThen(clients.value.register(client), run)
+    }
+
+    // What a connection holds while it is idle is what a server with many of them is made of: its context is that of the
+    // server and two entries more, and nothing of the way here stays on its fiber.
+    return (socket) =>
+      Effect.contextWith((carrier: Context.Context<never>) => {
+        const own = ConnectionGroup.inherit(carrier, context)
+        const caller = new Caller(dialect, { waits: false, traceContext: options.traceContext === true })
+        return Effect.flatMap(connect(socket, config, caller), (connected) => serve(caller, connected, own)).pipe(
+          Effect.scoped,
+          Effect.catch(lost),
+          Effect.updateContext(() => own)
+        )
+      })
   })
+
+const lost = (error: Socket.SocketError): Effect.Effect<void> =>
+  error.reason._tag === "SocketCloseError"
+    ? Effect.void
+    : Effect.logDebug("a JSON-RPC connection was lost", error.reason._tag)
 
 /** @internal */
 export const checkNames = (dialect: Dialect, names: Iterable<string>): Effect.Effect<void> => {

@@ -52,13 +52,45 @@ export class CurrentConnection extends Context.Service<CurrentConnection, Connec
  * @since 0.1.0
  */
 export const current: Effect.Effect<Connection> = Effect.withFiber((fiber) => {
-  const connection = fiber.context.mapUnsafe.get(CurrentConnection.key) as Connection | undefined
+  const connection = Context.getOrUndefined(fiber.context, CurrentConnection)
   return connection === undefined
     ? Effect.die(new Error("there is no connection: this fiber does not handle a request of one of our servers"))
     : Effect.succeed(connection)
 })
 
 let lastId = 0
+
+const empty = Context.empty()
+
+/** There may be many thousands: no closures, and no map for the one cell that most of them have. */
+class ConnectionImpl implements Connection {
+  readonly id: number = ++lastId
+  readonly handshake: Handshake.Handshake
+  readonly connectedAt: number
+  readonly scope: Scope.Scope
+  readonly outbox: Outbox | undefined
+  private firstKey: string | undefined = undefined
+  private firstValue: unknown = undefined
+  private cells: Map<string, unknown> | undefined = undefined
+
+  constructor(handshake: Handshake.Handshake, connectedAt: number, scope: Scope.Scope, outbox: Outbox | undefined) {
+    this.handshake = handshake
+    this.connectedAt = connectedAt
+    this.scope = scope
+    this.outbox = outbox
+  }
+
+  get<A>(cell: Context.Reference<A>): A {
+    if (cell.key === this.firstKey) return this.firstValue as A
+    return this.cells?.has(cell.key) === true ? this.cells.get(cell.key) as A : Context.get(empty, cell)
+  }
+
+  set<A>(cell: Context.Reference<A>, value: A): void {
+    this.firstKey ??= cell.key
+    if (cell.key === this.firstKey) this.firstValue = value
+    else (this.cells ??= new Map()).set(cell.key, value)
+  }
+}
 
 /**
  * Makes the connection of the current scope, with the handshake that the carrier provided.
@@ -71,21 +103,7 @@ export const make = (outbox: Outbox | undefined): Effect.Effect<Connection, neve
     const scope = yield* Effect.scope
     const handshake = yield* Handshake.CurrentHandshake
     const connectedAt = yield* Clock.currentTimeMillis
-    const cells = new Map<string, unknown>()
-    const connection: Connection = {
-      id: ++lastId,
-      handshake,
-      connectedAt,
-      scope,
-      outbox,
-      get: <A>(cell: Context.Reference<A>) => {
-        if (cells.has(cell.key)) return cells.get(cell.key) as A
-        return Context.get(Context.empty(), cell)
-      },
-      set: (cell, value) => {
-        cells.set(cell.key, value)
-      }
-    }
+    const connection = new ConnectionImpl(handshake, connectedAt, scope, outbox)
     const setup = yield* Setup
     yield* setup(connection)
     return connection

@@ -174,11 +174,32 @@ const defaultStreamElements = 100_000
  */
 export const open = (connection: Connection, options?: Options): Effect.Effect<Session, never, Scope.Scope> =>
   Effect.contextWith((context: Context.Context<Scope.Scope>) => {
-    const traced = options?.tracing === true ||
-      (options?.tracing !== false && context.mapUnsafe.has(Tracer.Tracer.key))
-    const session = new SessionImpl(connection, options ?? {}, traced, context)
+    const session = openUnsafe(connection, options, context)
     return Effect.as(Scope.addFinalizer(Context.get(context, Scope.Scope), session.close), session)
   })
+
+/**
+ * Opens a session that its owner closes.
+ *
+ * @internal
+ */
+export const openUnsafe = (
+  connection: Connection,
+  options: Options | undefined,
+  context: Context.Context<never>
+): Session & { readonly close: Effect.Effect<void> } => {
+  const traced = options?.tracing === true ||
+    (options?.tracing !== false && Context.getOrUndefined(context, Tracer.Tracer) !== undefined)
+  return new SessionImpl(connection, options ?? noOptions, traced, context)
+}
+
+const noOptions: Options = {}
+// Shared by idle sessions, never changed.
+const noRequests: Map<string, EngineRequest> = new Map()
+const noFibers: Set<Fiber.Fiber<unknown, unknown>> = new Set()
+const noLine: Array<EngineRequest> = []
+const noWaiters: Array<{ readonly ready: () => boolean; readonly resume: () => void }> = []
+const noContext = Context.empty()
 
 class SessionImpl implements Session {
   readonly connection: Connection
@@ -189,10 +210,10 @@ class SessionImpl implements Session {
   private readonly client: Rpc.ServerClient
   private readonly counts: RpcMetrics.Counts | undefined
   private readonly clock: Clock.Clock
-  private readonly byKey = new Map<string, EngineRequest>()
-  private readonly fibers = new Set<Fiber.Fiber<unknown, unknown>>()
-  private readonly closing = new Set<Fiber.Fiber<unknown, unknown>>()
-  private line: Array<EngineRequest> = []
+  private byKey = noRequests
+  private fibers = noFibers
+  private closing = noFibers
+  private line = noLine
   private head = 0
   private running = 0
   /** Requests that run and take no place among those that run at once. */
@@ -200,10 +221,10 @@ class SessionImpl implements Session {
   /** Requests in the line that were cancelled there. */
   private skipped = 0
   private method: RpcMethods.ServedMethod | undefined
-  private context: Context.Context<never> = Context.empty()
+  private context: Context.Context<never> = noContext
   private pumping = false
   private closed = false
-  private waiters: Array<{ readonly ready: () => boolean; readonly resume: () => void }> = []
+  private waiters = noWaiters
 
   constructor(connection: Connection, options: Options, traced: boolean, context: Context.Context<never>) {
     this.connection = connection
@@ -224,13 +245,15 @@ class SessionImpl implements Session {
     } else {
       this.stamp(request)
       this.register(request)
-      this.line.push(request)
+      if (this.line === noLine) this.line = [request]
+      else this.line.push(request)
     }
   }
 
   private register(request: EngineRequest): void {
     if (request.key === undefined) return
     request.registered = true
+    if (this.byKey === noRequests) this.byKey = new Map()
     this.byKey.set(request.key, request)
   }
 
@@ -289,29 +312,31 @@ class SessionImpl implements Session {
     return Effect.callback<void>((resume) => {
       if (this.closed || ready()) return resume(Effect.void)
       const waiter = { ready, resume: () => resume(Effect.void) }
-      this.waiters.push(waiter)
+      this.waiters = [...this.waiters, waiter]
       return Effect.sync(() => {
         this.waiters = this.waiters.filter((other) => other !== waiter)
       })
     })
   }
 
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    if (!this.closed) {
-      if (this.counts !== undefined) this.counts.inFlight -= this.waiting
-      this.closed = true
-      this.line = []
-      this.head = 0
-      this.skipped = 0
-      this.byKey.clear()
-      for (const waiter of this.waiters) waiter.resume()
-      this.waiters = []
-      for (const fiber of this.fibers) fiber.interruptUnsafe()
-    }
-    const left = [...this.fibers, ...this.closing]
-    // the scopes of interrupted requests may take their time to close
-    return left.length === 0 ? Effect.void : Effect.andThen(Fiber.awaitAll(left), this.close)
-  })
+  get close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (!this.closed) {
+        if (this.counts !== undefined) this.counts.inFlight -= this.waiting
+        this.closed = true
+        this.line = noLine
+        this.head = 0
+        this.skipped = 0
+        this.byKey = noRequests
+        for (const waiter of this.waiters) waiter.resume()
+        this.waiters = noWaiters
+        for (const fiber of this.fibers) fiber.interruptUnsafe()
+      }
+      const left = [...this.fibers, ...this.closing]
+      // the scopes of interrupted requests may take their time to close
+      return left.length === 0 ? Effect.void : Effect.andThen(Fiber.awaitAll(left), this.close)
+    })
+  }
 
   private start(request: EngineRequest): void {
     this.running++
@@ -415,6 +440,7 @@ class SessionImpl implements Session {
     this.stamp(request)
     if (!request.registered && !this.closed) this.register(request)
     request.fiber = fiber
+    if (this.fibers === noFibers) this.fibers = new Set()
     this.fibers.add(fiber)
     fiber.addObserver((exit) => {
       this.fibers.delete(fiber)
@@ -447,6 +473,7 @@ class SessionImpl implements Session {
     const close = Scope.closeUnsafe(scope, exit)
     if (close === undefined) return
     const fiber = Effect.runFork(close)
+    if (this.closing === noFibers) this.closing = new Set()
     this.closing.add(fiber)
     fiber.addObserver(() => this.closing.delete(fiber))
   }
@@ -524,7 +551,7 @@ class SessionImpl implements Session {
       }
       this.pumping = false
       if (this.head === this.line.length) {
-        this.line = []
+        this.line = noLine
         this.head = 0
       } else if (this.head > 1024) {
         this.line = this.line.slice(this.head)

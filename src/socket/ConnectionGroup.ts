@@ -12,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import * as Handshake from "./Handshake.ts"
 import * as SocketMetrics from "./SocketMetrics.ts"
 
 /**
@@ -74,6 +75,31 @@ export const onShutdown = <R>(drain: Effect.Effect<void, never, R>): Effect.Effe
       () => Effect.sync(() => drains.effects.delete(effect))
     )
   })
+
+/**
+ * What the carrier said of a connection, carried over from the context of its handler to another; {@link onShutdown} works
+ * there too.
+ *
+ * @internal
+ */
+export const inherit = (from: Context.Context<never>, to: Context.Context<never>): Context.Context<never> => {
+  const context = Context.add(to, Handshake.CurrentHandshake, Context.get(from, Handshake.CurrentHandshake))
+  const drains = Context.get(from, CurrentDrains)
+  return drains === undefined ? context : Context.add(context, CurrentDrains, drains)
+}
+
+/**
+ * {@link onShutdown} without a scope: `drain` needs nothing; what is returned takes it back.
+ *
+ * @internal
+ */
+export const onShutdownUnsafe = (context: Context.Context<never>, drain: Effect.Effect<void>): () => void => {
+  const drains = Context.get(context, CurrentDrains)
+  if (drains === undefined) return noDrain
+  drains.effects.add(drain)
+  return () => drains.effects.delete(drain)
+}
+const noDrain = () => {}
 
 const logUnhandled = (cause: Cause.Cause<unknown>) =>
   Effect.ignoreCause(Effect.failCause(cause), {

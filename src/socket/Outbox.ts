@@ -49,9 +49,19 @@ export interface Outbox {
  */
 export const make = (writer: Socket.Writer): Effect.Effect<Outbox, never, Scope.Scope> =>
   Effect.contextWith((context: Context.Context<Scope.Scope>) => {
-    const outbox = new OutboxImpl(writer, context)
+    const outbox = makeUnsafe(writer, context)
     return Effect.as(Scope.addFinalizer(Context.get(context, Scope.Scope), Effect.sync(() => outbox.release())), outbox)
   })
+
+/**
+ * Makes an outbox that its owner releases; what it waits for runs with `context`.
+ *
+ * @internal
+ */
+export const makeUnsafe = (
+  writer: Socket.Writer,
+  context: Context.Context<never>
+): Outbox & { readonly release: () => void } => new OutboxImpl(writer, context)
 
 interface Waiter {
   readonly limit: number

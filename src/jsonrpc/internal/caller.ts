@@ -95,6 +95,10 @@ export interface SendOptions {
   readonly span: Tracer.AnySpan | undefined
 }
 
+// Shared by those that call nobody, never changed.
+const noPending: Map<string, Pending> = new Map()
+const noUnsent: ReadonlyArray<string | BatchCollector> = []
+
 /**
  * The calling half of a connection: ids, what waits for an answer, cancellation, what happens when the connection goes
  * and comes back. It outlives connections: `attach` and `detach` tell it of them.
@@ -103,7 +107,7 @@ export interface SendOptions {
  */
 export class Caller {
   readonly dialect: Dialect
-  private readonly pending = new Map<string, Pending>()
+  private pending = noPending
   private readonly waits: boolean
   private readonly traceContext: boolean
   private outbox: Outbox | undefined
@@ -114,7 +118,7 @@ export class Caller {
   /** Called with the id of each call that is cancelled after it was sent. */
   onCancel: ((id: string) => void) | undefined
   /** Notifications and batches that wait for a connection. */
-  private unsent: Array<string | BatchCollector> = []
+  private unsent = noUnsent
 
   constructor(dialect: Dialect, options: { readonly waits: boolean; readonly traceContext: boolean }) {
     this.dialect = dialect
@@ -133,7 +137,7 @@ export class Caller {
       if (typeof item === "string") outbox.send(item)
       else item.sendTo(outbox)
     }
-    this.unsent = []
+    this.unsent = noUnsent
     for (const pending of this.pending.values()) {
       // those of a batch go out with it
       if (!pending.sent && pending.batch === undefined) pending.sent = outbox.send(pending.frame)
@@ -162,7 +166,8 @@ export class Caller {
     this.ended = JsonRpcError.connection(message, false, cause)
     this.outbox = undefined
     const pending = Array.from(this.pending.values())
-    this.pending.clear()
+    this.pending = noPending
+    this.unsent = noUnsent
     for (const call of pending) call.onLost(JsonRpcError.connection(message, call.sent, cause))
   }
 
@@ -207,6 +212,7 @@ export class Caller {
       sent: false,
       ...continuation
     }
+    if (this.pending === noPending) this.pending = new Map()
     this.pending.set("" + id, pending)
     if (options.batch?.add(this, frame, pending) === true) return id
     if (this.outbox !== undefined) pending.sent = this.outbox.send(frame)
@@ -239,7 +245,7 @@ export class Caller {
     }
     if (batch?.add(this, frame) === true) return undefined
     if (this.outbox !== undefined && this.outbox.send(frame)) return undefined
-    this.unsent.push(frame)
+    this.unsent = [...this.unsent, frame]
     this.onDemand?.()
     return undefined
   }
@@ -247,7 +253,7 @@ export class Caller {
   /** Sends what a batch gathered, now or when there is a connection. */
   sendTogether(batch: BatchCollector): void {
     if (this.outbox !== undefined) return batch.sendTo(this.outbox)
-    this.unsent.push(batch)
+    this.unsent = [...this.unsent, batch]
     this.onDemand?.()
   }
 
@@ -316,13 +322,13 @@ export const call = (
   caller: Caller,
   method: string,
   params: unknown,
-  options: { readonly idempotent: boolean }
+  idempotent: boolean
 ): Effect.Effect<unknown, JsonRpcError.JsonRpcError> =>
   Effect.withFiber((fiber) => {
     const batch = fiber.getRef(CurrentBatch)
     return Effect.callback<unknown, JsonRpcError.JsonRpcError>((resume) => {
       const id = caller.send(method, params, {
-        idempotent: options.idempotent,
+        idempotent,
         isStream: false,
         listener: fiber.getRef(Progress.Listener),
         batch,

@@ -9,7 +9,7 @@ import * as Outbox from "../../socket/Outbox.ts"
 import type * as Codec from "../JsonRpcCodec.ts"
 import type { Caller } from "./caller.ts"
 import type { Dialect } from "./dialectModel.ts"
-import { Endpoint } from "./endpoint.ts"
+import { Endpoint, type EndpointConfig } from "./endpoint.ts"
 
 /**
  * Options that both ends of a connection take.
@@ -48,71 +48,92 @@ export const decodeOptions = (
 }
 
 /**
+ * What the connections of one server, or of one client, share.
+ *
+ * @internal
+ */
+export interface ConnectConfig extends EndpointConfig {
+  readonly options: ConnectOptions
+  readonly onFrame: ((frame: string | Uint8Array) => void) | undefined
+}
+
+/**
  * One connection under way.
  *
  * @internal
  */
-export interface Connected {
+export class Connected {
   readonly endpoint: Endpoint
   readonly outbox: Outbox.Outbox
   readonly session: RpcEngine.Session
-  readonly connection: RpcConnection.Connection
+  /** Called when the connection is over, before its requests are interrupted. */
+  onClose: (() => void) | undefined = undefined
+  private readonly config: ConnectConfig
+  private readonly pull: Pull
+
+  constructor(config: ConnectConfig, session: RpcEngine.Session, outbox: Outbox.Outbox, caller: Caller, pull: Pull) {
+    this.config = config
+    this.session = session
+    this.outbox = outbox
+    this.endpoint = new Endpoint(config, session, caller)
+    this.pull = pull
+  }
+
+  get connection(): RpcConnection.Connection {
+    return this.session.connection
+  }
+
   /** Reads until the connection ends; never succeeds. */
-  readonly read: Effect.Effect<never, Socket.SocketError>
+  get read(): Effect.Effect<never, Socket.SocketError> {
+    return Effect.forever(Effect.flatMap(this.pull, (frames) => this.receive(frames, 0)), { disableYield: true })
+  }
+
+  // frames that were pulled together are bounded one by one: a peer may send any number in one turn
+  private receive(frames: ReadonlyArray<string | Uint8Array>, from: number): Effect.Effect<void> {
+    const { endpoint, outbox, session } = this
+    const { onFrame, options } = this.config
+    const highWater = options.highWaterMark ?? 1024 * 1024
+    let i = from
+    outbox.cork()
+    while (i < frames.length && !session.isFull() && outbox.waiting() <= highWater) {
+      const frame = frames[i++]!
+      if (onFrame !== undefined) onFrame(frame)
+      endpoint.receive(frame)
+    }
+    outbox.uncork()
+    const wait = session.isFull()
+      ? session.room
+      : outbox.waiting() > highWater
+      ? outbox.drained(highWater)
+      : Effect.void
+    return i === frames.length ? wait : Effect.flatMap(wait, () => this.receive(frames, i))
+  }
 }
+
+type Pull = Effect.Success<Socket.Socket["reader"]>["pull"]
 
 /**
  * Opens a socket for the current scope: the connection, its outbox, its session of requests.
  *
  * @internal
  */
-export const connect = (socket: Socket.Socket, config: {
-  readonly dialect: Dialect
-  readonly options: ConnectOptions
-  readonly methods: ReadonlyMap<string, RpcMethods.ServedMethod>
-  readonly decode: Codec.DecodeOptions
-  readonly caller: Caller
-  readonly onNotification: ((notification: Codec.Call) => void) | undefined
-  readonly onFrame: ((frame: string | Uint8Array) => void) | undefined
-}): Effect.Effect<Connected, Socket.SocketError, Scope.Scope> =>
+export const connect = (
+  socket: Socket.Socket,
+  config: ConnectConfig,
+  caller: Caller
+): Effect.Effect<Connected, Socket.SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const { pull } = yield* socket.reader
-    const outbox = yield* Outbox.make(yield* socket.writer)
-    const connection = yield* RpcConnection.make(outbox)
-    const session = yield* RpcEngine.open(connection, config.options)
-    const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>())
-    const endpoint = new Endpoint({
-      dialect: config.dialect,
-      connection,
-      headers: connection.handshake.headers,
-      outbox,
-      methods: config.methods,
-      session,
-      access: Context.get(context, RpcConnection.MethodAccess),
-      fork: Effect.runForkWith(context),
-      caller: config.caller,
-      decode: config.decode,
-      onNotification: config.onNotification
-    })
-    const highWater = config.options.highWaterMark ?? 1024 * 1024
-    const { onFrame } = config
-    // frames that were pulled together are bounded one by one: a peer may send any number in one turn
-    const receive = (frames: ReadonlyArray<string | Uint8Array>, from: number): Effect.Effect<void> => {
-      let i = from
-      outbox.cork()
-      while (i < frames.length && !session.isFull() && outbox.waiting() <= highWater) {
-        const frame = frames[i++]!
-        if (onFrame !== undefined) onFrame(frame)
-        endpoint.receive(frame)
-      }
-      outbox.uncork()
-      const wait = session.isFull()
-        ? session.room
-        : outbox.waiting() > highWater
-        ? outbox.drained(highWater)
-        : Effect.void
-      return i === frames.length ? wait : Effect.flatMap(wait, () => receive(frames, i))
-    }
-    const read = Effect.forever(Effect.flatMap(pull, (frames) => receive(frames, 0)), { disableYield: true })
-    return { endpoint, outbox, session, connection, read }
+    const outbox = Outbox.makeUnsafe(yield* socket.writer, config.context)
+    const connection = yield* Effect.onError(RpcConnection.make(outbox), () => Effect.sync(() => outbox.release()))
+    const session = RpcEngine.openUnsafe(connection, config.options, config.context)
+    const connected = new Connected(config, session, outbox, caller, pull)
+    yield* Scope.addFinalizer(
+      connection.scope,
+      Effect.suspend(() => {
+        connected.onClose?.()
+        return Effect.ensuring(session.close, Effect.sync(() => outbox.release()))
+      })
+    )
+    return connected
   })

@@ -1,5 +1,6 @@
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Headers from "effect/http/Headers"
+import type * as Headers from "effect/http/Headers"
 import type * as Rpc from "effect/rpc/Rpc"
 import type { Connection } from "../../rpc/RpcConnection.ts"
 import type * as RpcEngine from "../../rpc/RpcEngine.ts"
@@ -15,25 +16,18 @@ import { numberTexts } from "./json.ts"
 import { isRecord } from "./record.ts"
 
 /**
- * What both directions of one connection share.
+ * What the connections of one server, or of one client, share.
  *
  * @internal
  */
-export interface EndpointOptions {
+export interface EndpointConfig {
   readonly dialect: Dialect
-  readonly connection: Connection
-  readonly headers: Headers.Headers
-  /** `undefined` where the wire cannot send by itself. */
-  readonly outbox: Outbox | undefined
   readonly methods: ReadonlyMap<string, RpcMethods.ServedMethod>
-  readonly session: RpcEngine.Session
   readonly access: (rpc: Rpc.AnyWithProps, connection: Connection) => boolean
-  readonly fork: (effect: Effect.Effect<void>) => void
-  readonly caller: Caller | undefined
   readonly decode: Codec.DecodeOptions
   readonly onNotification: ((notification: Codec.Call) => void) | undefined
-  /** Trace context of the wire, for requests that bring none of their own. */
-  readonly trace?: RpcEngine.TraceContext | undefined
+  /** Where what is logged, and what takes longer than its frame, runs. */
+  readonly context: Context.Context<never>
 }
 
 const methodNotFound: ErrorObject = { code: JsonRpcError.code.methodNotFound, message: "Method not found" }
@@ -52,32 +46,49 @@ const utf8 = new TextDecoder("utf-8", { fatal: true })
  *
  * @internal
  */
-export class Endpoint implements Answerer {
-  readonly dialect: Dialect
-  readonly headers: Headers.Headers
-  readonly outbox: Outbox | undefined
-  readonly fork: (effect: Effect.Effect<void>) => void
+export class Endpoint implements Answerer, Sink {
+  private readonly config: EndpointConfig
+  private readonly connection: Connection
+  private readonly session: RpcEngine.Session
+  private readonly caller: Caller | undefined
+  /** Trace context of the wire, for requests that bring none of their own. */
   readonly trace: RpcEngine.TraceContext | undefined
-  private readonly options: EndpointOptions
-  private readonly single: Sink
   private refuses = false
   /** The frame that is being handled. */
   private text = ""
 
-  constructor(options: EndpointOptions) {
-    this.options = options
-    this.dialect = options.dialect
-    this.headers = options.headers
-    this.outbox = options.outbox
-    this.fork = options.fork
-    this.trace = options.trace
-    this.single = {
-      answer: (text) => {
-        this.outbox?.send(text)
-      },
-      skip: () => {}
-    }
+  constructor(
+    config: EndpointConfig,
+    session: RpcEngine.Session,
+    caller: Caller | undefined,
+    trace?: RpcEngine.TraceContext
+  ) {
+    this.config = config
+    this.connection = session.connection
+    this.session = session
+    this.caller = caller
+    this.trace = trace
   }
+
+  get dialect(): Dialect {
+    return this.config.dialect
+  }
+  get headers(): Headers.Headers {
+    return this.connection.handshake.headers
+  }
+  /** `undefined` where the wire cannot send by itself. */
+  get outbox(): Outbox | undefined {
+    return this.connection.outbox
+  }
+  fork(effect: Effect.Effect<void>): void {
+    Effect.runForkWith(this.config.context)(effect)
+  }
+
+  /** As a sink: an answer in a frame of its own. */
+  answer(text: string): void {
+    this.connection.outbox?.send(text)
+  }
+  skip(): void {}
 
   /** From now on requests are refused: the server is about to close. */
   refuse(): void {
@@ -88,7 +99,7 @@ export class Endpoint implements Answerer {
   receive(frame: string | Uint8Array): void {
     if (typeof frame === "string") {
       this.text = frame
-      this.dispatch(Codec.decode(frame, this.options.decode), this.single)
+      this.dispatch(Codec.decode(frame, this.config.decode), this)
     } else {
       this.binary(frame)
     }
@@ -101,12 +112,12 @@ export class Endpoint implements Answerer {
     } catch {
       return
     }
-    const decoded = Codec.decode(this.text, this.options.decode)
+    const decoded = Codec.decode(this.text, this.config.decode)
     if (!Array.isArray(decoded)) {
       const message = decoded as Codec.Message
       if (message._tag === "Invalid" && message.answer?.code === JsonRpcError.code.parseError) return
     }
-    this.dispatch(decoded, this.single)
+    this.dispatch(decoded, this)
   }
 
   /** Handles a decoded frame; what is answered goes to `sink`: one text, or none when nothing is to be answered. */
@@ -114,7 +125,7 @@ export class Endpoint implements Answerer {
     if (!Array.isArray(frame)) {
       const message = frame as Codec.Message
       if (message._tag === "Failure" && (message.id === undefined || message.id === "null")) {
-        this.options.caller?.refused(message.error)
+        this.caller?.refused(message.error)
       }
       return this.message(message, sink)
     }
@@ -129,19 +140,20 @@ export class Endpoint implements Answerer {
         return message.id === undefined ? this.notification(message, sink) : this.request(message, message.id, sink)
       case "Invalid":
         // who serves nothing has nothing to say about what is no request
-        if (message.answer === undefined || (message.id === "null" && this.options.methods.size === 0)) {
-          this.options.caller?.lose(message.id, JsonRpcError.protocol("the answer is nested too deeply"))
+        if (message.answer === undefined || (message.id === "null" && this.config.methods.size === 0)) {
+          this.caller?.lose(message.id, JsonRpcError.protocol("the answer is nested too deeply"))
           return sink.skip()
         }
         return sink.answer(Codec.encodeError(message.id, message.answer))
       default:
-        this.options.caller?.answer(message)
+        this.caller?.answer(message)
         return sink.skip()
     }
   }
 
   private request(call: Codec.Call, id: string, sink: Sink): void {
-    const { access, connection, methods, session } = this.options
+    const { connection, session } = this
+    const { access, methods } = this.config
     if (this.refuses) return sink.answer(Codec.encodeError(id, shuttingDown))
     if (session.has(id)) return sink.answer(Codec.encodeError(id, duplicateId))
     const method = methods.get(call.method)
@@ -152,7 +164,8 @@ export class Endpoint implements Answerer {
   }
 
   private notification(call: Codec.Call, sink: Sink): void {
-    const { access, caller, connection, dialect, methods, onNotification, session } = this.options
+    const { caller, connection, session } = this
+    const { access, dialect, methods, onNotification } = this.config
     const { cancellation, progress } = dialect
     if (cancellation !== undefined && call.method === cancellation.method) {
       this.cancel(cancellation.decode(call.params))
@@ -168,7 +181,7 @@ export class Endpoint implements Answerer {
 
   private cancel(id: unknown): void {
     if (id === undefined || typeof id === "object") return
-    const { session } = this.options
+    const { session } = this
     if (typeof id !== "number" || Number.isSafeInteger(id)) return void session.cancel(JSON.stringify(id))
     // digits that a number cannot hold tell requests apart
     const texts = numberTexts(this.text, id)

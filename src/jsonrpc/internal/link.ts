@@ -10,6 +10,7 @@ import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as Reconnect from "../../socket/Reconnect.ts"
 import { standard } from "../dialects/standard.ts"
@@ -17,7 +18,7 @@ import type { Client, Notification } from "../JsonRpcClient.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import * as JsonRpcRemote from "../JsonRpcRemote.ts"
 import { Caller } from "./caller.ts"
-import { connect, type ConnectOptions, decodeOptions } from "./connect.ts"
+import { connect, type ConnectConfig, type ConnectOptions, decodeOptions } from "./connect.ts"
 import type { Dialect } from "./dialectModel.ts"
 
 /**
@@ -79,22 +80,26 @@ export const make = (
     }
     const decode = { ...decodeOptions(dialect, options, methods, scalar), expectsAnswers: true }
 
+    const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>())
+    const config: ConnectConfig = {
+      dialect,
+      options,
+      methods,
+      decode,
+      access: Context.get(context, RpcConnection.MethodAccess),
+      context,
+      onNotification: (notification) => {
+        for (const listener of listeners) listener(notification)
+        PubSub.publishUnsafe(notifications, notification)
+      },
+      onFrame: (frame) => {
+        if (watched) PubSub.publishUnsafe(frames, frame)
+      }
+    }
+
     const once = (announce: Effect.Effect<void>) =>
       Effect.scoped(Effect.gen(function*() {
-        const connected = yield* connect(socket, {
-          dialect,
-          options,
-          methods,
-          decode,
-          caller,
-          onNotification: (notification) => {
-            for (const listener of listeners) listener(notification)
-            PubSub.publishUnsafe(notifications, notification)
-          },
-          onFrame: (frame) => {
-            if (watched) PubSub.publishUnsafe(frames, frame)
-          }
-        })
+        const connected = yield* connect(socket, config, caller)
         yield* Effect.addFinalizer((exit) =>
           Effect.suspend(() => {
             isOpen = false

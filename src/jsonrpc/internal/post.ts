@@ -17,7 +17,7 @@ import * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import { type ConnectOptions, decodeOptions } from "./connect.ts"
 import type { Dialect } from "./dialectModel.ts"
-import { Endpoint } from "./endpoint.ts"
+import { Endpoint, type EndpointConfig } from "./endpoint.ts"
 import { ScalarParams } from "./scalar.ts"
 
 /**
@@ -111,8 +111,14 @@ export const make = (
   Effect.map(Effect.context<never>(), (context) => {
     const decode = decodeOptions(dialect, options, methods, ScalarParams)
     const limit = options.maxBodyBytes ?? 1024 * 1024
-    const access = Context.get(context, RpcConnection.MethodAccess)
-    const fork = Effect.runForkWith(context)
+    const config: EndpointConfig = {
+      dialect,
+      methods,
+      access: Context.get(context, RpcConnection.MethodAccess),
+      decode,
+      onNotification: undefined,
+      context
+    }
 
     const respond = (request: HttpServerRequest.HttpServerRequest, body: string) =>
       Effect.scopedWith((scope) =>
@@ -135,20 +141,7 @@ export const make = (
             ? undefined
             : Context.getOrUndefined(yield* Effect.context<never>(), Tracer.ParentSpan) ??
               Option.getOrUndefined(HttpTraceContext.w3c(request.headers))
-          const endpoint = new Endpoint({
-            dialect,
-            connection,
-            headers: request.headers,
-            outbox: undefined,
-            methods,
-            session,
-            access,
-            fork,
-            caller: undefined,
-            decode,
-            onNotification: undefined,
-            trace
-          })
+          const endpoint = new Endpoint(config, session, undefined, trace)
           const text = yield* Effect.callback<string | undefined>((resume) =>
             endpoint.dispatch(Codec.decode(body, decode), {
               answer: (text) => resume(Effect.succeed(text)),
