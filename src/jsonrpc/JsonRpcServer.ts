@@ -135,11 +135,14 @@ export const make = <Rpcs extends Rpc.Any>(
       Effect.contextWith((carrier: Context.Context<never>) => {
         const own = ConnectionGroup.inherit(carrier, context)
         const caller = new Caller(dialect, { waits: false, traceContext: options.traceContext === true })
-        return Effect.flatMap(connect(socket, config, caller), (connected) => serve(caller, connected, own)).pipe(
-          Effect.scoped,
-          Effect.catch(lost),
-          Effect.updateContext(() => own)
-        )
+        return Effect.flatMap(connect(socket, config, caller), (connected) =>
+          serve(caller, connected, own)).pipe(
+            Effect.scoped,
+            Effect.catch(lost),
+            Effect.updateContext(() =>
+              own
+            )
+          )
       })
   })
 
