@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Schema } from "effect"
+import { Effect, Layer, Redacted, Schema, Stream } from "effect"
 import {
   BasicAuth,
   JugglerClient,
@@ -9,10 +9,11 @@ import {
   JugglerState,
   StaticFiles
 } from "effect-wire/juggler"
-import { NodeHtpasswd, NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
-import { TrustedProxies } from "effect-wire/socket"
+import { NodeHtpasswd, NodeStreamSocket, NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
+import { Framing, TrustedProxies } from "effect-wire/socket"
 import { Headers, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { SocketServer } from "effect/socket"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Https from "node:https"
@@ -212,6 +213,28 @@ describe("JugglerServer on HTTP", () => {
       const client = yield* JugglerClient.fromSocket(socket, { state: Schema.String })
       assert.strictEqual(yield* client.state.get, "safe")
     }).pipe(Effect.scoped))
+})
+
+describe("JugglerServer on TCP", () => {
+  for (const generation of Object.values(JugglerGeneration.all)) {
+    it.live(`speaks generation ${generation.name}, one frame a line`, () =>
+      Effect.gen(function*() {
+        const context = yield* Layer.build(NodeStreamSocket.layerServer({ framing: Framing.lines(), port: 0 }))
+        const server = yield* Effect.provideContext(Effect.service(SocketServer.SocketServer), context)
+        const state = yield* JugglerState.makeJson({ text: "é😀", n: 1 })
+        yield* Effect.forkScoped(server.run(yield* JugglerServer.make(undefined, { generation, state, autoflush: 0 })))
+        const port = server.address._tag === "UnixPathAddress" ? 0 : server.address.port
+        const socket = yield* NodeStreamSocket.make({ framing: Framing.lines(), port, host: "127.0.0.1" })
+        const client = yield* JugglerClient.fromSocket(socket, {
+          generation,
+          binary: "text",
+          state: Schema.Struct({ text: Schema.String, n: Schema.Int })
+        })
+        assert.deepStrictEqual(yield* client.state.get, { text: "é😀", n: 1 })
+        yield* state.put("/n", 2)
+        yield* Stream.runDrain(client.state.changes.pipe(Stream.takeUntil(({ n }) => n === 2)))
+      }).pipe(Effect.scoped))
+  }
 })
 
 describe("TrustedProxies", () => {

@@ -53,6 +53,11 @@ export interface PeerOptions extends RpcEngine.Options {
   readonly maxMessages?: number | undefined
   /** Messages of ours that the peer has not taken, beyond which `send`, `call` and `notify` wait; default 1,024. */
   readonly maxSending?: number | undefined
+  /**
+   * What a binary frame is: a breach of the protocol (`"refuse"`), or text as UTF-8 (`"text"`), for carriers that know bytes
+   * only. By default servers take it as text from TCP, TLS and Unix sockets; everybody else refuses it.
+   */
+  readonly binary?: "refuse" | "text" | undefined
   /** Characters that wait for a slow peer, beyond which nothing is read from it and patches are merged; default 1 MiB. */
   readonly highWaterMark?: number | undefined
 }
@@ -142,6 +147,7 @@ class PeerImpl implements Peer {
   private readonly receiver: JugglerGeneration.Receiver
   private readonly access: Context.Service.Shape<typeof RpcConnection.MethodAccess>
   private readonly peerRole: "server" | "client"
+  private readonly decoder: TextDecoder | undefined
   private readonly highWater: number
   private readonly maxSending: number
   private readonly maxMessages: number
@@ -184,6 +190,10 @@ class PeerImpl implements Peer {
     this.maxSending = config.options.maxSending ?? 1_024
     this.maxMessages = config.options.maxMessages ?? 1_024
     this.segmentSize = config.options.segmentSize ?? JugglerGeneration.defaultSegmentSize
+    const { carrier } = connection.handshake
+    const binary = config.options.binary ??
+      (carrier === "tcp" || carrier === "tls" || carrier === "unix" ? "text" : "refuse")
+    this.decoder = binary === "text" ? new TextDecoder() : undefined
     this.set = this.set.bind(this)
     this.send = this.send.bind(this)
     this.call = this.call.bind(this)
@@ -268,7 +278,9 @@ class PeerImpl implements Peer {
 
   private take(frame: string | Uint8Array): void {
     this.heard++
-    const message = this.receiver(frame)
+    const message = this.receiver(
+      this.decoder === undefined || typeof frame === "string" ? frame : this.decoder.decode(frame)
+    )
     if (message === undefined) return
     if (message._tag === "Malformed") return this.abort(message.code, message.detail)
     if (!this.generation.allows(message._tag, this.peerRole)) {
