@@ -4,7 +4,7 @@ import { Handshake, MemorySocket } from "effect-wire/socket"
 import { TestClock } from "effect/testing"
 import { suite } from "./carrierSuite.ts"
 
-suite("memory", MemorySocket.layerWith({ capacity: 64 }), { text: true, closeCodes: true })
+suite("memory", MemorySocket.layerWith({ capacity: 16 }), { text: true, closeCodes: true })
 
 describe("MemorySocket", () => {
   it.effect("latency delays every frame by the clock and keeps their order", () =>
