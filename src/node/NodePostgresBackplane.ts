@@ -44,6 +44,12 @@ export interface Options {
   readonly sweepInterval?: Duration.Input | undefined
   /** How often the counters are looked at, should a notification have been lost without a sign. Default 10 seconds. */
   readonly pollInterval?: Duration.Input | undefined
+  /**
+   * Whether a publication is carried before PostgreSQL has it on its disk (`synchronous_commit = off`); faster by the
+   * time of a flush. Default `false`. When PostgreSQL itself crashes the publications of the last moment (less than a second)
+   * are lost without a gap being told, retained ones too; a crash of our processes loses nothing.
+   */
+  readonly asyncCommit?: boolean | undefined
   /** Characters of a payload. Default 4,194,304. */
   readonly maxPayload?: number | undefined
 }
@@ -89,7 +95,7 @@ export const make = Effect.fnUntraced(function*(options?: Options): Effect.fn.Re
   const sql = yield* PgClient.PgClient
   const prefix = options?.prefix ?? "effect_wire_backplane"
   const maxPayload = options?.maxPayload ?? 4_194_304
-  const statements = Statements.make(sql, prefix)
+  const statements = Statements.make(sql, prefix, options?.asyncCommit === true)
   const failed = (operation: Backplane.BackplaneError["operation"], channel?: string) => (cause: unknown) =>
     new Backplane.BackplaneError({
       operation,

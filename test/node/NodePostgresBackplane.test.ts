@@ -41,6 +41,20 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("N
     (name, effect) => it.effect(name, () => effect)
   )
 
+  it.effect("with asyncCommit everything is carried the same, one by one and many at once", () =>
+    Effect.gen(function*() {
+      const url = yield* (yield* EmbeddedPostgres).database
+      const [a, b] = yield* Effect.forEach([1, 2], () => start(url, { asyncCommit: true }))
+      const heard = yield* hear(backplaneOf(b!), "x")
+      yield* backplaneOf(a!).publish("x", "first", { retain: true })
+      yield* Effect.forEach(Array.from({ length: 20 }), (_, i) => backplaneOf(a!).publish("x", String(i)), {
+        concurrency: "unbounded"
+      })
+      const events = yield* heard.take(21)
+      assert.deepStrictEqual(events.map((event) => event.sequence), Array.from({ length: 21 }, (_, i) => i + 1))
+      assert.strictEqual((yield* backplaneOf(b!).last("x"))?.payload, "first")
+    }))
+
   it.effect("a lost listener reconnects and catches up from the table, in order", () =>
     Effect.gen(function*() {
       const url = yield* (yield* EmbeddedPostgres).database

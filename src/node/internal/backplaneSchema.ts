@@ -89,34 +89,40 @@ export interface Statements {
 }
 
 /** @internal */
-export const make = (sql: PgClient, prefix: string): Statements => {
+export const make = (sql: PgClient, prefix: string, asyncCommit: boolean): Statements => {
   const channels = sql(`${prefix}_channel`)
   const log = sql(`${prefix}_log`)
-  return {
-    migrate: sql.withTransaction(Effect.gen(function*() {
-      // Two processes that start together would both create.
-      yield* sql`SELECT pg_advisory_xact_lock(hashtext(${prefix}))`
-      yield* sql`CREATE TABLE IF NOT EXISTS ${channels} (
-        channel text PRIMARY KEY,
-        sequence bigint NOT NULL,
-        last_sequence bigint,
-        last_payload text
-      )`
-      // Unlogged: it is emptied by a crash of PostgreSQL, which listeners are told as a gap, and it costs half.
-      yield* sql`CREATE UNLOGGED TABLE IF NOT EXISTS ${log} (
-        channel text NOT NULL,
-        sequence bigint NOT NULL,
-        payload text NOT NULL,
-        retain boolean NOT NULL,
-        published_at timestamptz NOT NULL DEFAULT now(),
-        PRIMARY KEY (channel, sequence)
-      )`
-    })),
-    // The row of a channel is locked from its upsert to the commit: numbers are given in the order of commits, which is
-    // the order of notifications. Channels are locked in the order of their names: no deadlock between processes.
-    publish: (items) =>
-      Effect.map(
-        sql<{ sequence: number }>`
+  const sequences = (rows: ReadonlyArray<{ readonly sequence: number }>) => rows.map((row) => row.sequence)
+
+  // For this transaction only, without another round trip.
+  const quickly = sql.literal(asyncCommit ? ", (SELECT set_config('synchronous_commit', 'off', true)) AS quickly" : "")
+
+  // The usual case, without the machinery that many need.
+  const publishOne = (item: Item) => {
+    const { channel, payload, retain } = item
+    return Effect.map(
+      sql<{ sequence: number }>`
+        WITH next AS (
+          INSERT INTO ${channels} AS c (channel, sequence, last_sequence, last_payload)
+          VALUES (${channel}, 1, ${retain ? 1 : null}::bigint, ${retain ? payload : null}::text)
+          ON CONFLICT (channel) DO UPDATE SET
+            sequence = c.sequence + 1,
+            last_sequence = CASE WHEN excluded.last_sequence IS NULL THEN c.last_sequence ELSE c.sequence + 1 END,
+            last_payload = coalesce(excluded.last_payload, c.last_payload)
+          RETURNING c.sequence
+        ), logged AS (
+          INSERT INTO ${log} (channel, sequence, payload, retain)
+          SELECT ${channel}, sequence, ${payload}, ${retain}::boolean FROM next
+        )
+        SELECT sequence::float8 AS sequence, pg_notify(${prefix}, sequence || ${tailOf(item)})
+        FROM next${quickly}`,
+      sequences
+    )
+  }
+
+  const publishMany = (items: ReadonlyArray<Item>) =>
+    Effect.map(
+      sql<{ sequence: number }>`
         WITH input AS (
           SELECT * FROM unnest(
             ${items.map((item) => item.channel)}::text[],
@@ -145,9 +151,37 @@ export const make = (sql: PgClient, prefix: string): Statements => {
         ), logged AS (
           INSERT INTO ${log} (channel, sequence, payload, retain) SELECT channel, sequence, payload, retain FROM numbered
         )
-        SELECT sequence::float8 AS sequence, pg_notify(${prefix}, sequence || tail) FROM numbered ORDER BY position`,
-        (rows) => rows.map((row) => row.sequence)
-      ),
+        SELECT sequence::float8 AS sequence, pg_notify(${prefix}, sequence || tail)
+        FROM numbered${quickly} ORDER BY position`,
+      sequences
+    )
+
+  return {
+    migrate: sql.withTransaction(Effect.gen(function*() {
+      // Two processes that start together would both create.
+      yield* sql`SELECT pg_advisory_xact_lock(hashtext(${prefix}))`
+      yield* sql`CREATE TABLE IF NOT EXISTS ${channels} (
+        channel text PRIMARY KEY,
+        sequence bigint NOT NULL,
+        last_sequence bigint,
+        last_payload text
+      )`
+      // Unlogged: it is emptied by a crash of PostgreSQL, which listeners are told as a gap, and it costs half.
+      yield* sql`CREATE UNLOGGED TABLE IF NOT EXISTS ${log} (
+        channel text NOT NULL,
+        sequence bigint NOT NULL,
+        payload text NOT NULL,
+        retain boolean NOT NULL,
+        published_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (channel, sequence)
+      )`
+    })),
+    // The row of a channel is locked from its upsert to the commit: numbers are given in the order of commits, which is
+    // the order of notifications. Channels are locked in the order of their names: no deadlock between processes.
+    publish: (items) => {
+      const [item] = items
+      return items.length === 1 && item !== undefined ? publishOne(item) : publishMany(items)
+    },
     catchUp: (channel, after) =>
       sql<CatchUpRow>`
         SELECT c.sequence::float8 AS counter, c.last_sequence::float8 AS last_sequence, c.last_payload,
