@@ -187,15 +187,30 @@ export const nest = <Client extends object, const Separator extends string>(
   client: Client,
   separator: Separator
 ): Nested<Client, Separator> => {
-  const root: Record<string, any> = Object.create(null)
+  const root: Node = { method: undefined, below: new Map() }
   for (const [name, method] of Object.entries(client)) {
-    const path = name.split(separator)
-    const last = path.pop()!
     let node = root
-    for (const segment of path) node = (node[segment] ??= Object.create(null)) as Record<string, any>
-    node[last] = node[last] === undefined ? method : Object.assign(method as object, node[last])
+    for (const segment of name.split(separator)) {
+      let next = node.below.get(segment)
+      if (next === undefined) node.below.set(segment, next = { method: undefined, below: new Map() })
+      node = next
+    }
+    node.method = method
   }
-  return root as Nested<Client, Separator>
+  return nested(root) as Nested<Client, Separator>
+}
+
+interface Node {
+  method: ((...args: ReadonlyArray<unknown>) => unknown) | undefined
+  readonly below: Map<string, Node>
+}
+
+// A method that has others below it is wrapped: the client's own functions stay as they are.
+const nested = ({ below, method }: Node): unknown => {
+  if (below.size === 0) return method
+  const target = method === undefined ? Object.create(null) : (...args: ReadonlyArray<unknown>) => method(...args)
+  for (const [name, node] of below) Object.defineProperty(target, name, { value: nested(node), enumerable: true })
+  return target
 }
 
 /**

@@ -176,8 +176,10 @@ export const make = <Rpcs extends Rpc.Any>(
         })
       }
       worker.addObserver((exit) => {
-        if (exit._tag === "Failure" && calls.has(requestId)) {
+        const call = calls.get(requestId)
+        if (exit._tag === "Failure" && call !== undefined) {
           calls.delete(requestId)
+          caller.cancel(call.id)
           run(write({
             _tag: "Exit",
             clientId: 0,
