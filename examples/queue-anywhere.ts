@@ -3,9 +3,10 @@
  * Scirocco server over HTTP. The program does not change.
  *
  * Run: npx tsx examples/queue-anywhere.ts
- * Prints: memory: Json {"type":"message"}, Text "a text", Binary
- * Prints: PostgreSQL: Json
- * Prints: Scirocco over HTTP: Json
+ * Prints: memory: Json {"type":"message"}, Text "a text", Binary 1,2,3
+ * Prints: SQLite: Json {"type":"message"}, Text "a text", Binary 1,2,3
+ * Prints: PostgreSQL: Json {"type":"message"}, Text "a text", Binary 1,2,3
+ * Prints: Scirocco over HTTP: Json {"type":"message"}, Text "a text", Binary 1,2,3
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
@@ -30,7 +31,8 @@ const program = Effect.gen(function*() {
     const delivery = Option.getOrThrow(
       count === 0 ? yield* Fiber.join(waiting) : yield* queue.pull("af123")
     )
-    received.push(`${delivery.payload._tag} ${JSON.stringify(delivery.payload.value)}`)
+    const { _tag, value } = delivery.payload
+    received.push(`${_tag} ${value instanceof Uint8Array ? value.join() : JSON.stringify(value)}`)
     yield* queue.ack(delivery)
   }
   return received.join(", ")

@@ -8,7 +8,7 @@
  * Prints: in a second
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, DateTime, Effect, Layer, Option } from "effect"
+import { Console, DateTime, Duration, Effect, Layer, Option } from "effect"
 import { NodeSqliteClient } from "effect-wire/node"
 import { MessageQueue } from "effect-wire/queue"
 
@@ -31,8 +31,9 @@ const program = Effect.gen(function*() {
   while (true) {
     const delivery = Option.getOrUndefined(yield* queue.pull(node, { wait: "1 second" }))
     if (delivery === undefined) break
-    const millis = DateTime.toEpochMillis(yield* DateTime.now) - DateTime.toEpochMillis(start)
-    yield* Console.log(`${String(Math.round(millis / 100) / 10)} s: ${delivery.payload.value}`)
+    const seconds = DateTime.distance(start, yield* DateTime.now)
+    yield* Console.log(delivery.payload.value)
+    yield* Console.log(`  after ${Duration.format(seconds)}`)
     yield* queue.ack(delivery)
   }
 })

@@ -4,7 +4,7 @@
  *
  * Run: npx tsx examples/queue-workers.ts
  * Prints: rendered unsteady, try 3
- * Prints: put aside: broken after 3 tries
+ * Prints: put aside: broken after 3 tries (RenderFailed: this tile cannot be rendered)
  * Prints: redriven: 1
  */
 import { NodeRuntime } from "@effect/platform-node"
