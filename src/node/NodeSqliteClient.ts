@@ -3,6 +3,8 @@
  * fibers through a semaphore; write-ahead log, `BEGIN IMMEDIATE`, savepoints, a cache of prepared statements, 64-bit
  * integers that are exact or refused, and errors classified as `effect/sql` does.
  *
+ * It needs Node 22.13 or later; with an earlier one the client fails with `SqlError`.
+ *
  * `node:sqlite` is synchronous: a statement holds the event loop while it runs, and so does its wait for another
  * process's lock, up to `busyTimeout`. The module is to be dropped the day `@effect/sql-sqlite-node` supports the
  * installed `effect`.
@@ -20,7 +22,8 @@ import * as Semaphore from "effect/Semaphore"
 import * as Client from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
-import { DatabaseSync } from "node:sqlite"
+import * as Process from "node:process"
+import type { DatabaseSync } from "node:sqlite"
 import { attempt, SqliteConnection } from "./internal/sqliteConnection.ts"
 
 /**
@@ -171,8 +174,18 @@ const fromEffect = <E>(
     Layer.provide(Reactivity.layer)
   )
 
+// Node has it from 22.13 on; the rest of `effect-wire/node` also runs on Node 20, so it is looked up when it is wanted.
+const sqlite = (): typeof import("node:sqlite") => {
+  const found = Process.getBuiltinModule("node:sqlite") as typeof import("node:sqlite") | undefined
+  if (found === undefined) {
+    throw new Error(`this Node (${Process.version}) has no node:sqlite: 22.13 or later is needed`)
+  }
+  return found
+}
+
 const open = (options: NodeSqliteClientConfig): Effect.Effect<DatabaseSync, SqlError> =>
   attempt("open", () => {
+    const { DatabaseSync } = sqlite()
     const database = new DatabaseSync(options.filename, {
       readOnly: options.readonly ?? false,
       timeout: Duration.toMillis(Duration.fromInputUnsafe(options.busyTimeout ?? "5 seconds")),
