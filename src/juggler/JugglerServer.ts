@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -130,8 +131,16 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
           return Effect.andThen(peer.session.idle, peer.outbox.drained())
         })
         yield* ConnectionGroup.onShutdown(Effect.asVoid(Effect.timeoutOption(drain, drainTimeout)))
+        // what came before the end is still there to be taken by `onConnection`, for a moment
+        const read = onConnection === undefined
+          ? peer.read
+          : Effect.onError(peer.read, (cause) =>
+            Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.suspend(() => {
+              peer.end("the connection was closed")
+              return Effect.asVoid(Effect.timeoutOption(peer.allTaken, "1 second"))
+            }))
         // carriers that tell nobody of their end: the requests finish while the peer is still read
-        return yield* Effect.onInterrupt(peer.read, () =>
+        return yield* Effect.onInterrupt(read, () =>
           drained ? Effect.void : Effect.raceFirst(drain, Effect.ignore(peer.read)).pipe(
             Effect.timeoutOption(drainTimeout),
             Effect.andThen(Effect.timeoutOption(peer.outbox.close(1001), "1 second"))

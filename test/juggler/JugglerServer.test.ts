@@ -330,6 +330,21 @@ describe("JugglerServer", () => {
         ])
       }))
 
+    it.effect("that the default action answers are interrupted with the connection, too", () =>
+      Effect.gen(function*() {
+        const log: Array<string> = []
+        const peer = yield* serveRaw(
+          yield* serve({
+            generation: v06,
+            defaultAction: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => void log.push("stopped")))
+          })
+        )
+        yield* peer.json(request(1, "forever"))
+        yield* peer.close
+        yield* settle
+        assert.deepStrictEqual(log, ["stopped"])
+      }))
+
     it.effect("with an empty name are answered with their own data", () =>
       Effect.gen(function*() {
         const peer = yield* serveRaw(yield* serve({ generation: v06, defaultAction: () => Effect.die("seen") }))
@@ -423,6 +438,28 @@ describe("JugglerServer", () => {
           yield* peer.take,
           [1, "two", null].map((echo) => ({ type: "MESSAGE", payload: { echo } }))
         )
+      }))
+
+    it.effect("lets the handler take what came before the end", () =>
+      Effect.gen(function*() {
+        const taken: Array<Json> = []
+        const [server, client] = yield* MemorySocket.makePair()
+        const run = yield* serve({
+          generation: v05,
+          onConnection: (connection) =>
+            Stream.runForEach(connection.messages, (message) =>
+              Effect.andThen(Effect.yieldNow, Effect.sync(() => void taken.push(message))))
+        })
+        const fiber = yield* Effect.forkChild(run(server))
+        const peer = yield* raw(client)
+        const frames = Array.from({ length: 20 }, (_, payload) =>
+          JSON.stringify({ type: "MESSAGE", payload }))
+        yield* Effect.forkChild(peer.send(...frames))
+        yield* Effect.yieldNow
+        yield* peer.close
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(taken, Array.from({ length: taken.length }, (_, i) => i))
+        assert.isAbove(taken.length, 0)
       }))
 
     it.effect("calls the client, and gives its results and failures", () =>

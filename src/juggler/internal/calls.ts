@@ -5,10 +5,12 @@
  * @internal
  */
 import type * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
-import type * as Schema from "effect/Schema"
+import * as Rpc from "effect/rpc/Rpc"
+import * as Schema from "effect/Schema"
 import { EngineRequest } from "../../rpc/RpcEngine.ts"
 import * as RpcMethods from "../../rpc/RpcMethods.ts"
 import type { Json } from "../JsonPointer.ts"
@@ -92,6 +94,22 @@ export const reportDefect = (
     answer(`internal error ${correlationId}`)
     return Effect.annotateLogs(Effect.logError("a request failed unexpectedly", cause), { name, correlationId })
   })
+
+/** Any JSON in, any JSON out: what a default action is to the engine. */
+const anything = RpcMethods.fromRpc(Rpc.make("default", { payload: Schema.Json, success: Schema.Json }))
+
+/** A call that no procedure of the group answers, as a method of the engine. */
+export const defaultMethod = (
+  name: string,
+  data: Json,
+  action: (name: string, data: Json) => Effect.Effect<Json, unknown>,
+  context: Context.Context<never>
+): RpcMethods.ServedMethod => ({
+  ...anything,
+  name,
+  handler: (() => action(name, data)) as unknown as RpcMethods.ServedMethod["handler"],
+  context
+})
 
 /** A request of the peer. */
 export class ServedRequest extends EngineRequest {

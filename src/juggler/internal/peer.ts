@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -25,8 +26,9 @@ import { CurrentJuggler, type JugglerConnection } from "../JugglerConnection.ts"
 import * as JugglerError from "../JugglerError.ts"
 import * as JugglerGeneration from "../JugglerGeneration.ts"
 import type { Generation, Message } from "../JugglerGeneration.ts"
+import * as JugglerMetrics from "../JugglerMetrics.ts"
 import * as JugglerState from "../JugglerState.ts"
-import { Calls, reportDefect, ServedRequest } from "./calls.ts"
+import { Calls, defaultMethod, ServedRequest } from "./calls.ts"
 import { Meter } from "./json.ts"
 import { Follower, type Publisher, publisherOf } from "./publisher.ts"
 import * as Sharing from "./sharing.ts"
@@ -86,6 +88,10 @@ export interface Peer extends JugglerConnection {
   readonly sendFrames: (frames: ReadonlyArray<string>) => void
   /** No further requests are served. */
   readonly refuse: () => void
+  /** Everything that waits for the peer fails; what was received stays. */
+  readonly end: (detail: string, code?: number) => void
+  /** Completes when the application has taken all messages. */
+  readonly allTaken: Effect.Effect<void>
   /** Reads until the connection ends; never succeeds. */
   readonly read: Effect.Effect<never, Socket.SocketError | JugglerError.JugglerError>
 }
@@ -143,6 +149,7 @@ class PeerImpl implements Peer {
   private readonly queue: Queue.Queue<Json, JugglerError.JugglerError>
   private readonly closedSignal: Deferred.Deferred<void>
   private readonly fork: <A, E>(effect: Effect.Effect<A, E>) => import("effect/Fiber").Fiber<A, E>
+  private readonly context: Context.Context<never>
   private readonly calls = new Calls()
   private readonly receiver: JugglerGeneration.Receiver
   private readonly access: Context.Service.Shape<typeof RpcConnection.MethodAccess>
@@ -183,6 +190,7 @@ class PeerImpl implements Peer {
     this.queue = messages
     this.closedSignal = closedSignal
     this.fork = Effect.runForkWith(context)
+    this.context = Context.add(context, CurrentJuggler, this)
     this.receiver = config.generation.receiver(config.options.limits)
     this.access = Context.get(context, RpcConnection.MethodAccess)
     this.peerRole = config.role === "server" ? "client" : "server"
@@ -265,6 +273,15 @@ class PeerImpl implements Peer {
     )
   }
 
+  /** Completes when the application has taken all messages. */
+  get allTaken(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.queue.state._tag === "Done" || Queue.sizeUnsafe(this.queue) === 0
+        ? Effect.void
+        : Effect.andThen(this.taken, this.allTaken)
+    )
+  }
+
   /** Completes when the application has taken a message. */
   private get taken(): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
@@ -325,27 +342,18 @@ class PeerImpl implements Peer {
     }
     if (name === "" && !this.generation.symmetric) return answer(true, data)
     if (this.refusing) return answer(false, "the server is closing")
-    const method = this.methods.get(name)
-    if (method === undefined || !this.access(method.rpc, this.connection)) {
-      const { defaultAction } = this.config
-      if (defaultAction === undefined || method !== undefined) {
-        return answer(false, this.generation.symmetric ? "invalid action" : "invalid request name")
-      }
-      this.fork(Effect.matchCauseEffect(defaultAction(name, data), {
-        onSuccess: (result) => Effect.sync(() => answer(true, result ?? null)),
-        onFailure: (cause) => {
-          const error = cause.reasons.find(Cause.isFailReason)
-          return error === undefined
-            ? reportDefect(name, cause, (text) => answer(false, text))
-            : Effect.sync(() => answer(false, errorText(error.error)))
-        }
-      }))
-      return
-    }
     if (this.session.has(String(id))) return this.abort(1002, "a request has the id of one that is under way")
-    this.session.submit(
-      new ServedRequest(id, method, data, answer, this.generation.symmetric, (effect) => void this.fork(effect))
-    )
+    const fork = (effect: Effect.Effect<void>) => void this.fork(effect)
+    const method = this.methods.get(name)
+    if (method !== undefined && this.access(method.rpc, this.connection)) {
+      return this.session.submit(new ServedRequest(id, method, data, answer, this.generation.symmetric, fork))
+    }
+    const { defaultAction } = this.config
+    if (defaultAction === undefined || method !== undefined) {
+      return answer(false, this.generation.symmetric ? "invalid action" : "invalid request name")
+    }
+    const stand = defaultMethod(name, data, defaultAction, this.context)
+    this.session.submit(new ServedRequest(id, stand, data, answer, this.generation.symmetric, fork))
   }
 
   /** Ends the connection from this side, with a close code, as soon as what waits is written or a second has passed. */
@@ -354,7 +362,10 @@ class PeerImpl implements Peer {
     this.fault ??= new JugglerError.JugglerError({ reason: new JugglerError.ProtocolError({ detail }) })
     this.end(detail, code)
     this.fork(Effect.andThen(
-      Effect.logDebug(`a Juggler connection is closed: ${detail}`),
+      Effect.andThen(
+        Metric.update(JugglerMetrics.closedFor(code), 1),
+        Effect.logDebug(`a Juggler connection is closed: ${detail}`)
+      ),
       Effect.timeoutOption(this.outbox.close(code, detail.slice(0, 100)), "1 second")
     ))
   }
@@ -475,6 +486,3 @@ class PeerImpl implements Peer {
     return Deferred.await(this.closedSignal)
   }
 }
-
-const errorText = (error: unknown): string =>
-  typeof error === "string" ? error : error instanceof Error ? error.message : JSON.stringify(error) ?? String(error)
