@@ -14,7 +14,7 @@ import { join } from "node:path"
 import { parseArgs } from "node:util"
 
 const here = import.meta.dirname
-const limitMillis = 30_000
+const limitMillis = 60_000
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: "string" } } })
 const names = readdirSync(here)

@@ -27,7 +27,7 @@ export class Settings extends Context.Service<
   }
 >()("effect-wire/examples/gateway/config/Settings") {}
 
-const isLoopback = (host: string): boolean =>
+export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
 
 const check = Effect.fnUntraced(function*({ origins, ...rest }: Variables) {

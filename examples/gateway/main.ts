@@ -16,6 +16,7 @@ import { Contract } from "./contract.ts"
 import * as Dashboard from "./dashboard.ts"
 import * as Database from "./database.ts"
 import * as Health from "./health.ts"
+import * as Hosts from "./hosts.ts"
 import * as Juggler from "./juggler.ts"
 import * as Queue from "./queue.ts"
 import * as Rpc from "./rpc.ts"
@@ -48,6 +49,7 @@ const Routes = Layer.mergeAll(
   QueueRoutes,
   Dashboard.layer,
   Health.layer,
+  Hosts.layer,
   PrometheusMetrics.layerHttp()
 ).pipe(
   Layer.provide([Rpc.layerClients, Access.layer]),

@@ -185,13 +185,21 @@ layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the 
   it.effect("a foreign origin may not open a connection, the gateway's own and no origin may", () =>
     Effect.gen(function*() {
       const address = yield* Gateway
-      const open = (origin: string | undefined) =>
+      const open = (origin: string | undefined, headers: Record<string, string> = {}) =>
         Effect.scoped(Effect.gen(function*() {
-          const socket = yield* NodeWebSocket.make(`${address}/rpc`, { ...(origin === undefined ? {} : { origin }) })
+          const socket = yield* NodeWebSocket.make(`${address}/rpc`, {
+            headers,
+            ...(origin === undefined ? {} : { origin })
+          })
           yield* socket.reader
         })).pipe(Effect.match({ onFailure: () => "refused", onSuccess: () => "open" }))
       assert.strictEqual(yield* open(undefined), "open")
       assert.strictEqual(yield* open(`http://${address}`), "open")
       assert.strictEqual(yield* open("https://evil.example"), "refused")
+      // a name that somebody else's DNS gave the address of this machine
+      const rebound = { host: "evil.example", origin: "http://evil.example" }
+      assert.strictEqual(yield* open(undefined, rebound), "refused")
+      assert.strictEqual(yield* open(undefined, { host: "localhost:1" }), "open")
+      assert.strictEqual(yield* open(undefined, { host: "[::1]:1" }), "open")
     }))
 })
