@@ -23,7 +23,7 @@ import * as SchemaAST from "effect/SchemaAST"
  * - `tuple`: by position only.
  * - `record`: by name only, any keys.
  * - `scalar`: one value, by position.
- * - `raw`: the payload is whatever the parameters are.
+ * - `raw`: the payload is whatever the parameters are; an array of one that does not fit stands for its element.
  *
  * @category models
  * @since 0.1.0
@@ -110,7 +110,7 @@ export const fromRpc = (self: Rpc.Any): Method => {
     shape,
     fields,
     isStream: stream !== undefined,
-    decodePayload: payload.decode,
+    decodePayload: shape === "raw" ? orOnly(payload.decode) : payload.decode,
     encodePayload: payload.encode,
     decodeSuccess: success.decode,
     encodeSuccess: success.encode,
@@ -248,6 +248,14 @@ export const toParams = (method: Method, encoded: unknown, positional: boolean):
     default:
       return typeof encoded === "object" && encoded !== null ? encoded : encoded === null ? undefined : [encoded]
   }
+}
+
+// A payload that is no object travels as an array of one, which may be the payload itself.
+const orOnly = (decode: Codec): Codec => (value) => {
+  const decoded = decode(value)
+  if (!Array.isArray(value) || value.length !== 1 || !Exit.isExit(decoded) || decoded._tag === "Success") return decoded
+  const only = decode(value[0])
+  return Exit.isExit(only) && only._tag === "Failure" ? decoded : only
 }
 
 const define = (target: Record<string, unknown>, key: string, value: unknown): void => {

@@ -1,7 +1,7 @@
 /** The client alone: the frames that it sends, and what it makes of whatever comes back. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Schema, Stream } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcError } from "effect-wire/jsonrpc"
+import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcTest } from "effect-wire/jsonrpc"
 import { Progress } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -324,6 +324,38 @@ it.effect("a server that calls a client without methods is told that there are n
     })
     yield* Effect.yieldNow
     assert.deepStrictEqual(yield* peer.pending, [])
+  }))
+
+it.effect("a payload that may be anything arrives as it was, over both of our ends", () =>
+  Effect.gen(function*() {
+    const Any = RpcGroup.make(
+      Rpc.make("mixed", {
+        payload: Schema.Union([Schema.String, Schema.Struct({ a: Schema.Int })]),
+        success: Schema.Json
+      })
+    )
+    const client = yield* JsonRpcTest.makeClient(Any).pipe(
+      Effect.provide(Any.toLayer({ mixed: (payload) => Effect.succeed(payload) }))
+    )
+    assert.strictEqual(yield* client.mixed("x"), "x")
+    assert.deepStrictEqual(yield* client.mixed({ a: 1 }), { a: 1 })
+  }))
+
+it.effect("a listener that throws ends the client, and its calls fail instead of waiting for ever", () =>
+  Effect.gen(function*() {
+    const broken: Dialect.Dialect = {
+      ...Dialect.rockets,
+      progress: {
+        ...Dialect.rockets.progress!,
+        decode: () => {
+          throw new Error("broken dialect")
+        }
+      }
+    }
+    const { peer, remote } = yield* connect({ dialect: broken })
+    const exit = yield* answered(remote.call("x"), peer, message(`"method":"progress","params":{"id":1}`))
+    assert.strictEqual(reasonOf(exit)?._tag, "ConnectionError")
+    assert.strictEqual(reasonOf(yield* Effect.exit(remote.call("y")))?._tag, "ConnectionError")
   }))
 
 describe("nest", () => {

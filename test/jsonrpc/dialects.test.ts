@@ -1,6 +1,6 @@
 /** PROTOCOLS.md, "Rockets", "LSP", "MCP", "jsonrpc-websocket", "aiohttp-json-rpc": the frames themselves, at both ends. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Queue, Schema, Stream, Tracer } from "effect"
+import { Effect, Exit, Fiber, Logger, Queue, Schema, Stream, Tracer } from "effect"
 import { Dialect, JsonRpcClient, JsonRpcPeer, JsonRpcServer } from "effect-wire/jsonrpc"
 import { Progress } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
@@ -14,6 +14,7 @@ class Group extends RpcGroup.make(
   Rpc.make("slow", { payload: { name: Schema.optionalKey(Schema.String) }, success: Schema.String }),
   Rpc.make("report", { payload: { amounts: Schema.Array(Schema.Finite) }, success: Schema.String }),
   Rpc.make("count", { payload: { to: Schema.Int }, success: Schema.Int, stream: true }),
+  Rpc.make("reportAndDie"),
   Rpc.make("gone", { success: Schema.String }),
   Rpc.make("bag", { payload: Schema.Record(Schema.String, Schema.Json), success: Schema.Json }),
   Rpc.make("trace", { success: Schema.NullOr(Schema.String) })
@@ -28,6 +29,7 @@ const Handlers = Group.toLayer({
       "reported"
     ),
   count: ({ to }) => Stream.rechunk(Stream.range(1, to), 2),
+  reportAndDie: () => Effect.andThen(Progress.report({ operation: "x", amount: 0 }), Effect.die("secret")),
   gone: () => Effect.interrupt,
   bag: (payload) => Effect.succeed(payload),
   trace: () =>
@@ -339,6 +341,19 @@ describe("LSP: Progress", () => {
       )
     }))
 })
+
+it.effect("LSP: Progress: has an end also when the request fails unexpectedly", () =>
+  Effect.gen(function*() {
+    const { exchange } = yield* raw(Dialect.lsp)
+    const [begin, end, answer] = yield* exchange(
+      message(`"method":"reportAndDie","params":{"workDoneToken":"t"},"id":1`)
+    )
+    assert.deepStrictEqual([begin.params.value.kind, end.params.value, answer.error.code], [
+      "begin",
+      { kind: "end" },
+      -32603
+    ])
+  }).pipe(Effect.provide(Logger.layer([]))))
 
 describe("MCP: Progress", () => {
   it.effect("goes to the token in _meta, with a total of 1", () =>

@@ -139,7 +139,8 @@ export class AnsweredRequest extends EngineRequest {
 
   private finish(): void {
     const finish = this.answerer.dialect.progress?.finish
-    if (this.reports === 0 || finish === undefined) return
+    this.reports = 0
+    if (finish === undefined) return
     const strategy = this.answerer.dialect.progress!
     const token = strategy.token(this.call.params, this.idValue)
     this.answerer.outbox?.send(Codec.encodeNotification(strategy.method, finish(token)))
@@ -156,7 +157,6 @@ export class AnsweredRequest extends EngineRequest {
     this.sink.answer(text)
   }
   onFailure(error: unknown): void {
-    if (this.reports > 0) this.finish()
     if (error instanceof JsonRpcError.RemoteError) return this.fail(error)
     const declared = this.method.errors.find((candidate) => candidate.is(error))
     if (declared === undefined) return this.onDefect(causeOf(error))
@@ -181,7 +181,6 @@ export class AnsweredRequest extends EngineRequest {
     this.fail(invalidParams(reason))
   }
   onInterrupt(byPeer: boolean): void {
-    if (this.reports > 0) this.finish()
     const answer = this.answerer.dialect.cancellation?.answer
     if (answer !== undefined) return this.fail(answer)
     if (byPeer) return this.sink.skip()
@@ -192,6 +191,7 @@ export class AnsweredRequest extends EngineRequest {
   }
 
   private fail(error: ErrorObject): void {
+    if (this.reports > 0) this.finish()
     this.sink.answer(Codec.encodeError(this.id, error))
   }
 }

@@ -97,7 +97,7 @@ export interface SendOptions {
 
 // Shared by those that call nobody, never changed.
 const noPending: Map<string, Pending> = new Map()
-const noUnsent: ReadonlyArray<string | BatchCollector> = []
+const noUnsent: Array<string | BatchCollector> = []
 
 /**
  * The calling half of a connection: ids, what waits for an answer, cancellation, what happens when the connection goes
@@ -245,15 +245,20 @@ export class Caller {
     }
     if (batch?.add(this, frame) === true) return undefined
     if (this.outbox !== undefined && this.outbox.send(frame)) return undefined
-    this.unsent = [...this.unsent, frame]
-    this.onDemand?.()
+    if (!this.waits && this.onDemand === undefined) return JsonRpcError.connection("the connection was lost", false)
+    this.later(frame)
     return undefined
   }
 
   /** Sends what a batch gathered, now or when there is a connection. */
   sendTogether(batch: BatchCollector): void {
     if (this.outbox !== undefined) return batch.sendTo(this.outbox)
-    this.unsent = [...this.unsent, batch]
+    this.later(batch)
+  }
+
+  private later(item: string | BatchCollector): void {
+    if (this.unsent.length === 0) this.unsent = [item]
+    else this.unsent.push(item)
     this.onDemand?.()
   }
 

@@ -125,7 +125,10 @@ export const make = (
 
     const fiber = yield* Latch.await(wanted).pipe(
       Effect.andThen(Reconnect.run(once, { status, policy: options.reconnect })),
-      Effect.catch((error) => end("the connection was lost", error)),
+      // a defect, e.g. of a listener, must not leave callers waiting for ever
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : end("the connection was lost", Cause.squash(cause))
+      ),
       Effect.forkIn(scope)
     )
     const disconnect = Effect.andThen(Fiber.interrupt(fiber), end("the client was disconnected"))
