@@ -2,7 +2,8 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, ManagedRuntime, Option, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
-import { NodePostgresQueueSignal, NodeSqliteClient } from "../../src/node/index.ts"
+import { NodeSqliteClient } from "../../src/node/index.ts"
+import * as NodePostgresQueueSignal from "../../src/node/NodePostgresQueueSignal.ts"
 import { MessageQueue } from "../../src/queue/index.ts"
 import { body, type Candidate } from "./candidate.ts"
 

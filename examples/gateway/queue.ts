@@ -4,7 +4,7 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Option, type Redacted } from "effect"
-import { NodePostgresQueueSignal } from "effect-wire/node"
+import * as NodePostgresQueueSignal from "effect-wire/node/NodePostgresQueueSignal"
 import { MessageQueue, SciroccoServer } from "effect-wire/queue"
 
 /** Where the database is PostgreSQL, the hint between processes. */

@@ -1,7 +1,5 @@
 export * as NodeHtpasswd from "./NodeHtpasswd.ts"
 export * as NodePasswordHash from "./NodePasswordHash.ts"
-export * as NodePostgresBackplane from "./NodePostgresBackplane.ts"
-export * as NodePostgresQueueSignal from "./NodePostgresQueueSignal.ts"
 export * as NodeSqliteClient from "./NodeSqliteClient.ts"
 export * as NodeStreamSocket from "./NodeStreamSocket.ts"
 export * as NodeTokens from "./NodeTokens.ts"

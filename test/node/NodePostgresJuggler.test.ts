@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Schedule, Schema } from "effect"
 import { JugglerCluster } from "effect-wire/juggler"
-import { NodePostgresBackplane } from "effect-wire/node"
+import * as NodePostgresBackplane from "effect-wire/node/NodePostgresBackplane"
 import { EmbeddedPostgres, layerClient } from "./support/EmbeddedPostgres.ts"
 
 const Board = Schema.Struct({ count: Schema.Finite, log: Schema.Array(Schema.String) })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Deferred, Effect, Fiber, Layer, Option, type Scope } from "effect"
-import { NodePostgresQueueSignal } from "effect-wire/node"
+import * as NodePostgresQueueSignal from "effect-wire/node/NodePostgresQueueSignal"
 import { MessageQueue } from "effect-wire/queue"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"

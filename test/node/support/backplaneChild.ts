@@ -1,6 +1,6 @@
 /** A process that publishes without pause until it is killed. Argument: the address of the database. */
 import { Effect, Layer } from "effect"
-import { NodePostgresBackplane } from "../../../src/node/index.ts"
+import * as NodePostgresBackplane from "../../../src/node/NodePostgresBackplane.ts"
 import { Backplane } from "../../../src/rpc/index.ts"
 import { layerClient } from "./EmbeddedPostgres.ts"
 

@@ -8,7 +8,8 @@ import { Effect, Layer, Option, Redacted } from "effect"
 import { FetchHttpClient, HttpRouter } from "effect/http"
 import * as Fs from "node:fs"
 import { createServer } from "node:http"
-import { NodePostgresQueueSignal, NodeSqliteClient } from "../../../src/node/index.ts"
+import { NodeSqliteClient } from "../../../src/node/index.ts"
+import * as NodePostgresQueueSignal from "../../../src/node/NodePostgresQueueSignal.ts"
 import { MessageQueue, SciroccoClient, SciroccoServer } from "../../../src/queue/index.ts"
 
 const [role, kind, address, journal, name] = process.argv.slice(2) as [string, string, string, string, string]
