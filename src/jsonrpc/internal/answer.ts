@@ -44,6 +44,8 @@ export interface Answerer {
 // More than this waiting for the peer: reports of progress are left out, streams pause.
 const highWater = 1024 * 1024
 
+const unknownToken = Symbol()
+
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 
 const invalidParams = (reason: RpcMethods.PositionalError | Schema.SchemaError): ErrorObject => ({
@@ -114,10 +116,12 @@ export class AnsweredRequest extends EngineRequest {
     const { dialect, outbox } = this.answerer
     if (dialect.progress === undefined || outbox === undefined) return undefined
     const strategy = dialect.progress
-    const token = strategy.token(this.call.params, this.idValue)
-    if (token === undefined) return undefined
+    // most requests never report: what it is sent under is found out when one does
+    let token: unknown = unknownToken
     return (report) => {
       if (this.done || outbox.waiting() > highWater) return
+      if (token === unknownToken) token = strategy.token(this.call.params, this.idValue)
+      if (token === undefined) return
       outbox.send(Codec.encodeNotification(strategy.method, strategy.encode(token, report, this.reports++)))
     }
   }
