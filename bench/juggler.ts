@@ -93,6 +93,13 @@ const libraries = () => {
     const items = Array.from({ length: 10_000 }, (_, i) => ({ id: i, name: `item ${i}` }))
     const to = [{ id: -1, name: "new" }, ...items]
     const parsed = JSON.parse(JSON.stringify(to))
+    const list = Array.from({ length: 100_000 }, (_, i) => ({ id: i }))
+    const other = list.slice()
+    other[50_000] = { id: -1 }
+    table("diff: one of 100,000 items of an array changed, the rest shared", [
+      ["JsonPatch.diff", () => median(() => ours(list, other))],
+      ["fast-json-patch compare", () => median(() => fastJsonPatch.compare(list, other))]
+    ])
     table("diff: an item inserted at the head of 10,000", [
       ["JsonPatch.diff", () => median(() => ours(items, to))],
       ["JsonPatch.diff, nothing shared", () => median(() => ours(items, parsed))],
@@ -229,14 +236,14 @@ const fanOutBare = (clients: number, changes: number) =>
 const memory = Effect.gen(function*() {
   const collect = (globalThis as { gc?: () => void }).gc
   if (collect === undefined) return print("\nmemory: run with --expose-gc to see it")
-  const used = () => {
-    collect()
+  const used = Effect.map(Effect.sleep(300), () => {
+    for (let i = 0; i < 4; i++) collect()
     return process.memoryUsage().heapUsed / 1_048_576
-  }
+  })
   yield* Effect.scoped(Effect.gen(function*() {
-    const before = used()
+    const before = yield* used
     const state = yield* JugglerState.makeJson(flat(100_000))
-    const one = used() - before
+    const one = (yield* used) - before
     const server = yield* MemorySocket.makeServer()
     yield* Effect.forkScoped(server.server.run(yield* JugglerServer.make(undefined, { state, autoflush: 0 })))
     for (let i = 0; i < 100; i++) {
@@ -249,7 +256,7 @@ const memory = Effect.gen(function*() {
     yield* Effect.sleep(500)
     yield* state.put("/key5", 1)
     yield* Effect.sleep(100)
-    const all = used() - before
+    const all = (yield* used) - before
     print(`\nmemory: a state of 100,000 entries ${one.toFixed(1)} MiB, with 100 clients ${all.toFixed(1)} MiB`)
   }))
 })

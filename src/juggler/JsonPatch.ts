@@ -4,6 +4,13 @@
  * `apply` is immutable: it gives a new document that shares with the old one whatever the patch does not touch, or an
  * error and the old document as it was. `diff` finds a patch between two values. Both are synchronous and bounded.
  *
+ * **Details**
+ *
+ * Both halves are code of our own, since no library does what a peer on a network needs. `fast-json-patch` and `rfc6902`
+ * copy or change the whole document, the former compares arrays by index (20,001 operations for one insertion at the head
+ * of 10,000 items), the latter overflows its stack there; `mutative` has no comparison, and its patches need 10,001;
+ * `effect/JsonPatch` knows three of the six operations. `npm run bench -- juggler patch` prints the figures.
+ *
  * **Gotchas**
  *
  * The key `__proto__` is refused wherever it appears, in a pointer, in a value or in a document that is compared, since

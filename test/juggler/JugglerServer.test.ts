@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Schema, Scope, Stream } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
 import {
   JsonPointer,
   JugglerClients,
@@ -9,6 +9,7 @@ import {
   JugglerServer,
   JugglerState
 } from "effect-wire/juggler"
+import { Access, Identity } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { TestClock } from "effect/testing"
@@ -328,6 +329,28 @@ describe("JugglerServer", () => {
           rpcAnswer(2, false, "bad one"),
           rpcAnswer(3, true, 2)
         ])
+      }))
+
+    it.effect("that the caller may not make do not exist for that caller", () =>
+      Effect.gen(function*() {
+        const Group = RpcGroup.make(
+          Rpc.make("open", { success: Schema.String }),
+          Rpc.make("secret", { success: Schema.String }).pipe(Access.permissionRequired("ops"))
+        )
+        const Handlers = Group.toLayer({ open: () => Effect.succeed("yes"), secret: () => Effect.succeed("42") })
+        const connected = yield* Deferred.make<JugglerConnection.JugglerConnection>()
+        const run = yield* JugglerServer.make(Group, {
+          generation: v06,
+          defaultAction: () => Effect.succeed("by default"),
+          onConnection: (connection) => Deferred.succeed(connected, connection)
+        }).pipe(Effect.provide(Layer.mergeAll(Handlers, Access.layer)))
+        const peer = yield* serveRaw((socket) => Effect.provide(run(socket), Access.layer))
+        yield* peer.json(request(1, "open"), request(2, "secret"))
+        assert.deepStrictEqual(yield* peer.take, [response(1, true, "yes"), response(2, true, "by default")])
+        const { connection } = yield* Deferred.await(connected)
+        connection.set(Identity.Cell, Identity.make("root", { permissions: ["ops"] }))
+        yield* peer.json(request(3, "secret"))
+        assert.deepStrictEqual(yield* peer.take, [response(3, true, "42")])
       }))
 
     it.effect("that the default action answers are interrupted with the connection, too", () =>

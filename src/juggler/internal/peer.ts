@@ -349,7 +349,8 @@ class PeerImpl implements Peer {
       return this.session.submit(new ServedRequest(id, method, data, answer, this.generation.symmetric, fork))
     }
     const { defaultAction } = this.config
-    if (defaultAction === undefined || method !== undefined) {
+    // what the caller may not use does not exist for that caller, so it is answered like something unknown
+    if (defaultAction === undefined) {
       return answer(false, this.generation.symmetric ? "invalid action" : "invalid request name")
     }
     const stand = defaultMethod(name, data, defaultAction, this.context)
