@@ -76,7 +76,14 @@ const rage = Effect.fnUntraced(function*(
     // A process that has just been started is sometimes killed in its start, and sometimes lives for a while.
     yield* Effect.sleep(20 + Math.floor(next() * next() * 700))
   }
-  yield* Effect.sleep("500 millis")
+  // On a slow machine those that live now have yet to do something that can be held against the database.
+  const done = Effect.map(
+    crowd.journal,
+    ({ acknowledged, pushed }) => pushed.length > kills && acknowledged.length > kills / 2
+  )
+  yield* Effect.repeat(Effect.delay(done, "500 millis"), { until: (isDone) => isDone }).pipe(
+    Effect.timeoutOption("60 seconds")
+  )
   yield* crowd.killAll
 })
 
@@ -138,7 +145,7 @@ describe("kill -9", { concurrent: false }, () => {
         yield* rage(crowd, "sqlite", filename, kills)
         yield* settle(crowd).pipe(Effect.provide(layerSqlite(filename)))
       }),
-    30_000 + kills * 1000
+    90_000 + kills * 1000
   )
 
   it.live(
@@ -150,7 +157,7 @@ describe("kill -9", { concurrent: false }, () => {
         yield* rage(crowd, "postgres", postgres.url, kills, { every: 10, kill: postgres.kill })
         yield* settle(crowd).pipe(Effect.provide(layerPostgres(postgres.url)))
       }),
-    60_000 + kills * 2000
+    120_000 + kills * 2000
   )
 
   it.live(
@@ -168,6 +175,6 @@ describe("kill -9", { concurrent: false }, () => {
         })
         yield* settle(crowd).pipe(Effect.provide(layerSqlite(filename)))
       }),
-    30_000 + kills * 1000
+    90_000 + kills * 1000
   )
 })
