@@ -240,7 +240,9 @@ const memory = async () => {
   const rows = new Map([...results].map(([kind, bytes]) => [kind, median(bytes)]))
   const bare = rows.get("bare") ?? NaN
   table(
-    `Server, ${thousands(count)} idle connections that made one request each: memory resident, each`,
+    `Server, ${
+      thousands(count)
+    } idle connections that made one request each: memory resident, each, without the young generation`,
     ["", "kB", "to bare"],
     [...rows].map(([kind, bytes]) => [kind, (bytes / 1000).toFixed(1), times(bytes / bare)])
   )

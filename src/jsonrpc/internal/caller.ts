@@ -192,9 +192,10 @@ export class Caller {
       if (withTraceparent !== undefined) params = withTraceparent(params, traceparent)
       else if (this.traceContext) extra = { traceparent }
     }
+    const key = "" + id
     let frame: string
     try {
-      frame = Codec.encodeRequest("" + id, method, params, extra)
+      frame = Codec.encodeRequest(key, method, params, extra)
     } catch (cause) {
       continuation.onLost(JsonRpcError.protocol("the parameters are no JSON", cause))
       return id
@@ -210,10 +211,12 @@ export class Caller {
       listener: options.listener,
       batch: undefined,
       sent: false,
-      ...continuation
+      onResult: continuation.onResult,
+      onFailure: continuation.onFailure,
+      onLost: continuation.onLost
     }
     if (this.pending === noPending) this.pending = new Map()
-    this.pending.set("" + id, pending)
+    this.pending.set(key, pending)
     if (options.batch?.add(this, frame, pending) === true) return id
     if (this.outbox !== undefined) pending.sent = this.outbox.send(frame)
     else this.onDemand?.()
