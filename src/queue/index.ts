@@ -1,6 +1,7 @@
 export * as Message from "./Message.ts"
 export * as MessageQueue from "./MessageQueue.ts"
 export * as MessageQueueError from "./MessageQueueError.ts"
+export * as QueueMetrics from "./QueueMetrics.ts"
 export * as QueueRpcs from "./QueueRpcs.ts"
 export * as QueueSignal from "./QueueSignal.ts"
 export * as SciroccoClient from "./SciroccoClient.ts"

@@ -10,10 +10,12 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
+import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type * as Message from "../Message.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
-import type { Batch, Finish, Finished, NewMessage, Pushed, Store } from "./store.ts"
+import * as Metrics from "../QueueMetrics.ts"
+import { type Batch, type Finish, type Finished, type NewMessage, Op, type Pushed, type Store } from "./store.ts"
 
 interface Waiting<A> {
   readonly deferred: Deferred.Deferred<A, MessageQueueError>
@@ -69,6 +71,7 @@ export const makeLanes = Effect.fnUntraced(function*(
     readonly onFinished: (finish: Finish, finished: Finished) => void
   }
 ): Effect.fn.Return<Lanes, never, Scope.Scope> {
+  const context = yield* Effect.context<never>()
   let pushes: Array<PushOp> = []
   let finishes: Array<FinishOp> = []
   let claimsWait = false
@@ -124,6 +127,7 @@ export const makeLanes = Effect.fnUntraced(function*(
       return
     }
     const { claimed, finished, pushed } = exit.value
+    count(work, exit.value)
     work.claims.forEach((claim, index) => claim.settle(Exit.succeed(claimed[index]!)))
     work.pushes.forEach((op, index) => {
       hooks.onPushed(pushed[index]!)
@@ -133,6 +137,17 @@ export const makeLanes = Effect.fnUntraced(function*(
       hooks.onFinished(op.finish, finished[index]!)
       Deferred.doneUnsafe(op.deferred, Exit.succeed(finished[index]!))
     })
+  }
+
+  const count = (work: Work, done: Done): void => {
+    Metrics.rounds.updateUnsafe(1, context)
+    for (const messages of done.pushed) Metrics.pushed.updateUnsafe(messages.length, context)
+    for (const deliveries of done.claimed) {
+      if (deliveries.length > 0) Metrics.pulled.updateUnsafe(deliveries.length, context)
+    }
+    work.finishes.forEach((op, index) =>
+      settledBy.get(done.finished[index]!.held ? op.finish.op : -1)!.updateUnsafe(1, context)
+    )
   }
 
   const attempt = (work: Work) => Effect.exit(store.grouped ? store.atomically(perform(work)) : perform(work)(store))
@@ -159,7 +174,9 @@ export const makeLanes = Effect.fnUntraced(function*(
       latch.closeUnsafe()
       return latch.await
     })
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(turn, Effect.uninterruptible(round)), { disableYield: true }))
+    yield* Effect.forkScoped(
+      Effect.forever(Effect.andThen(turn, Effect.uninterruptible(round)), { disableYield: true })
+    )
     // Runs before the fiber above is interrupted: finalizers run in the reverse order of their making.
     yield* Effect.addFinalizer(() => {
       closed = true
@@ -215,6 +232,12 @@ export const makeLanes = Effect.fnUntraced(function*(
     }
   }
 })
+
+const settledBy = new Map<number, typeof Metrics.settled>(
+  [["lost", -1] as const, ...Object.entries(Op)].map((
+    [word, op]
+  ) => [op, Metric.withAttributes(Metrics.settled, { word })])
+)
 
 const singles = (work: Work): ReadonlyArray<Work> => [
   ...work.pushes.map((op) => ({ pushes: [op], finishes: [], claims: [] })),

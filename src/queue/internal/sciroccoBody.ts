@@ -5,9 +5,11 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Message from "../Message.ts"
+import * as QueueMetrics from "../QueueMetrics.ts"
 import { contentTypes } from "./payload.ts"
 import * as Wire from "./sciroccoWire.ts"
 
@@ -41,7 +43,10 @@ export const readBody = (
   limit: number,
   timeout: Duration.Input
 ): Effect.Effect<Uint8Array, Refused> => {
-  const tooLarge = refuse(413, { message: "request entity too large", limit }, { connection: "close" })
+  const tooLarge = Effect.andThen(
+    Metric.update(QueueMetrics.tooLarge, 1),
+    refuse(413, { message: "request entity too large", limit }, { connection: "close" })
+  )
   // A length that is known is refused before anything is read.
   if (Number(request.headers["content-length"]) > limit) return tooLarge
   const encoding = request.headers["content-encoding"]

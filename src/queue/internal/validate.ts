@@ -4,9 +4,11 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import type { Entry } from "../MessageQueue.ts"
 import { fail, invalid, InvalidMessage, type MessageQueueError, PayloadTooLarge } from "../MessageQueueError.ts"
+import { tooLarge } from "../QueueMetrics.ts"
 import { encodePayload } from "./payload.ts"
 import type { Encoded, NewMessage } from "./store.ts"
 
@@ -63,7 +65,7 @@ export const checkPayload = (
 ): Checked<Encoded> =>
   Effect.flatMap(encodePayload(input, type), (encoded) =>
     encoded.bytes.length > limit
-      ? fail(new PayloadTooLarge({ limit, size: encoded.bytes.length }))
+      ? Effect.andThen(Metric.update(tooLarge, 1), fail(new PayloadTooLarge({ limit, size: encoded.bytes.length })))
       : Effect.succeed(encoded))
 
 export const checkLimit = (field: string, value: number | undefined, otherwise: number): Checked<number> =>
