@@ -1,9 +1,11 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
-import { Dialect, JsonRpcClient, type JsonRpcRemote } from "effect-wire/jsonrpc"
+import { Effect, Fiber, Schema, Stream } from "effect"
+import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcPeer, type JsonRpcRemote } from "effect-wire/jsonrpc"
 import { NodeWebSocket } from "effect-wire/node"
 import { Progress } from "effect-wire/rpc"
 import { FetchHttpClient, HttpBody, HttpClient } from "effect/http"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { Socket } from "effect/socket"
 import { Gateway } from "./support/Gateway.ts"
 
 const routes = [
@@ -11,6 +13,16 @@ const routes = [
   { path: "/lsp", dialect: Dialect.lsp, cancelled: -32800 },
   { path: "/aiohttp", dialect: Dialect.aiohttp, cancelled: undefined }
 ]
+
+/** What a client answers. */
+class Theirs extends RpcGroup.make(
+  Rpc.make("double", { payload: { n: Schema.Finite }, success: Schema.Finite }),
+  Rpc.make("refuse", { error: JsonRpcError.RemoteError })
+) {}
+const TheirHandlers = Theirs.toLayer({
+  double: ({ n }) => Effect.succeed(2 * n),
+  refuse: () => Effect.fail(new JsonRpcError.RemoteError({ code: -7, message: "no" }))
+})
 
 const connect = (path: string, dialect: Dialect.Dialect) =>
   Effect.gen(function*() {
@@ -100,11 +112,20 @@ layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the 
         }
       }))
 
-    it.effect(`calls its caller back (${path})`, () =>
+    it.effect(`calls its caller back, and passes its result or its error on (${path})`, () =>
       Effect.gen(function*() {
-        const client = yield* connect(path, dialect)
-        const missing = yield* failure(client, "callback", ["not there", []])
-        assert.deepStrictEqual(missing, { code: -32601, data: undefined })
+        const socket = yield* NodeWebSocket.make(`${yield* Gateway}${path}`)
+        const { remote } = yield* JsonRpcPeer.make({ serves: Theirs, calls: RpcGroup.make(), connection: { dialect } })
+          .pipe(
+            Effect.provide(TheirHandlers),
+            Effect.provideService(Socket.Socket, socket)
+          )
+        assert.strictEqual(yield* remote.call("callback", { method: "double", params: { n: 21 } }), 42)
+        assert.strictEqual(yield* remote.call("callback", ["double", [4]]), 8)
+        const code = (method: string) =>
+          Effect.map(failure(remote, "callback", [method]), (error) => typeof error === "string" ? error : error.code)
+        assert.strictEqual(yield* code("refuse"), -7)
+        assert.strictEqual(yield* code("not there"), -32601)
       }))
   }
 

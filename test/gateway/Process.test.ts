@@ -70,6 +70,25 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     }), timeout)
 }
 
+it.live("connections of every wire are closed with 1001 when it stops", () =>
+  Effect.gen(function*() {
+    const gateway = yield* start()
+    const address = yield* gateway.address
+    const paths = ["/rpc", "/lsp", "/aiohttp", "/ws", "/juggler/0.6", "/juggler/0.7", "/dashboard"]
+    const ends = yield* Effect.forEach(paths, (path) =>
+      Effect.gen(function*() {
+        const socket = yield* NodeWebSocket.make(`${address}${path}`)
+        const { pull } = yield* socket.reader
+        return yield* Effect.forever(pull).pipe(
+          Effect.catch(({ reason }) => Effect.succeed([path, "code" in reason ? reason.code : reason._tag] as const)),
+          Effect.forkScoped({ startImmediately: true })
+        )
+      }))
+    gateway.kill("SIGTERM")
+    assert.deepStrictEqual(yield* Effect.forEach(ends, Fiber.join), paths.map((path) => [path, 1001] as const))
+    assert.strictEqual(yield* gateway.exit, 0)
+  }), timeout)
+
 it.live("what does not finish is interrupted: it ends with 0 within 5 s", () =>
   Effect.gen(function*() {
     const gateway = yield* start()
