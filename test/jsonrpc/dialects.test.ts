@@ -1,7 +1,7 @@
 /** PROTOCOLS.md, "Rockets", "LSP", "MCP", "jsonrpc-websocket", "aiohttp-json-rpc": the frames themselves, at both ends. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Logger, Queue, Schema, Stream, Tracer } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcPeer, JsonRpcServer } from "effect-wire/jsonrpc"
+import { Dialect, JsonRpcClient, JsonRpcPeer, JsonRpcServer, JsonRpcTest } from "effect-wire/jsonrpc"
 import { Progress } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -480,6 +480,38 @@ describe("JSON-RPC 2.0: Trace context", () => {
       assert.deepStrictEqual((yield* send(Dialect.mcp, false)).params, { a: 1, _meta: { traceparent } })
     }))
 })
+
+for (const dialect of [Dialect.rockets, Dialect.mcp]) {
+  it.effect(`one trace: the span of the call is the parent of the span of its request (${dialect.name})`, () => {
+    const spans: Array<Tracer.Span> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        spans.push(span)
+        return span
+      }
+    })
+    return Effect.gen(function*() {
+      const client = yield* JsonRpcTest.makeClient(Group, { dialect, traceContext: true, spanPrefix: "rpc" })
+      const id = yield* client.trace().pipe(Effect.withSpan("outer"))
+      const [outer, call, request] = spans
+      assert.deepStrictEqual([outer!.name, call!.name, call!.kind, request!.name, request!.kind], [
+        "outer",
+        "rpc.trace",
+        "client",
+        "rpc.trace",
+        "server"
+      ])
+      assert.strictEqual(call!.traceId, outer!.traceId)
+      assert.strictEqual(request!.traceId, outer!.traceId)
+      assert.strictEqual(id, outer!.traceId)
+      assert.deepStrictEqual(
+        request!.parent._tag === "Some" ? request!.parent.value.spanId : undefined,
+        call!.spanId
+      )
+    }).pipe(Effect.provide(Handlers), Effect.withTracer(tracer))
+  })
+}
 
 it.effect("a new dialect is one value", () =>
   Effect.gen(function*() {
