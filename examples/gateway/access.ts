@@ -1,15 +1,14 @@
 /**
  * Who may do what, and what is published: the handlers of the methods that have to do with callers, and where users and topics live.
  */
-import { PgClient } from "@effect/sql-pg"
-import { Clock as Now, Effect, Layer, Option, Redacted, Schedule } from "effect"
+import { Clock as Now, Effect, Layer, Redacted, Schedule } from "effect"
 import { OpenRpc, Topics } from "effect-wire/jsonrpc"
 import { NodePasswordHash } from "effect-wire/node"
-import * as NodePostgresBackplane from "effect-wire/node/NodePostgresBackplane"
-import { Access, Authenticator, Backplane, Login, RpcConnection, Users, UserStore } from "effect-wire/rpc"
+import { Access, Authenticator, Login, RpcConnection, Users, UserStore } from "effect-wire/rpc"
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { Settings } from "./config.ts"
 import { CallerMethods, Clock, Ops, topics, Weather } from "./contract.ts"
+import * as Shared from "./shared.ts"
 import * as StartError from "./startError.ts"
 
 const info = { title: "effect-wire gateway", version: "0.1.0" }
@@ -78,17 +77,8 @@ const Authentication = Authenticator.layerEffect(Effect.gen(function*() {
   Layer.provide(Layer.merge(UserStore.layerMemory, NodePasswordHash.layerScrypt({ logN: 10 })))
 )
 
-/** Where the database is PostgreSQL several gateways serve as one, else this one is alone. */
-const Shared = Layer.unwrap(Effect.map(
-  Effect.serviceOption(PgClient.PgClient),
-  Option.match({
-    onNone: () => Backplane.layerMemory,
-    onSome: (sql) => NodePostgresBackplane.layerPostgres().pipe(Layer.provide(Layer.succeed(PgClient.PgClient, sql)))
-  })
-))
-
 const Published = Topics.layer(topics).pipe(
-  Layer.provide(Shared),
+  Layer.provide(Shared.layer),
   StartError.orFail("topics cannot be shared through the database")
 )
 

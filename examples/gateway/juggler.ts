@@ -2,31 +2,54 @@
  * The gateway's Juggler: one panel that GUIs of all three generations follow. Generation 0.5 at `/ws`, 0.6 at
  * `/juggler/0.6`, 0.7 at `/juggler/0.7`; the counter is the same number everywhere.
  */
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer, Option, Stream } from "effect"
 import {
   JsonPointer,
   JugglerClients,
+  JugglerCluster,
   JugglerConnection,
   JugglerGeneration,
   JugglerServer,
   JugglerState
 } from "effect-wire/juggler"
+import { Backplane } from "effect-wire/rpc"
 import type { WebSocketRoute } from "effect-wire/socket"
 import { Actions, Panel, Requests } from "./panel.ts"
+import * as Shared from "./shared.ts"
 
 /** The panel, for whoever wants to read or write it. */
-export class PanelState extends Context.Service<PanelState, JugglerState.JugglerState<typeof Panel.Type, any>>()(
-  "effect-wire/examples/gateway/juggler/PanelState"
-) {
+export class PanelState
+  extends Context.Service<PanelState, JugglerState.JugglerState<typeof Panel.Type, any, Backplane.BackplaneError>>()(
+    "effect-wire/examples/gateway/juggler/PanelState"
+  )
+{
+  /** Where gateways share a database they share the panel. */
   static readonly layer = Layer.effect(
     PanelState,
-    Effect.orDie(JugglerState.make({ schema: Panel, initial: { counter: 0, items: {} } }))
-  )
+    Effect.gen(function*() {
+      const options = { schema: Panel, initial: { counter: 0, items: {} } }
+      if (Option.isNone(yield* Shared.postgres)) return yield* JugglerState.make(options)
+      return yield* JugglerCluster.make({
+        ...options,
+        channel: "gateway.panel",
+        joinTimeout: "500 millis",
+        snapshotEvery: 1
+      })
+    })
+  ).pipe(Layer.provide(Shared.layer))
 }
+
+/** Notifications go to the clients of all gateways. */
+const incremented = "gateway.incremented"
 
 const Handlers = Requests.toLayer(Effect.gen(function*() {
   const panel = yield* PanelState
   const clients = yield* JugglerClients.JugglerClients
+  const backplane = yield* Backplane.Backplane
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  yield* Effect.orDie(backplane.listen(incremented, (event) => {
+    if (event._tag === "Publication") fork(clients.notify("incremented", JSON.parse(event.payload)))
+  }))
   return Requests.of({
     add: ({ a, b }) => Number.isFinite(a + b) ? Effect.succeed(a + b) : Effect.fail("the sum is no JSON number"),
     increment: ({ by }) =>
@@ -35,7 +58,7 @@ const Handlers = Requests.toLayer(Effect.gen(function*() {
         yield* panel.update((draft) => {
           counter = draft.counter += by
         })
-        yield* clients.notify("incremented", counter)
+        yield* backplane.publish(incremented, String(counter))
         return counter
       }).pipe(Effect.mapError((error) => error.message)),
     fail: ({ text }) => Effect.fail(text),
@@ -103,6 +126,6 @@ export const routes = (options?: WebSocketRoute.Options) =>
       JugglerServer.layerHttp(Requests, { ...shared, path: "/juggler/0.7", generation: JugglerGeneration.v07 })
     )
   })).pipe(
-    Layer.provide(Handlers),
+    Layer.provide(Layer.provide(Handlers, Layer.orDie(Shared.layer))),
     Layer.provideMerge(JugglerClients.layer)
   )

@@ -53,7 +53,7 @@ const Routes = Layer.mergeAll(
   PrometheusMetrics.layerHttp()
 ).pipe(
   Layer.provide([Rpc.layerClients, Access.layer]),
-  Layer.provide(Juggler.PanelState.layer),
+  Layer.provide(StartError.orFail("the panel cannot be shared through the database")(Juggler.PanelState.layer)),
   Layer.provide(StartError.orFail("the queue cannot use the database")(Queue.layer))
 )
 

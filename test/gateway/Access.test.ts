@@ -1,10 +1,12 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Layer, Queue, Redacted, Schema, type Scope, Stream } from "effect"
 import { Dialect, JsonRpcClient, Topic, Topics } from "effect-wire/jsonrpc"
+import { JugglerClient } from "effect-wire/juggler"
 import { NodeWebSocket } from "effect-wire/node"
 import { FetchHttpClient, HttpBody, HttpClient, HttpClientRequest } from "effect/http"
 import { createRequire } from "node:module"
 import { WebSocket } from "ws"
+import { Panel, Requests } from "../../examples/gateway/panel.ts"
 import { EmbeddedPostgres } from "../node/support/EmbeddedPostgres.ts"
 import { Gateway, start } from "./support/Gateway.ts"
 
@@ -210,6 +212,42 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: "60 seconds"
         first.kill("SIGKILL")
         yield* b.call("set_weather", [4])
         assert.strictEqual(yield* Queue.take(heard), 4)
+      }),
+    30_000
+  )
+
+  it.effect(
+    "on one PostgreSQL have one panel",
+    () =>
+      Effect.gen(function*() {
+        const DATABASE_URL = yield* (yield* EmbeddedPostgres).database
+        const open = (address: string) =>
+          Effect.gen(function*() {
+            const socket = yield* NodeWebSocket.make(`${address}/juggler/0.7`)
+            return yield* JugglerClient.fromSocket(socket, {
+              state: Panel,
+              requests: Requests,
+              notifications: { incremented: Schema.Finite }
+            })
+          })
+        const first = yield* open(yield* (yield* start({ DATABASE_URL })).address)
+        const second = yield* open(yield* (yield* start({ DATABASE_URL })).address)
+        yield* Effect.all([first.state.get, second.state.get])
+        const notified = yield* Effect.forkChild(Stream.runCollect(Stream.take(second.notifications, 1)))
+        yield* Effect.sleep("50 millis")
+        assert.strictEqual(yield* first.requests.increment({ by: 2 }), 2)
+        assert.deepStrictEqual(yield* Fiber.join(notified), [{ name: "incremented", data: 2 }])
+        yield* Effect.all(
+          [first, second, first, second].map((client) => client.requests.increment({ by: 1 })),
+          { concurrency: "unbounded" }
+        )
+        yield* second.requests.set({ path: ["a"], value: 1 })
+        for (const client of [first, second]) {
+          const seen = client.state.changes.pipe(
+            Stream.takeUntil(({ counter, items }) => counter === 6 && items["a"] === 1)
+          )
+          yield* Stream.runDrain(seen)
+        }
       }),
     30_000
   )

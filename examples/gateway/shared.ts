@@ -1,0 +1,16 @@
+/** What several gateways share: on PostgreSQL they serve as one; on SQLite this one is alone. */
+import { PgClient } from "@effect/sql-pg"
+import { Effect, Layer, Option } from "effect"
+import * as NodePostgresBackplane from "effect-wire/node/NodePostgresBackplane"
+import { Backplane } from "effect-wire/rpc"
+
+/** Where the database is PostgreSQL, its client. */
+export const postgres = Effect.serviceOption(PgClient.PgClient)
+
+export const layer = Layer.unwrap(Effect.map(
+  postgres,
+  Option.match({
+    onNone: () => Backplane.layerMemory,
+    onSome: (sql) => NodePostgresBackplane.layerPostgres().pipe(Layer.provide(Layer.succeed(PgClient.PgClient, sql)))
+  })
+))
