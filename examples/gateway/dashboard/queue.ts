@@ -94,8 +94,17 @@ export const queue = Effect.gen(function*() {
       yield* refresh
     })
   )
-  yield* Effect.repeat(
-    Effect.catch(refresh, (error) => setText("queue-messages", error instanceof Error ? error.message : String(error))),
-    Schedule.spaced("2 seconds")
-  )
+  let isFailing = false
+  const watch = Effect.matchEffect(refresh, {
+    onFailure: (error) => {
+      isFailing = true
+      return setText("queue-messages", error instanceof Error ? error.message : String(error))
+    },
+    onSuccess: () => {
+      const wasFailing = isFailing
+      isFailing = false
+      return wasFailing ? setText("queue-messages", "") : Effect.void
+    }
+  })
+  yield* Effect.repeat(watch, Schedule.spaced("2 seconds"))
 })

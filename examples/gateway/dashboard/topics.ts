@@ -56,6 +56,7 @@ export const topics = (rpc: JsonRpcClient.Client) =>
       follow(Clock, clock),
       follow(Weather, weather),
       follow(Ops, ({ event, username }) => note("ops", `${event} of ${username}`)),
-      Effect.ignore(whoami)
+      // a new connection is nobody's again
+      Stream.runForEach(rpc.status, ({ _tag }) => _tag === "Open" ? Effect.ignore(whoami) : Effect.void)
     ], { concurrency: "unbounded" })
   })
