@@ -120,7 +120,7 @@ export type Status = "connecting" | "connected" | "disconnected" | "closed"
 export interface JugglerClient<A, Requests extends Rpc.Any, N extends Notifications> {
   /**
    * The state of the server. With a schema, `get` and `changes` wait for the first state; without one it is `null` until
-   * then. It keeps its last value while there is no connection.
+   * then. It keeps its last value while there is no connection. A server of ours can show it to clients of its own.
    */
   readonly state: JugglerState.ReadableState<A>
   /** The procedures of the server. */
@@ -246,12 +246,12 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
     const state = JugglerState.readable<A>(store, sharing)
     const gate = options.state === undefined ? Effect.void : Deferred.await(first)
     return {
-      state: {
+      state: JugglerState.register({
         ...state,
         get: Effect.andThen(gate, state.get),
         changes: Stream.unwrap(Effect.as(gate, state.changes)),
         select: ((part: any) => Stream.unwrap(Effect.as(gate, state.select(part)))) as typeof state.select
-      },
+      }, store),
       requests: yield* typed(
         options.requests ?? RpcGroup.make() as unknown as RpcGroup.RpcGroup<Requests>,
         generation.symmetric,

@@ -8,9 +8,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { misfit } from "./internal/calls.ts"
 import type { Peer } from "./internal/peer.ts"
 import type { Json } from "./JsonPointer.ts"
 import type { JugglerConnection } from "./JugglerConnection.ts"
+import type { JugglerError } from "./JugglerError.ts"
 
 /**
  * All connections.
@@ -23,9 +25,9 @@ export class JugglerClients extends Context.Service<JugglerClients, {
   readonly all: Effect.Effect<ReadonlyArray<JugglerConnection>>
   /**
    * Notifies every client of generation 0.6 and 0.7, written once for each generation; gives their number. A client that
-   * reads so slowly that 16 times its high-water mark waits is closed (1013).
+   * reads so slowly that 16 times its high-water mark waits is closed (1013). Fails for data that is no JSON.
    */
-  readonly notify: (name: string, data: Json) => Effect.Effect<number>
+  readonly notify: (name: string, data: Json) => Effect.Effect<number, JugglerError>
   /** Adds a connection until the scope closes. */
   readonly register: (connection: JugglerConnection) => Effect.Effect<void, never, Scope.Scope>
 }>()("effect-wire/juggler/JugglerClients") {}
@@ -41,7 +43,7 @@ export const make: Effect.Effect<JugglerClients["Service"]> = Effect.sync(() => 
   return {
     all: Effect.sync(() => Array.from(connections)),
     notify: (name, data) =>
-      Effect.sync(() => {
+      misfit(data) ?? Effect.sync(() => {
         const made = new Map<string, ReadonlyArray<string>>()
         let count = 0
         for (const connection of connections) {

@@ -277,4 +277,4 @@ export const follow = <B>(
   )
 
 const listening = (store: Store, listener: () => void): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.asVoid(Effect.acquireRelease(Effect.sync(() => store.listen(listener)), (stop) => Effect.sync(stop)))
+  Effect.asVoid(Effect.acquireRelease(Effect.sync(() => store.watch(listener)), (stop) => Effect.sync(stop)))

@@ -505,6 +505,21 @@ describe("JugglerServer", () => {
         assert.deepInclude((yield* Fiber.join(third)).reason, { _tag: "ConnectionError", uncertain: true })
       }))
 
+    it.effect("refuses to send what JSON cannot hold", () =>
+      Effect.gen(function*() {
+        const connected = yield* Deferred.make<JugglerConnection.JugglerConnection>()
+        const peer = yield* serveRaw(
+          yield* serve({ generation: v05, onConnection: (connection) => Deferred.succeed(connected, connection) })
+        )
+        const connection = yield* Deferred.await(connected)
+        for (const bad of [NaN, [Infinity], { a: undefined }, undefined, new Map()]) {
+          const sent = yield* Effect.flip(connection.send(bad as Json))
+          const called = yield* Effect.flip(connection.call("x", bad as Json))
+          assert.deepStrictEqual([sent.reason._tag, called.reason._tag], ["ProtocolError", "ProtocolError"])
+        }
+        assert.deepStrictEqual(yield* peer.take, [])
+      }))
+
     it.effect("answers a ping and by default sends none", () =>
       Effect.gen(function*() {
         const peer = yield* serveRaw(yield* serve({ generation: v05 }))

@@ -32,6 +32,17 @@ const history = (seed: number, size: number) =>
         servers.set(`${generation.name} ${autoflush}`, server)
       }
     }
+    // a client whose state is shown on
+    const relay = yield* JugglerClient.fromSocket(servers.get("0.7 0")!.connect(), { keepAlive: false })
+    const second = yield* MemorySocket.makeServer()
+    const run = yield* JugglerServer.make(undefined, {
+      generation: JugglerGeneration.v06,
+      state: relay.state,
+      autoflush: "50 millis"
+    })
+    yield* Effect.forkScoped(second.server.run(run))
+    servers.set("0.6 relay", second)
+    yield* settle
     const clients: Array<readonly [string, JugglerClient.JugglerClient<Json, never, {}>]> = []
     for (let step = 0; step < 25; step++) {
       const before = yield* state.json

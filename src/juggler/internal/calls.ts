@@ -13,9 +13,11 @@ import * as Rpc from "effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
 import { EngineRequest } from "../../rpc/RpcEngine.ts"
 import * as RpcMethods from "../../rpc/RpcMethods.ts"
+import { defaultLimits } from "../JsonPatch.ts"
 import type { Json } from "../JsonPointer.ts"
 import * as JugglerError from "../JugglerError.ts"
 import type { Message } from "../JugglerGeneration.ts"
+import { Meter, scalarSize } from "./json.ts"
 
 type Settle = (exit: Exit.Exit<Json, JugglerError.JugglerError>) => void
 
@@ -152,4 +154,13 @@ export class ServedRequest extends EngineRequest {
   onDefect(cause: Cause.Cause<unknown>): void {
     this.fork(reportDefect(this.method.name, cause, (text) => this.answer(false, text)))
   }
+}
+
+/** What JSON cannot hold is refused, not sent as `null`. */
+export const misfit = (data: Json): Effect.Effect<never, JugglerError.JugglerError> | undefined => {
+  if (scalarSize(data) >= 0) return undefined
+  const meter = new Meter(defaultLimits.maxDepth, Infinity)
+  return meter.add(data, 0) || meter.fault!.reason === "ForbiddenKey"
+    ? undefined
+    : Effect.fail(JugglerError.protocol(meter.fault!.detail))
 }

@@ -28,8 +28,7 @@ import * as JugglerGeneration from "../JugglerGeneration.ts"
 import type { Generation, Message } from "../JugglerGeneration.ts"
 import * as JugglerMetrics from "../JugglerMetrics.ts"
 import * as JugglerState from "../JugglerState.ts"
-import { Calls, defaultMethod, ServedRequest } from "./calls.ts"
-import { Meter } from "./json.ts"
+import { Calls, defaultMethod, misfit, ServedRequest } from "./calls.ts"
 import { Follower, type Publisher, publisherOf } from "./publisher.ts"
 import * as Sharing from "./sharing.ts"
 import { Store } from "./store.ts"
@@ -437,11 +436,7 @@ class PeerImpl implements Peer {
   }
 
   send(payload: Json): Effect.Effect<void, JugglerError.JugglerError> {
-    const meter = new Meter(JsonPatch.defaultLimits.maxDepth, Infinity)
-    if (!meter.add(payload, 0) && meter.fault!.reason !== "ForbiddenKey") {
-      return Effect.fail(JugglerError.protocol(meter.fault!.detail))
-    }
-    return this.out({ _tag: "Message", payload })
+    return misfit(payload) ?? this.out({ _tag: "Message", payload })
   }
 
   get receive(): Effect.Effect<Json, JugglerError.JugglerError> {
@@ -458,7 +453,7 @@ class PeerImpl implements Peer {
   call(name: string, data: Json): Effect.Effect<Json, JugglerError.JugglerError> {
     const unknown = this.has("Request")
     if (unknown !== undefined) return Effect.fail(unknown)
-    return Effect.andThen(
+    return misfit(data) ?? Effect.andThen(
       this.room,
       Effect.callback<Json, JugglerError.JugglerError>((resume) => {
         const id = this.calls.start(
@@ -473,7 +468,7 @@ class PeerImpl implements Peer {
   }
 
   notify(name: string, data: Json): Effect.Effect<void, JugglerError.JugglerError> {
-    return this.out({ _tag: "Notify", name, data })
+    return misfit(data) ?? this.out({ _tag: "Notify", name, data })
   }
 
   close(code = 1000): Effect.Effect<void> {

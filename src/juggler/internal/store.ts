@@ -29,15 +29,23 @@ export class Store {
   /** Counts the commits. */
   version = 0
   private readonly listeners = new Set<Listener>()
+  private readonly watchers = new Set<() => void>()
 
   constructor(initial: Json, limits: Limits) {
     this.document = new OwnedDocument(initial, limits)
     this.limits = limits
   }
 
+  /** Hears the operations of each commit, and may keep them. */
   listen(listener: Listener): () => void {
     this.listeners.add(listener)
     return () => this.listeners.delete(listener)
+  }
+
+  /** Hears that there was a commit. */
+  watch(watcher: () => void): () => void {
+    this.watchers.add(watcher)
+    return () => this.watchers.delete(watcher)
   }
 
   /** Sets the whole; what is the same reference as before is not entered, what is equal is no change. */
@@ -76,7 +84,8 @@ export class Store {
   patch(patch: unknown, adopt: boolean, check?: Check): JsonPatchError | undefined {
     const { document } = this
     if (check === undefined) {
-      if (!document.apply(patch, adopt)) return errorOf(document)
+      // values that a listener keeps may not be changed in place
+      if (!document.apply(patch, adopt && this.listeners.size === 0)) return errorOf(document)
       if ((patch as ReadonlyArray<Operation>).length > 0) this.emit(patch as ReadonlyArray<Operation>)
       return undefined
     }
@@ -87,7 +96,7 @@ export class Store {
     }
     document.begin()
     for (let i = 0; i < patch.length; i++) {
-      if (!document.operation(patch[i], adopt)) {
+      if (!document.operation(patch[i], false)) {
         document.rollback()
         document.faultAt = i
         return errorOf(document)
@@ -164,5 +173,6 @@ export class Store {
   private emit(operations: ReadonlyArray<Operation>): void {
     this.version++
     for (const listener of this.listeners) listener(operations)
+    for (const watcher of this.watchers) watcher()
   }
 }
