@@ -16,14 +16,14 @@ import { NodeSqliteClient } from "../src/node/index.ts"
 import { MessageQueue } from "../src/queue/index.ts"
 import { barePostgres, bareSqlite } from "./queue/bare.ts"
 import type { Candidate } from "./queue/candidate.ts"
-import { k, latency, rate, table } from "./queue/measure.ts"
+import { cpuOf, k, latency, rate, table } from "./queue/measure.ts"
 import { endToEnd, layerPostgres, oursPostgres, oursSqlite } from "./queue/ours.ts"
 import { graphileWorker, persistedQueue, pgBoss } from "./queue/peers.ts"
 
 const has = (flag: string) => process.argv.includes(flag)
 const backlog = 100_000
 const directory = mkdtempSync(join(tmpdir(), "bench-queue-"))
-const seconds = 0.8
+const seconds = 0.5
 
 interface Row {
   readonly name: string
@@ -35,6 +35,8 @@ interface Row {
   readonly pull100: number | undefined
   readonly claimLoaded: readonly [number, number]
   readonly claimAnalyzed: readonly [number, number]
+  /** Microseconds of processor time of this process for a push, and for a pull with its ack. */
+  readonly cpu: readonly [number, number]
 }
 
 const measure = async (candidate: Candidate): Promise<Row> => {
@@ -43,6 +45,7 @@ const measure = async (candidate: Candidate): Promise<Row> => {
   const claimLoaded = await latency(candidate.claim, 200)
   await candidate.analyze()
   const claimAnalyzed = await latency(candidate.claim, 200)
+  const cpu = [await cpuOf(candidate.push), await cpuOf(candidate.pullAck)] as const
   return {
     name: candidate.name,
     push1: await rate(1, candidate.push, seconds),
@@ -52,7 +55,8 @@ const measure = async (candidate: Candidate): Promise<Row> => {
     pull8: await rate(8, candidate.pullAck, seconds),
     pull100: candidate.pullAckBatch && await rate(1, candidate.pullAckBatch, seconds),
     claimLoaded,
-    claimAnalyzed
+    claimAnalyzed,
+    cpu
   }
 }
 
@@ -73,7 +77,8 @@ const report = (title: string, rows: ReadonlyArray<Row>) => {
       "pull+ack 8",
       "pull+ack 100s",
       "claim loaded",
-      "claim analyzed"
+      "claim analyzed",
+      "CPU µs push/pull+ack"
     ],
     rows.map((row) => [
       row.name,
@@ -84,7 +89,8 @@ const report = (title: string, rows: ReadonlyArray<Row>) => {
       cell(row, (row) => row.pull8),
       cell(row, (row) => row.pull100),
       row.claimLoaded.map(Math.round).join("/"),
-      row.claimAnalyzed.map(Math.round).join("/")
+      row.claimAnalyzed.map(Math.round).join("/"),
+      row.cpu.map(Math.round).join("/")
     ])
   )
 }

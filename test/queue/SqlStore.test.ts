@@ -187,16 +187,12 @@ describe("the repository on SQLite", () => {
         if (statistics === "fresh") yield* sql`ANALYZE`
         // The statements that the queue runs, with what SQLite says about them.
         const plans: Array<string> = []
-        const dialect = makeSqlite(
-          (text, params) =>
-            Effect.tap(sql.unsafe(`EXPLAIN QUERY PLAN ${text}`, params), (rows) =>
-              Effect.sync(() =>
-                void plans.push(
-                  rows.map((row) => String((row as { detail: string }).detail)).join("\n")
-                )
-              )),
-          "p"
-        )
+        const explain = (text: string, params?: ReadonlyArray<unknown>) =>
+          Effect.tap(
+            sql.unsafe<{ detail: string }>(`EXPLAIN QUERY PLAN ${text}`, params),
+            (rows) => Effect.sync(() => void plans.push(rows.map((row) => row.detail).join("\n")))
+          )
+        const dialect = makeSqlite(explain, "p", (text, params) => Effect.as(explain(text, params), []))
         yield* dialect.claim("bb", 1, 1000)
         assert.match(plans[0]!, /USING INDEX p_due|USING COVERING INDEX p_due/)
         assert.match(plans.at(-1)!, /USING (COVERING )?INDEX p_ready/)

@@ -31,7 +31,8 @@ export const makeSqlStore = Effect.fnUntraced(function*(
   }
   const dialect = sql.onDialectOrElse({
     pg: () => makePg(sql, p),
-    orElse: () => makeSqlite((text, params) => sql.unsafe(text, params), p)
+    orElse: () =>
+      makeSqlite((text, params) => sql.unsafe(text, params), p, (text, params) => sql.unsafe(text, params).values)
   })
   const { query } = dialect
   const now = `(SELECT now FROM ${p}_clock)`
@@ -66,7 +67,11 @@ export const makeSqlStore = Effect.fnUntraced(function*(
   // One transaction for many operations, on the connection itself: a statement of a `SqlClient` costs as much as SQLite
   // takes to run it.
   let connection: Connection | undefined
-  const onConnection = makeBatch(makeSqlite((text, params) => connection!.execute(text, params ?? [], undefined), p))
+  const onConnection = makeBatch(makeSqlite(
+    (text, params) => connection!.execute(text, params ?? [], undefined),
+    p,
+    (text, params) => connection!.executeValues(text, params)
+  ))
   const atomically: Store["atomically"] = (work) =>
     Effect.scoped(Effect.flatMap(Effect.mapError(sql.reserve, unavailable("begin")), (reserved) => {
       const control = (text: string) => Effect.mapError(reserved.execute(text, [], undefined), unavailable("commit"))
