@@ -27,6 +27,7 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 import * as Peer from "./internal/peer.ts"
+import type * as PeerModel from "./internal/peerModel.ts"
 import * as Sharing from "./internal/sharing.ts"
 import { Store } from "./internal/store.ts"
 import * as JsonPatch from "./JsonPatch.ts"
@@ -60,7 +61,7 @@ export type Notification<N extends Notifications> = {
  * @category models
  * @since 0.1.0
  */
-export interface Options<A, Requests extends Rpc.Any, N extends Notifications> extends Peer.PeerOptions {
+export interface Options<A, Requests extends Rpc.Any, N extends Notifications> extends PeerModel.PeerOptions {
   /** What the server speaks; default generation 0.7. */
   readonly generation?: JugglerGeneration.Generation | undefined
   /** The state of the server; by default any JSON. */
@@ -183,8 +184,8 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
         Schema.decodeUnknownExit(Schema.toCodecJson(schema) as Schema.Codec<unknown, unknown>)
       ])
     )
-    let current: Peer.Peer | undefined
-    const config: Peer.PeerConfig = {
+    let current: PeerModel.Peer | undefined
+    const config: PeerModel.PeerConfig = {
       generation,
       role: "client",
       options,

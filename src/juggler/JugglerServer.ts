@@ -27,6 +27,7 @@ import * as TrustedProxies from "../socket/TrustedProxies.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import * as BasicAuth from "./BasicAuth.ts"
 import * as Peer from "./internal/peer.ts"
+import type * as PeerModel from "./internal/peerModel.ts"
 import type { JsonPatchError } from "./JsonPatch.ts"
 import type { Json } from "./JsonPointer.ts"
 import { JugglerClients } from "./JugglerClients.ts"
@@ -41,7 +42,7 @@ import * as JugglerState from "./JugglerState.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options<R = never> extends Peer.PeerOptions {
+export interface Options<R = never> extends PeerModel.PeerOptions {
   /** What the clients speak; default generation 0.7. */
   readonly generation?: JugglerGeneration.Generation | undefined
   /**
@@ -97,7 +98,7 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
     const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
     const { onConnection, state, view } = options
     const shared = state === undefined || view !== undefined ? undefined : state
-    const config: Peer.PeerConfig = {
+    const config: PeerModel.PeerConfig = {
       generation: options.generation ?? JugglerGeneration.v07,
       role: "server",
       options,
@@ -160,7 +161,7 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
 
 /** Keeps a connection's data equal to its view of the state. */
 const showView = (
-  peer: Peer.Peer,
+  peer: PeerModel.Peer,
   state: JugglerState.ReadableState<any>,
   view: (state: Json, connection: JugglerConnection) => Json
 ): Effect.Effect<void> =>
