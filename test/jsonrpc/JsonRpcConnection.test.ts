@@ -1,7 +1,14 @@
 /** PROTOCOLS.md, "JSON-RPC 2.0" (limits) and "Closing": what one connection may use, and what is left of it afterwards. */
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Logger, Metric, Schema, Scope, Stream } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcClients, JsonRpcServer, JsonRpcTest } from "effect-wire/jsonrpc"
+import { Deferred, Effect, Exit, Fiber, Inspectable, Logger, Metric, References, Schema, Scope, Stream } from "effect"
+import {
+  Dialect,
+  JsonRpcClient,
+  JsonRpcClients,
+  type JsonRpcError,
+  JsonRpcServer,
+  JsonRpcTest
+} from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { RpcMetrics } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
@@ -212,3 +219,24 @@ it.effect("nothing is left of 1,000 connections: no client, no request, no conne
     }
     yield* eventually(Effect.sync(() => alive() <= 2))
   }).pipe(Effect.provide(Logger.layer([])), Effect.provideService(Metric.MetricRegistry, new Map())))
+
+it.effect("what a peer is told of an unexpected failure is found in the log, with its cause, method and connection", () => {
+  const lines: Array<{ readonly message: unknown; readonly annotations: Readonly<Record<string, unknown>> }> = []
+  const logger = Logger.make(({ cause, fiber, message }) => {
+    lines.push({ message: [message, cause], annotations: fiber.getRef(References.CurrentLogAnnotations) })
+  })
+  return Effect.gen(function*() {
+    const { handlers } = yield* makeWorld
+    const remote = yield* JsonRpcTest.makeRemote(Methods).pipe(Effect.provide(handlers))
+    const error = yield* Effect.flip(remote.call("die"))
+    const { correlationId } = (error.reason as JsonRpcError.RemoteError).data as { readonly correlationId: string }
+    const line = lines.find((line) => line.annotations.correlationId === correlationId)
+    assert.strictEqual(line?.annotations.method, "die")
+    assert.include(Inspectable.toStringUnknown(line?.message), "secret")
+    // parameters that do not fit are the caller's affair
+    const before = lines.length
+    yield* Effect.flip(remote.call("add", ["x"]))
+    yield* Effect.flip(remote.call("nope"))
+    assert.strictEqual(lines.length, before)
+  }).pipe(Effect.provide(Logger.layer([logger])))
+})

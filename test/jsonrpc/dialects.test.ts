@@ -1,7 +1,7 @@
 /** PROTOCOLS.md, "Rockets", "LSP", "MCP", "jsonrpc-websocket", "aiohttp-json-rpc": the frames themselves, at both ends. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Logger, Queue, Schema, Stream, Tracer } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcPeer, JsonRpcServer, JsonRpcTest } from "effect-wire/jsonrpc"
+import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcPeer, JsonRpcServer, JsonRpcTest } from "effect-wire/jsonrpc"
 import { Progress } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -532,3 +532,21 @@ it.effect("a new dialect is one value", () =>
       error(1, "as you wish", 1)
     ])
   }))
+
+it("failures have the codes of the Rockets clients", () => {
+  const code = (reason: JsonRpcError.JsonRpcError["reason"]) =>
+    Dialect.rocketsCode(new JsonRpcError.JsonRpcError({ reason }))
+  const lost = (cause?: unknown) =>
+    new JsonRpcError.ConnectionError({ message: "", maybeExecuted: true, ...(cause === undefined ? {} : { cause }) })
+  assert.strictEqual(code(new JsonRpcError.RemoteError({ code: 7, message: "" })), 7)
+  assert.strictEqual(code(new JsonRpcError.ProtocolError({ message: "" })), -31001)
+  assert.strictEqual(code(lost()), -30100)
+  assert.strictEqual(
+    code(lost(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1000 }) }))),
+    -30100
+  )
+  assert.strictEqual(
+    code(lost(new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: "broken" }) }))),
+    -30101
+  )
+})

@@ -46,6 +46,8 @@ const corpus = [
   message(`"method":"never","id":7`),
   message(`"method":"never","id":7`),
   message(`"method":"cancel","params":{"id":7}`),
+  message(`"method":"$/cancelRequest","params":{"id":7}`),
+  message(`"method":"later","params":{"text":"x","workDoneToken":1,"partialResultToken":"p"},"id":9`),
   message(`"method":"nope","params":{},"id":8`),
   message(`"method":"sum","params":[1]`),
   message(`"method":"die"`),
@@ -141,16 +143,20 @@ it.effect(
   () =>
     Effect.gen(function*() {
       const random = seeded(seed + 1)
-      const run = yield* JsonRpcServer.make(Group, { dialect: Dialect.rockets })
-      const connect = Effect.gen(function*() {
-        const [near, far] = yield* MemorySocket.makePair()
-        yield* Effect.forkScoped(run(far), { startImmediately: true })
-        return yield* fromSocket(near)
-      })
+      const runs = yield* Effect.forEach(
+        [Dialect.rockets, Dialect.lsp, Dialect.standard],
+        (dialect) => JsonRpcServer.make(Group, { dialect })
+      )
+      const connect = (round: number) =>
+        Effect.gen(function*() {
+          const [near, far] = yield* MemorySocket.makePair()
+          yield* Effect.forkScoped(runs[round % runs.length]!(far), { startImmediately: true })
+          return yield* fromSocket(near)
+        })
       let baseline = 0
       for (let sent = 0; sent < frames; sent += round) {
         yield* Effect.scoped(Effect.gen(function*() {
-          const { send, take } = yield* connect
+          const { send, take } = yield* connect(sent / round)
           const texts = Array.from({ length: round }, () => mutated(random, corpus))
           const wanted = texts.map(expected).filter((answer) => answer !== undefined)
           yield* Effect.forkScoped(send(...texts, fence), { startImmediately: true })
@@ -195,7 +201,7 @@ const next = <A>(take: Effect.Effect<A, unknown>, explain: () => string) =>
     take,
     Effect.andThen(
       Effect.callback<void>((resume) => {
-        const timer = setTimeout(() => resume(Effect.void), 5000)
+        const timer = setTimeout(() => resume(Effect.void), 20_000)
         return Effect.sync(() => clearTimeout(timer))
       }),
       Effect.suspend(() => Effect.die(new Error(explain())))
