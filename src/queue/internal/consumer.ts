@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
@@ -34,8 +35,10 @@ const describe = (cause: Cause.Cause<unknown>): string => {
     ? `${error.name}: ${error.message}`
     : typeof error === "string"
     ? error
-    : JSON.stringify(error)
+    : Option.getOrElse(Option.filter(stringify(error), (text) => text !== undefined), () => String(error))
 }
+
+const stringify = Option.liftThrowable((value: unknown): string => JSON.stringify(value))
 
 /** How long a message rests after its nth try: the nth delay of the schedule, or `undefined` when it has ended. */
 const delayAfter = Effect.fnUntraced(function*(
