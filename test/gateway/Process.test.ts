@@ -105,7 +105,7 @@ it.live("a second signal ends it at once", () =>
     gateway.kill("SIGINT")
     yield* Effect.sleep("400 millis")
     gateway.kill("SIGINT")
-    assert.strictEqual(yield* Effect.timeout(gateway.exit, "1500 millis"), 130)
+    assert.strictEqual(yield* Effect.timeout(gateway.exit, "2500 millis"), 130)
   }), timeout)
 
 it.live(
