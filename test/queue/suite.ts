@@ -601,10 +601,10 @@ export const suite = <R = never>(
           Effect.gen(function*() {
             tries.push(message.tries)
             running.most = Math.max(running.most, ++running.now)
-            yield* Effect.sleep("100 seconds")
+            yield* Effect.sleep("700 seconds")
             running.now--
-          }), { concurrency: 2, prefetch: 1, lease: "30 seconds", wait: "1 second" }))
-        while ((yield* queue.counts({ node: b })).processed < 5) yield* advance("5 seconds")
+          }), { concurrency: 2, prefetch: 1, lease: "5 minutes", wait: "10 seconds" }))
+        while ((yield* queue.counts({ node: b })).processed < 5) yield* advance("10 seconds")
         yield* Fiber.interrupt(consumer)
         assert.strictEqual(running.most, 2)
         assert.deepStrictEqual(tries, [1, 1, 1, 1, 1])
