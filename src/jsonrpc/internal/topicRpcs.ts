@@ -5,7 +5,6 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import { ScalarParams } from "./scalar.ts"
 
-/** @internal */
 export class TooManySubscriptions extends Schema.TaggedError<TooManySubscriptions>(
   "effect-wire/jsonrpc/internal/topicRpcs/TooManySubscriptions"
 )(
@@ -14,7 +13,6 @@ export class TooManySubscriptions extends Schema.TaggedError<TooManySubscription
   JsonRpcError.wire({ code: -32012, message: "Too many subscriptions" })
 ) {}
 
-/** @internal */
 export class InvalidParameters extends Schema.TaggedError<InvalidParameters>(
   "effect-wire/jsonrpc/internal/topicRpcs/InvalidParameters"
 )(
@@ -25,8 +23,6 @@ export class InvalidParameters extends Schema.TaggedError<InvalidParameters>(
 
 /**
  * One topic that is asked for, in the form that handlers see.
- *
- * @internal
  */
 export interface Requested {
   readonly topic: string
@@ -75,7 +71,6 @@ const toWire = (topics: ReadonlyArray<Requested>): Wire =>
       : { topic, ...(parameters === undefined ? {} : { parameters }), ...(notices ? { notices } : {}) }
   )
 
-/** @internal */
 export const Requests = Wire.pipe(
   Schema.decodeTo(
     Schema.Array(
@@ -91,7 +86,6 @@ export const Requests = Wire.pipe(
 
 const Names = Schema.Array(Schema.String)
 
-/** @internal */
 export class Rpcs extends RpcGroup.make(
   Rpc.make("get_methods", { success: Names }),
   Rpc.make("get_topics", { success: Names }),

@@ -1,8 +1,6 @@
 /**
  * Requests under way in both directions: those that this end made, waiting for their responses, and those that the peer
  * made, running in the engine.
- *
- * @internal
  */
 import type * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"

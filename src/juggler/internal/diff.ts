@@ -1,7 +1,5 @@
 /**
  * The difference of two JSON values as a patch.
- *
- * @internal
  */
 import type { Operation } from "../JsonPatch.ts"
 import * as JsonPointer from "../JsonPointer.ts"

@@ -6,8 +6,6 @@
  * How a container is known to be ours: `epoch` counts up with everything that is shared or created. A container may be
  * changed in place when it became ours (`own`) after the last time that it or any of its ancestors was shared (`floor`).
  * Only containers that were written to, shared or inserted have an entry; `base` says since when all below is ours.
- *
- * @internal
  */
 import * as JsonPointer from "../JsonPointer.ts"
 import type { Json } from "../JsonPointer.ts"

@@ -2,8 +2,6 @@
  * Recipes on a document that is owned: a draft looks like a mutable value; what is written to it changes the document in
  * place at once and is noted as an operation. Drafts follow their element when the array around it shifts; what was
  * removed lives on by itself and can be written to and put back.
- *
- * @internal
  */
 import type { Operation } from "../JsonPatch.ts"
 import * as JsonPointer from "../JsonPointer.ts"

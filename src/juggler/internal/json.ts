@@ -1,7 +1,5 @@
 /**
  * Walks over JSON values that are bounded in depth and size.
- *
- * @internal
  */
 import type { Json } from "../JsonPointer.ts"
 

@@ -1,7 +1,5 @@
 /**
  * The engine of a connection: the one state machine that all generations and both ends share.
- *
- * @internal
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"

@@ -1,7 +1,5 @@
 /**
  * What a connection is made of.
- *
- * @internal
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"

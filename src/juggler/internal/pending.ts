@@ -1,7 +1,5 @@
 /**
  * Operations that were applied and not yet sent. Writing the same scalar again and again leaves one operation.
- *
- * @internal
  */
 import type { Operation } from "../JsonPatch.ts"
 import type { OwnedDocument } from "./document.ts"

@@ -4,8 +4,6 @@
  *
  * A follower whose outbox is full gets no patches; when it has read enough it gets the whole. So what waits for a slow
  * reader is bounded, and it sees the newest state.
- *
- * @internal
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"

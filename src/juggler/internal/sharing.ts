@@ -4,8 +4,6 @@
  *
  * Plain structs, records and arrays are walked here; everything else (classes, unions, transformations, checks) is left to
  * the schema's own parser and remembered as a whole.
- *
- * @internal
  */
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"

@@ -1,8 +1,6 @@
 /**
  * A document with those who follow it. All writes are synchronous, so there is one order of them; each is a commit: a
  * list of operations that was applied whole.
- *
- * @internal
  */
 import { errorOf, JsonPatchError, type Limits, type Operation } from "../JsonPatch.ts"
 import type { Json } from "../JsonPointer.ts"

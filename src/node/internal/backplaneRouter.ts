@@ -1,8 +1,6 @@
 /**
  * The receiving half of the PostgreSQL backplane: where each channel stands, in one process. Notifications are a hint,
  * the log is the truth: a notification that is the next of its channel is delivered at once, any other starts a catch-up.
- *
- * @internal
  */
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"

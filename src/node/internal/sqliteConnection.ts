@@ -1,6 +1,4 @@
-/**
- * @internal
- */
+/** */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as SqlClient from "effect/sql/SqlClient"

@@ -1,7 +1,5 @@
 /**
  * Certificates of servers.
- *
- * @internal
  */
 import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"

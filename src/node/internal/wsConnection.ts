@@ -2,8 +2,6 @@
  * A `Socket` made straight on the events of a `ws` WebSocket: the messages of one turn of the event loop arrive as one
  * batch, what is written in one turn leaves in one write, a full pipe suspends the writer, and an idle connection has no
  * timer and hardly a closure.
- *
- * @internal
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"

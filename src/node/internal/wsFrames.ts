@@ -1,8 +1,6 @@
 /**
  * Writes WebSocket data frames (RFC 6455, section 5.2) straight into the buffers of a net socket: many small messages
  * become one buffer, a large one is written without a copy of its own. No fragmentation, no extensions.
- *
- * @internal
  */
 import { Buffer } from "node:buffer"
 import { randomFillSync } from "node:crypto"

@@ -1,7 +1,5 @@
 /**
  * Upgrades requests of Effect's HTTP server to WebSockets of our own.
- *
- * @internal
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"

@@ -1,8 +1,6 @@
 /**
  * One timer for all connections of a server: who has gone silent, who has stopped reading, who connected and never shook
  * hands.
- *
- * @internal
  */
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

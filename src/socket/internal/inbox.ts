@@ -1,22 +1,17 @@
 /**
  * The receiving side of one connection: frames come in synchronously, a fiber pulls them out in batches, and the end of
  * the connection is handed over after the last frame.
- *
- * @internal
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import type * as Socket from "effect/socket/Socket"
 
-/** @internal */
 export type Frame = Uint8Array | string
 
-/** @internal */
 export type Batch = NonEmptyReadonlyArray<Frame>
 
 const none: Array<Frame> = []
 
-/** @internal */
 export class Inbox {
   private frames: Array<Frame> = none
   private waiter: ((effect: Effect.Effect<Batch, Socket.SocketError>) => void) | undefined = undefined

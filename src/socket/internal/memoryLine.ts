@@ -1,7 +1,5 @@
 /**
  * A connection in memory: two ends, and what lies between them.
- *
- * @internal
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Duration from "effect/Duration"

@@ -1,7 +1,5 @@
 /**
  * Short constructors for the errors of `effect/socket`.
- *
- * @internal
  */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"

@@ -1,7 +1,5 @@
 /**
  * What a writer of our own carriers can do beyond `Socket.Writer`: take frames without a fiber.
- *
- * @internal
  */
 import type * as Effect from "effect/Effect"
 import type * as Socket from "effect/socket/Socket"
