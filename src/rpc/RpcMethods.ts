@@ -241,7 +241,9 @@ export const toParams = (method: Method, encoded: unknown, positional: boolean):
       const values = encoded as Record<string, unknown>
       let length = method.fields.length
       while (length > 0 && values[method.fields[length - 1]!] === undefined) length--
-      return method.fields.slice(0, length).map((field) => values[field] ?? null)
+      const fields = method.fields.slice(0, length)
+      // what is left out in the middle cannot be left out by position
+      return fields.some((field) => values[field] === undefined) ? encoded : fields.map((field) => values[field])
     }
     case "scalar":
       return [encoded]

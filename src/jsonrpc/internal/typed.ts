@@ -23,7 +23,10 @@ import { type Caller, CurrentBatch } from "./caller.ts"
  * @since 0.1.0
  */
 export interface TypedOptions {
-  /** Sends the fields of a payload by position, in declared order, instead of by name; default `false`. */
+  /**
+   * Sends the fields of a payload by position, in declared order, instead of by name; default `false`. A payload that
+   * leaves out a field in the middle goes by name all the same.
+   */
   readonly positional?: boolean | undefined
   /** Whether calls get a span; `"auto"` (the default) where the app provided a `Tracer`. */
   readonly tracing?: boolean | "auto" | undefined
