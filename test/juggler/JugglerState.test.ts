@@ -305,6 +305,26 @@ describe("JugglerState", () => {
       assert.deepStrictEqual((yield* state.get).byName["bath"]!.since, DateTime.makeUnsafe("2020-01-01T00:00:00.000Z"))
     }))
 
+  it.effect("moves and changes a large part again and again without walking or copying it", () =>
+    Effect.gen(function*() {
+      const wide = Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`key${i}`, i]))
+      const state = yield* JugglerState.makeJson({ a: wide, deep: {} })
+      const patch = Array.from({ length: 500 }, (_, i): ReadonlyArray<JsonPatch.Operation> => [
+        { op: "move", from: i % 2 === 0 ? "/a" : "/b", path: i % 2 === 0 ? "/b" : "/a" },
+        { op: "replace", path: i % 2 === 0 ? "/b/key7" : "/a/key7", value: -i }
+      ]).flat()
+      yield* state.patch(patch.slice(0, 2))
+      yield* state.patch(patch.slice(2, 4))
+      yield* state.patch(patch.slice(4))
+      const deeper = Array.from({ length: 500 }, (): ReadonlyArray<JsonPatch.Operation> => [
+        { op: "move", from: "/a", path: "/deep/a" },
+        { op: "move", from: "/deep/a", path: "/a" }
+      ]).flat()
+      assert.strictEqual((yield* Effect.flip(state.patch(deeper))).reason, "TooLarge")
+      assert.strictEqual(yield* state.at("/a/key7"), -499)
+      assert.strictEqual(wide["key7"], 7)
+    }))
+
   it.effect("gives the changes as they come, and the newest only to a slow reader", () =>
     Effect.gen(function*() {
       const state = yield* JugglerState.makeJson(0)

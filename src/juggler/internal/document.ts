@@ -60,6 +60,8 @@ export class OwnedDocument {
   private readonly marks = new WeakMap<object, Mark>()
   private epoch = 1
   private copied = 0
+  /** Characters that `move` had to walk in this patch, to find out how deep they go. */
+  private walked = 0
   private undo: Array<Undo> | undefined = undefined
   private sizeBefore = 0
 
@@ -110,6 +112,7 @@ export class OwnedDocument {
     }
     if (patch.length === 1) {
       this.copied = 0
+      this.walked = 0
       if (this.operation(patch[0], adopt)) return true
       this.faultAt = 0
       return false
@@ -131,6 +134,7 @@ export class OwnedDocument {
     this.undo = []
     this.sizeBefore = this.size
     this.copied = 0
+    this.walked = 0
   }
 
   commit(): void {
@@ -205,7 +209,8 @@ export class OwnedDocument {
     return this.put(op, tokens, value, size)
   }
 
-  remove(tokens: ReadonlyArray<string>): boolean {
+  /** `size` of what is removed, where it need not be counted. */
+  remove(tokens: ReadonlyArray<string>, size?: number): boolean {
     const last = tokens.length - 1
     if (last < 0) return this.put("replace", tokens, null, 4)
     const parent = this.enter(tokens, last)
@@ -216,14 +221,14 @@ export class OwnedDocument {
       if (index < 0 || index >= parent.length) return this.missing(tokens)
       const [old] = parent.splice(index, 1)
       this.undo?.push({ target: parent, kind: "splice-in", key: index, old })
-      this.size -= sizeUpTo(old!, Infinity) + 1
+      this.size -= (size ?? sizeUpTo(old!, Infinity)) + 1
       return true
     }
     if (!Object.hasOwn(parent, token)) return this.missing(tokens)
     const old = parent[token]!
     delete parent[token]
     this.undo?.push({ target: parent, kind: "set", key: token, old })
-    this.size -= sizeUpTo(old, Infinity) + token.length + 4
+    this.size -= (size ?? sizeUpTo(old, Infinity)) + token.length + 4
     return true
   }
 
@@ -305,15 +310,16 @@ export class OwnedDocument {
         this.fail(fault("InvalidOperation", "a value cannot be moved into itself"))
     }
     if (target.length > source.length) {
-      const meter = new Meter(this.limits.maxDepth - target.length, Infinity)
+      const meter = new Meter(this.limits.maxDepth - target.length, this.limits.maxSize - this.walked)
       if (!meter.add(value, 0)) return this.fail(meter.fault!)
+      this.walked += meter.size
     }
-    // what is ours below an ancestor of the source is not known below one of the target
-    this.share(value)
-    const size = sizeUpTo(value, Infinity)
+    this.keepMarks(source, value)
     const single = this.undo === undefined
     if (single) this.begin()
-    if (this.remove(source) && this.put("add", target, value, size)) {
+    // what is moved makes the document no larger, unless it becomes the document
+    const size = target.length === 0 ? sizeUpTo(value, Infinity) : 0
+    if (this.remove(source, 0) && this.put("add", target, value, size)) {
       if (single) this.commit()
       return true
     }
@@ -358,6 +364,30 @@ export class OwnedDocument {
         node = Object.hasOwn(current, token) ? current[token] : undefined
       }
     }
+  }
+
+  /** Notes at a value what its place says about it, so that it can be moved: what is ours stays ours, what is shared shared. */
+  private keepMarks(tokens: ReadonlyArray<string>, value: Json): void {
+    if (!isContainer(value)) return
+    let node: Json | undefined = this.root
+    let floor = 0
+    let base = 0
+    for (let i = 0; i < tokens.length; i++) {
+      const mark = this.marks.get(node as object)
+      if (mark !== undefined) {
+        if (mark.base >= 0) base = mark.base
+        if (mark.floor > floor) floor = mark.floor
+      }
+      node = JsonPointer.child(node, tokens[i]!)
+    }
+    const mark = this.marks.get(value)
+    if (mark !== undefined && mark.base >= 0) base = mark.base
+    const own = mark === undefined ? base : mark.own
+    this.marks.set(value, {
+      own: own > floor ? ++this.epoch : -1,
+      floor: Math.max(floor, mark === undefined ? 0 : mark.floor),
+      base
+    })
   }
 
   /** What is at or below a value is not ours any more. */
