@@ -1,8 +1,8 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Deferred, Effect, Fiber, Layer, Option, Redacted, type Scope } from "effect"
+import { Array as Arr, Deferred, Effect, Fiber, Layer, Metric, Option, Redacted, type Scope } from "effect"
 import * as NodePostgresQueueSignal from "effect-wire/node/NodePostgresQueueSignal"
-import { MessageQueue, SciroccoClient, SciroccoServer } from "effect-wire/queue"
+import { MessageQueue, QueueMetrics, SciroccoClient, SciroccoServer } from "effect-wire/queue"
 import { FetchHttpClient, HttpRouter, HttpServer } from "effect/http"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
@@ -173,6 +173,16 @@ const both = (name: string, test: Test) => {
 const fiberIsRunning = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.pollUnsafe() === undefined
 
 describe("the repository on SQLite", () => {
+  it.effect("what waits at the same moment shares one transaction (SQLite)", () =>
+    Effect.gen(function*() {
+      const queue = yield* MessageQueue.makeSql()
+      const sender = Effect.forEach(Arr.range(1, 50), (n) => queue.push("bb", n))
+      yield* Effect.all(Arr.range(1, 8).map(() => sender), { concurrency: "unbounded" })
+      const { count } = yield* Metric.value(QueueMetrics.rounds)
+      assert.isAtMost(Number(count), 400 / 4)
+      assert.strictEqual((yield* queue.counts()).pending, 400)
+    }).pipe(Effect.provide(layerSqlite()), Effect.provideService(Metric.MetricRegistry, new Map())))
+
   both("SQLite", (title, body, timeout) => it.effect(title, () => Effect.provide(body(), layerSqlite()), timeout))
 
   for (const statistics of ["none", "empty", "stale", "fresh"] as const) {

@@ -167,16 +167,14 @@ export const makeLanes = Effect.fnUntraced(function*(
   const makeLane = Effect.fnUntraced(function*(waits: () => boolean, take: () => Work) {
     const latch = Latch.makeUnsafe(false)
     const round = Effect.suspend(() => go(take()))
-    // Whoever is ready to run comes first, so that what it asks for goes into the same round: being woken takes its turn
-    // after them by itself, going on does not.
     const turn = Effect.suspend(() => {
-      if (waits()) return Effect.yieldNow
+      if (waits()) return Effect.void
       latch.closeUnsafe()
       return latch.await
     })
-    yield* Effect.forkScoped(
-      Effect.forever(Effect.andThen(turn, Effect.uninterruptible(round)), { disableYield: true })
-    )
+    // Whoever is ready to run comes first: what it asks for goes into the same round.
+    const next = Effect.andThen(turn, Effect.andThen(Effect.yieldNow, Effect.uninterruptible(round)))
+    yield* Effect.forkScoped(Effect.forever(next, { disableYield: true }))
     // Runs before the fiber above is interrupted: finalizers run in the reverse order of their making.
     yield* Effect.addFinalizer(() => {
       closed = true
