@@ -98,7 +98,8 @@ export const make = <Rpcs extends Rpc.Any>(
       access: Context.get(context, RpcConnection.MethodAccess),
       context,
       onNotification: undefined,
-      onFrame: undefined
+      onFrame: undefined,
+      isServer: true
     }
 
     const serve = (caller: Caller, connected: Connected, own: Context.Context<never>) => {

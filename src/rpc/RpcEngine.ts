@@ -142,6 +142,11 @@ export interface Session {
   readonly has: (key: string) => boolean
   /** Whether as many wait as may: stop reading until {@link room}. */
   readonly isFull: () => boolean
+  /**
+   * Whether twice as many wait as may: refuse what comes. For wires that have to read on although the session is full,
+   * because the requests that run wait for what the peer sends.
+   */
+  readonly isOverfull: () => boolean
   /** Completes when another request may be submitted. */
   readonly room: Effect.Effect<void>
   /** Completes when nothing runs and nothing waits. */

@@ -6,6 +6,7 @@ import {
   JsonRpcClient,
   JsonRpcClients,
   type JsonRpcError,
+  JsonRpcPeer,
   JsonRpcServer,
   JsonRpcTest
 } from "effect-wire/jsonrpc"
@@ -13,6 +14,7 @@ import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { RpcMetrics } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { Socket } from "effect/socket"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { connect, fence, fromSocket } from "./raw.ts"
@@ -129,6 +131,41 @@ it.effect("a stream waits for a peer that reads slowly", () =>
     assert.isBelow(made, 500)
     for (let read = 0; read <= made;) read += (yield* pull).length
     yield* eventually(Effect.sync(() => state.made > made))
+  }))
+
+it.effect("a full server that calls its client back still reads the answers: nobody waits for the other for ever", () =>
+  Effect.gen(function*() {
+    const Asking = RpcGroup.make(Rpc.make("ask", { payload: { n: Schema.Int }, success: Schema.Int }))
+    const Answering = RpcGroup.make(Rpc.make("double", { payload: { n: Schema.Int }, success: Schema.Int }))
+    const run = yield* JsonRpcServer.make(Asking, { concurrency: 2, maxWaiting: 10 }).pipe(
+      Effect.provide(Asking.toLayer({
+        ask: ({ n }) =>
+          Effect.gen(function*() {
+            yield* Effect.yieldNow
+            const client = yield* JsonRpcClients.current
+            return (yield* Effect.orDie(client!.call("double", { n }))) as number
+          })
+      }))
+    )
+    const [near, far] = yield* MemorySocket.makePair()
+    yield* Effect.forkScoped(run(far), { startImmediately: true })
+    const { client } = yield* JsonRpcPeer.make({ serves: Answering, calls: Asking }).pipe(
+      Effect.provide(Answering.toLayer({ double: ({ n }) => Effect.succeed(2 * n) })),
+      Effect.provideService(Socket.Socket, near)
+    )
+    const ask = (count: number) =>
+      Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => Effect.result(client.ask({ n })), {
+        concurrency: "unbounded"
+      })
+    const some = yield* ask(20)
+    assert.deepStrictEqual(some.map((result) => result._tag === "Success" && result.success), some.map((_, n) => 2 * n))
+    // what is over twice the limit while the server waits for answers is refused, not left unanswered
+    const many = yield* ask(200)
+    for (const [n, result] of many.entries()) {
+      if (result._tag === "Success") assert.strictEqual(result.success, 2 * n)
+      else assert.isTrue(result.failure.reason._tag === "RemoteError" && result.failure.reason.code === -32000)
+    }
+    assert.isTrue(many.some((result) => result._tag === "Failure"))
   }))
 
 it.effect("a connection that closes interrupts what it asked for, and nothing is left", () =>

@@ -42,6 +42,7 @@ export class Methods extends RpcGroup.make(
   Rpc.make("countAndFail", { payload: { to: Schema.Int }, success: Schema.Int, error: Boom, stream: true }),
   Rpc.make("tick", { payload: { name: Schema.String }, success: Schema.Int, stream: true }),
   Rpc.make("askBack", { payload: { question: Schema.String }, success: Schema.String }),
+  Rpc.make("echo", { payload: { text: Schema.String }, success: Schema.String }),
   Rpc.make("me", { success: Schema.Int }),
   Rpc.make("app.users.getUsers", { payload: { from: Schema.Int, to: Schema.Int }, success: Schema.Array(Schema.Int) }),
   Rpc.make("app.version", { success: Schema.String })
@@ -106,6 +107,7 @@ export const makeWorld: Effect.Effect<World> = Effect.gen(function*() {
         const back = yield* JsonRpcClient.fromRemote(Back, client!)
         return yield* back.answer({ question })
       }).pipe(Effect.scoped, Effect.catch((error) => Effect.succeed(`${error._tag}`))),
+    echo: ({ text }) => Effect.succeed(text),
     me: () => Effect.map(RpcConnection.current, (connection) => connection.id),
     "app.users.getUsers": ({ from, to }) => Effect.succeed(Array.from({ length: to - from + 1 }, (_, i) => from + i)),
     "app.version": () => Effect.succeed("1.0")
@@ -551,6 +553,27 @@ export const suite = (name: string, carrier: Carrier): void => {
       assert.deepStrictEqual(yield* nested.app.users.getUsers({ from: 2, to: 3 }), [2, 3])
       assert.strictEqual(yield* nested.app.version(), "1.0")
       assert.strictEqual(yield* nested.add({ a: 1, b: 2 }), 3)
+    })
+  )
+
+  test(
+    "ten thousand calls at once, more than every buffer takes, are all answered, also those that call back",
+    Effect.gen(function*() {
+      const { connect } = yield* make(carrier)
+      const { client, remote } = yield* connect
+      const text = "x".repeat(1000)
+      const answers = yield* Effect.forEach(
+        Array.from({ length: 10_000 }, (_, n) => n),
+        (n) => remote.call("echo", [`${n}${text}`]),
+        { concurrency: "unbounded" }
+      )
+      for (const [n, answer] of answers.entries()) assert.strictEqual(answer, `${n}${text}`)
+      const asked = yield* Effect.forEach(
+        Array.from({ length: 1500 }, (_, n) => n),
+        (n) => client.askBack({ question: `${n}` }),
+        { concurrency: "unbounded" }
+      )
+      for (const [n, answer] of asked.entries()) assert.strictEqual(answer, `${n}? yes`)
     })
   )
 

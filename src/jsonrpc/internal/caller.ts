@@ -117,6 +117,8 @@ export class Caller {
   onDemand: (() => void) | undefined
   /** Called with the id of each call that is cancelled after it was sent. */
   onCancel: ((id: string) => void) | undefined
+  /** Called once, with the next call. */
+  private onCall: (() => void) | undefined = undefined
   /** Notifications and batches that wait for a connection. */
   private unsent = noUnsent
 
@@ -128,6 +130,20 @@ export class Caller {
 
   get inFlight(): number {
     return this.pending.size
+  }
+
+  /** Completes as soon as a call waits for its answer. One at a time may wait for it. */
+  get calling(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.pending.size > 0) return resume(Effect.void)
+      this.onCall = () => {
+        this.onCall = undefined
+        resume(Effect.void)
+      }
+      return Effect.sync(() => {
+        this.onCall = undefined
+      })
+    })
   }
 
   attach(outbox: Outbox): void {
@@ -217,6 +233,7 @@ export class Caller {
     }
     if (this.pending === noPending) this.pending = new Map()
     this.pending.set(key, pending)
+    this.onCall?.()
     if (options.batch?.add(this, frame, pending) === true) return id
     if (this.outbox !== undefined) pending.sent = this.outbox.send(frame)
     else this.onDemand?.()

@@ -55,6 +55,11 @@ export const decodeOptions = (
 export interface ConnectConfig extends EndpointConfig {
   readonly options: ConnectOptions
   readonly onFrame: ((frame: string | Uint8Array) => void) | undefined
+  /**
+   * Whether nothing is read while too much waits to be sent. Servers do that. A client must not: its own calls wait there,
+   * and two ends that both wait for the other to read would wait for ever.
+   */
+  readonly isServer: boolean
 }
 
 /**
@@ -66,6 +71,7 @@ export class Connected {
   readonly endpoint: Endpoint
   readonly outbox: Outbox.Outbox
   readonly session: RpcEngine.Session
+  private readonly caller: Caller
   /** Called when the connection is over, before its requests are interrupted. */
   onClose: (() => void) | undefined = undefined
   private readonly config: ConnectConfig
@@ -73,6 +79,7 @@ export class Connected {
 
   constructor(config: ConnectConfig, session: RpcEngine.Session, outbox: Outbox.Outbox, caller: Caller, pull: Pull) {
     this.config = config
+    this.caller = caller
     this.session = session
     this.outbox = outbox
     this.endpoint = new Endpoint(config, session, caller)
@@ -90,23 +97,40 @@ export class Connected {
 
   // frames that were pulled together are bounded one by one: a peer may send any number in one turn
   private receive(frames: ReadonlyArray<string | Uint8Array>, from: number): Effect.Effect<void> {
-    const { endpoint, outbox, session } = this
-    const { onFrame, options } = this.config
-    const highWater = options.highWaterMark ?? 1024 * 1024
+    const { endpoint, outbox } = this
+    const { onFrame } = this.config
     let i = from
+    let held = false
     outbox.cork()
-    while (i < frames.length && !session.isFull() && outbox.waiting() <= highWater) {
+    while (i < frames.length && !(held = this.isHeld())) {
       const frame = frames[i++]!
       if (onFrame !== undefined) onFrame(frame)
       endpoint.receive(frame)
     }
     outbox.uncork()
-    const wait = session.isFull()
-      ? session.room
-      : outbox.waiting() > highWater
-      ? outbox.drained(highWater)
-      : Effect.void
+    const wait = held || this.isHeld() ? this.room : Effect.void
     return i === frames.length ? wait : Effect.flatMap(wait, () => this.receive(frames, i))
+  }
+
+  // Requests that run may wait for answers of the peer, which come behind whatever else it has sent: while there are calls
+  // of our own, reading goes on (requests beyond twice the limit are refused), up to a peer that takes nothing itself.
+  private isHeld(): boolean {
+    const { caller, outbox, session } = this
+    if (caller.inFlight > 0) return this.config.isServer && outbox.waiting() > 4 * this.highWater
+    return session.isFull() || (this.config.isServer && outbox.waiting() > this.highWater)
+  }
+
+  private get room(): Effect.Effect<void> {
+    const { caller, outbox, session } = this
+    return Effect.suspend(() =>
+      caller.inFlight > 0
+        ? outbox.drained(4 * this.highWater)
+        : Effect.raceFirst(session.isFull() ? session.room : outbox.drained(this.highWater), caller.calling)
+    )
+  }
+
+  private get highWater(): number {
+    return this.config.options.highWaterMark ?? 1024 * 1024
   }
 }
 

@@ -37,6 +37,7 @@ const duplicateId: ErrorObject = {
   data: "a request with this id is in flight"
 }
 
+const tooMany: ErrorObject = { code: JsonRpcError.code.serverError, message: "Too many requests" }
 const shuttingDown: ErrorObject = { code: JsonRpcError.code.serverError, message: "Server is shutting down" }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true })
@@ -160,6 +161,7 @@ export class Endpoint implements Answerer, Sink {
     if (method === undefined || !access(method.rpc, connection)) {
       return sink.answer(Codec.encodeError(id, methodNotFound))
     }
+    if (this.isOverfull()) return sink.answer(Codec.encodeError(id, tooMany))
     session.submit(new AnsweredRequest(this, sink, id, call, method, this.payload(method, call.params)))
   }
 
@@ -172,11 +174,16 @@ export class Endpoint implements Answerer, Sink {
     } else if (progress === undefined || call.method !== progress.method || caller?.progress(call.params) !== true) {
       onNotification?.(call)
       const method = methods.get(call.method)
-      if (method !== undefined && access(method.rpc, connection)) {
+      if (method !== undefined && access(method.rpc, connection) && !this.isOverfull()) {
         session.submit(new NotificationRequest(this, call, method, this.payload(method, call.params)))
       }
     }
     sink.skip()
+  }
+
+  // only where the connection reads on for the answers to calls of its own
+  private isOverfull(): boolean {
+    return this.caller !== undefined && this.caller.inFlight > 0 && this.session.isOverfull()
   }
 
   private cancel(id: unknown): void {

@@ -92,6 +92,7 @@ export const make = (
         for (const listener of listeners) listener(notification)
         PubSub.publishUnsafe(notifications, notification)
       },
+      isServer: false,
       onFrame: (frame) => {
         if (watched) PubSub.publishUnsafe(frames, frame)
       }

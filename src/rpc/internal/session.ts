@@ -29,6 +29,8 @@ const noContext = Context.empty()
 const defaultConcurrency = 256
 const defaultWaiting = 1024
 const defaultStreamElements = 100_000
+// more than a batch has by default
+const leastReserve = 128
 
 /**
  * The requests of one connection, as they run.
@@ -131,6 +133,9 @@ export class EngineSession implements Session {
   }
   isFull(): boolean {
     return this.waiting >= this.maxWaiting
+  }
+  isOverfull(): boolean {
+    return this.waiting >= this.maxWaiting + Math.max(this.maxWaiting, leastReserve)
   }
   active(): number {
     return this.running + this.forked + this.waiting
