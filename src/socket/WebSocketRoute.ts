@@ -28,6 +28,11 @@ import * as SocketMetrics from "./SocketMetrics.ts"
  * the `Host` of the request), also those of a list such as `["https://app.example.com"]`, or every one (`"any"`). A
  * request without `Origin` does not come from a browser and passes.
  *
+ * **Gotchas**
+ *
+ * `"same"` believes the `Host` of the request. A server that only its own machine should reach must refuse foreign hosts as
+ * well, since a page of the web may give its name the address 127.0.0.1 (DNS rebinding); `examples/gateway/hosts.ts` does.
+ *
  * @category models
  * @since 0.1.0
  */
