@@ -283,4 +283,23 @@ describe("JugglerClient", () => {
       assert.strictEqual((answer as { text: string }).text.length, 5_000_000)
       assert.strictEqual(((yield* client.state.json) as { text: string }).text.length, 5_000_000)
     }))
+
+  it.effect("ten thousand requests at once, more than every buffer takes, are all answered", () =>
+    Effect.gen(function*() {
+      const Echo = RpcGroup.make(Rpc.make("echo", { payload: { text: Schema.String }, success: Schema.String }))
+      const memory = yield* MemorySocket.makeServer()
+      const run = yield* JugglerServer.make(Echo, { generation: v07 }).pipe(
+        Effect.provide(Echo.toLayer({ echo: ({ text }) => Effect.succeed(text) }))
+      )
+      yield* Effect.forkScoped(memory.server.run(run))
+      const client = yield* JugglerClient.fromSocket(memory.connect(), { generation: v07 })
+      yield* client.connected
+      const text = "x".repeat(1000)
+      const answers = yield* Effect.forEach(
+        Array.from({ length: 10_000 }),
+        () => client.call("echo", { text }),
+        { concurrency: "unbounded" }
+      )
+      assert.isTrue(answers.every((answer) => answer === text))
+    }))
 })

@@ -23,10 +23,24 @@ type Settle = (exit: Exit.Exit<Json, JugglerError.JugglerError>) => void
 export class Calls {
   private readonly waiting = new Map<number, Settle>()
   private lastId = 0
+  private onStart: (() => void) | undefined = undefined
   private closed: JugglerError.JugglerError | undefined
 
   get size(): number {
     return this.waiting.size
+  }
+
+  /** Completes with the next call that is made. One at a time may wait for it. */
+  get started(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      this.onStart = () => {
+        this.onStart = undefined
+        resume(Effect.void)
+      }
+      return Effect.sync(() => {
+        this.onStart = undefined
+      })
+    })
   }
 
   /** Sends a request; the result comes to `settle`, unless {@link forget} is called first. */
@@ -37,6 +51,7 @@ export class Calls {
       return id
     }
     this.waiting.set(id, settle)
+    this.onStart?.()
     if (!send({ _tag: "Request", id, name, data })) {
       this.waiting.delete(id)
       settle(Exit.fail(JugglerError.closed("the connection is closed")))

@@ -201,12 +201,22 @@ class PeerImpl implements Peer {
         for (let i = 0; i < frames.length && !this.isClosed; i++) this.take(frames[i]!)
         this.outbox.uncork()
         if (this.fault !== undefined) return Effect.fail(this.fault)
-        if (this.session.isFull()) return this.session.room
+        if (this.session.isFull() && (this.calls.size === 0 || this.session.isOverfull())) {
+          return Effect.raceFirst(this.session.room, this.calls.started)
+        }
         if (Queue.sizeUnsafe(this.queue) >= this.maxMessages) return this.taken
-        return this.outbox.waiting() > this.highWater ? this.outbox.drained(this.highWater) : Effect.void
+        return this.held
       }),
       { disableYield: true }
     )
+  }
+
+  // A server does not read while too much waits to be sent. A client does: its own calls wait there, and two ends that both
+  // wait for the other to read would wait for ever. For the same reason a server reads on while it waits for answers.
+  private get held(): Effect.Effect<void> {
+    if (this.config.role === "client" || this.outbox.waiting() <= this.highWater) return Effect.void
+    if (this.calls.size > 0) return this.outbox.drained(4 * this.highWater)
+    return Effect.raceFirst(this.outbox.drained(this.highWater), this.calls.started)
   }
 
   /** Completes when the application has taken all messages. */
