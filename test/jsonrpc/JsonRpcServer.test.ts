@@ -31,7 +31,7 @@ const Server = JsonRpcServer.layerSocketServer(Group, { dialect: Dialect.rockets
 const App = Layer.merge(Server, JsonRpcClient.layerSocket({ dialect: Dialect.rockets })).pipe(
   Layer.provideMerge(MemorySocket.layer)
 )
-it.effect("works", () =>
+it.effect("a typed, an untyped and a nested client of one connection agree", () =>
   Effect.gen(function*() {
     const client = yield* JsonRpcClient.make(Group)
     assert.strictEqual(yield* client.add({ a: 1, b: 2 }), 3)

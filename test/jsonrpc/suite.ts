@@ -4,15 +4,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, Ref, Schema, Scope, Stream } from "effect"
-import {
-  Dialect,
-  JsonRpcClient,
-  JsonRpcClients,
-  JsonRpcError,
-  JsonRpcPeer,
-  type JsonRpcRemote,
-  JsonRpcServer
-} from "effect-wire/jsonrpc"
+import { Dialect, JsonRpcClient, JsonRpcClients, JsonRpcError, JsonRpcPeer, JsonRpcServer } from "effect-wire/jsonrpc"
 import { Progress, RpcConnection } from "effect-wire/rpc"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Socket, SocketServer } from "effect/socket"
@@ -603,7 +595,7 @@ interface Untyped {
 }
 
 const decoder = new TextDecoder()
-export const asText = (frame: string | Uint8Array): string => typeof frame === "string" ? frame : decoder.decode(frame)
+const asText = (frame: string | Uint8Array): string => typeof frame === "string" ? frame : decoder.decode(frame)
 
 /** Waits by turns of the event loop, not by the test clock. */
 export const eventually = <E, R>(condition: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
@@ -617,5 +609,3 @@ export const eventually = <E, R>(condition: Effect.Effect<boolean, E, R>): Effec
     }
     assert.fail("it did not come true")
   })
-
-export type Remote = JsonRpcRemote.Remote
