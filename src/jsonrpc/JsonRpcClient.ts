@@ -17,7 +17,6 @@ import * as Progress from "../rpc/Progress.ts"
 import type * as Reconnect from "../socket/Reconnect.ts"
 import { BatchCollector, CurrentBatch } from "./internal/caller.ts"
 import * as Link from "./internal/link.ts"
-import { ScalarParams } from "./internal/scalar.ts"
 import * as Typed from "./internal/typed.ts"
 import type { Call } from "./JsonRpcCodec.ts"
 import type { JsonRpcError } from "./JsonRpcError.ts"
@@ -87,7 +86,7 @@ export type Notification = Pick<Call, "method" | "params">
 export const fromSocket = (
   socket: Socket.Socket,
   options?: Link.Options
-): Effect.Effect<Client, never, Scope.Scope> => Link.make(socket, options ?? {}, new Map(), ScalarParams)
+): Effect.Effect<Client, never, Scope.Scope> => Link.make(socket, options ?? {}, new Map())
 
 /**
  * A client on the `Socket` of the environment.

@@ -13,7 +13,6 @@ import * as Socket from "effect/socket/Socket"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 import { standard } from "./dialects/standard.ts"
 import * as Link from "./internal/link.ts"
-import { ScalarParams } from "./internal/scalar.ts"
 import * as Typed from "./internal/typed.ts"
 import type { Client } from "./JsonRpcClient.ts"
 import type { JsonRpcError } from "./JsonRpcError.ts"
@@ -54,7 +53,7 @@ export const make = <Serves extends Rpc.Any, Calls extends Rpc.Any>(options: {
     const socket = yield* Socket.Socket
     const methods = yield* RpcMethods.serve(options.serves)
     yield* checkNames(options.connection?.dialect ?? standard, methods.keys())
-    const remote = yield* Link.make(socket, options.connection ?? {}, methods, ScalarParams)
+    const remote = yield* Link.make(socket, options.connection ?? {}, methods)
     const client = yield* Typed.make(options.calls, remote.caller, options.typed)
     return { client, remote }
   })

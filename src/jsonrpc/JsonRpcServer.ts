@@ -29,7 +29,6 @@ import { Caller } from "./internal/caller.ts"
 import { connect, type ConnectConfig, type Connected, type ConnectOptions, decodeOptions } from "./internal/connect.ts"
 import type { Dialect } from "./internal/dialectModel.ts"
 import * as Post from "./internal/post.ts"
-import { ScalarParams } from "./internal/scalar.ts"
 import { CurrentClient, JsonRpcClients } from "./JsonRpcClients.ts"
 import * as JsonRpcRemote from "./JsonRpcRemote.ts"
 
@@ -82,12 +81,17 @@ export const make = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
   options: Options = {}
 ): Effect.Effect<(socket: Socket.Socket) => Effect.Effect<void>, never, Requirements<Rpcs>> =>
+  Effect.flatMap(RpcMethods.serve(group), (methods) => fromMethods(methods, options))
+
+const fromMethods = (
+  methods: ReadonlyMap<string, RpcMethods.ServedMethod>,
+  options: Options
+): Effect.Effect<(socket: Socket.Socket) => Effect.Effect<void>> =>
   Effect.gen(function*() {
     const dialect = options.dialect ?? standard
-    const methods = yield* RpcMethods.serve(group)
     yield* checkNames(dialect, methods.keys())
     const clients = yield* Effect.serviceOption(JsonRpcClients)
-    const decode = decodeOptions(dialect, options, methods, ScalarParams)
+    const decode = decodeOptions(dialect, options, methods)
     const drainTimeout = options.drainTimeout ?? "5 seconds"
     const context = Context.omit(Scope.Scope)((yield* Effect.context<never>()) as Context.Context<Scope.Scope>)
     const config: ConnectConfig = {
@@ -233,12 +237,13 @@ export const layerHttp = <Rpcs extends Rpc.Any>(
   HttpRouter.use((router) =>
     Effect.gen(function*() {
       const dialect = options.dialect ?? standard
-      const run = yield* make(group, options)
+      const methods = yield* RpcMethods.serve(group)
+      const run = yield* fromMethods(methods, options)
       const upgrade = yield* WebSocketRoute.make(run, {
         ...options,
         protocols: options.protocols ?? (dialect.subprotocol === undefined ? undefined : [dialect.subprotocol])
       })
-      const post = yield* Post.make(yield* RpcMethods.serve(group), dialect, options)
+      const post = yield* Post.make(methods, dialect, options)
       yield* router.add("GET", options.path, Post.orNotAllowed(upgrade))
       yield* router.add("POST", options.path, post)
       for (const method of ["PUT", "PATCH", "DELETE"] as const) {

@@ -10,6 +10,7 @@ import type * as Codec from "../JsonRpcCodec.ts"
 import type { Caller } from "./caller.ts"
 import type { Dialect } from "./dialectModel.ts"
 import { Endpoint, type EndpointConfig } from "./endpoint.ts"
+import { ScalarParams } from "./scalar.ts"
 
 /**
  * Options that both ends of a connection take.
@@ -27,18 +28,17 @@ export interface ConnectOptions extends RpcEngine.Options {
 }
 
 /**
- * Methods whose parameters may be a bare value in every dialect.
+ * What the decoder takes: the limits, what the dialect accepts, and bare parameters for the methods annotated so.
  *
  * @internal
  */
 export const decodeOptions = (
   dialect: Dialect,
   options: ConnectOptions,
-  methods: ReadonlyMap<string, RpcMethods.Method>,
-  scalar: Context.Reference<boolean>
+  methods: ReadonlyMap<string, RpcMethods.Method>
 ): Codec.DecodeOptions => {
   const names = new Set<string>()
-  for (const [name, method] of methods) if (Context.get(method.rpc.annotations, scalar)) names.add(name)
+  for (const [name, method] of methods) if (Context.get(method.rpc.annotations, ScalarParams)) names.add(name)
   return {
     maxBatch: options.maxBatch,
     maxDepth: options.maxDepth,

@@ -53,8 +53,7 @@ const kept = 4096
 export const make = (
   socket: Socket.Socket,
   options: Options,
-  methods: ReadonlyMap<string, RpcMethods.ServedMethod>,
-  scalar: Context.Reference<boolean>
+  methods: ReadonlyMap<string, RpcMethods.ServedMethod>
 ): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.gen(function*() {
     const dialect = options.dialect ?? standard
@@ -78,7 +77,7 @@ export const make = (
         wanted.openUnsafe()
       }
     }
-    const decode = { ...decodeOptions(dialect, options, methods, scalar), expectsAnswers: true }
+    const decode = { ...decodeOptions(dialect, options, methods), expectsAnswers: true }
 
     const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>())
     const config: ConnectConfig = {

@@ -18,7 +18,6 @@ import * as Codec from "../JsonRpcCodec.ts"
 import { type ConnectOptions, decodeOptions } from "./connect.ts"
 import type { Dialect } from "./dialectModel.ts"
 import { Endpoint, type EndpointConfig } from "./endpoint.ts"
-import { ScalarParams } from "./scalar.ts"
 
 /**
  * Options of the POST route.
@@ -109,7 +108,7 @@ export const make = (
   >
 > =>
   Effect.map(Effect.context<never>(), (context) => {
-    const decode = decodeOptions(dialect, options, methods, ScalarParams)
+    const decode = decodeOptions(dialect, options, methods)
     const limit = options.maxBodyBytes ?? 1024 * 1024
     const config: EndpointConfig = {
       dialect,

@@ -101,13 +101,24 @@ class Identity extends Node {
 
 type Each = (node: Node, member: unknown) => unknown
 
-class Struct extends Node {
+/** A value of members, each with a node of its own: decoded and encoded are the same walk. */
+abstract class Compound extends Node {
+  protected abstract each(value: unknown, f: Each): unknown
+  protected decodeNew(value: unknown, remember: boolean): unknown {
+    return this.each(value, (node, member) => node.decode(member, remember))
+  }
+  protected encodeNew(value: unknown): unknown {
+    return this.each(value, (node, member) => node.encode(member))
+  }
+}
+
+class Struct extends Compound {
   private readonly fields: Map<string, { readonly node: Node; readonly optional: boolean }>
   constructor(fields: Map<string, { readonly node: Node; readonly optional: boolean }>) {
     super()
     this.fields = fields
   }
-  private each(value: unknown, f: Each): unknown {
+  protected each(value: unknown, f: Each): unknown {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return misfit
     const source = value as Record<string, unknown>
     const result: Record<string, unknown> = {}
@@ -127,12 +138,6 @@ class Struct extends Node {
     }
     return same && Object.keys(source).length === count ? value : result
   }
-  protected decodeNew(value: unknown, remember: boolean): unknown {
-    return this.each(value, (node, member) => node.decode(member, remember))
-  }
-  protected encodeNew(value: unknown): unknown {
-    return this.each(value, (node, member) => node.encode(member))
-  }
   child(token: string): Node | undefined {
     return this.fields.get(token)?.node
   }
@@ -141,13 +146,23 @@ class Struct extends Node {
   }
 }
 
-class Dictionary extends Node {
-  private readonly node: Node
+/** Any number of members of one kind. */
+abstract class Repeated extends Compound {
+  protected readonly node: Node
   constructor(node: Node) {
     super()
     this.node = node
   }
-  private each(value: unknown, f: Each): unknown {
+  child(): Node {
+    return this.node
+  }
+  mayLack(): boolean {
+    return true
+  }
+}
+
+class Dictionary extends Repeated {
+  protected each(value: unknown, f: Each): unknown {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return misfit
     const source = value as Record<string, unknown>
     let result: Record<string, unknown> | undefined
@@ -169,27 +184,10 @@ class Dictionary extends Node {
     }
     return result ?? value
   }
-  protected decodeNew(value: unknown, remember: boolean): unknown {
-    return this.each(value, (node, member) => node.decode(member, remember))
-  }
-  protected encodeNew(value: unknown): unknown {
-    return this.each(value, (node, member) => node.encode(member))
-  }
-  child(): Node {
-    return this.node
-  }
-  mayLack(): boolean {
-    return true
-  }
 }
 
-class List extends Node {
-  private readonly node: Node
-  constructor(node: Node) {
-    super()
-    this.node = node
-  }
-  private each(value: unknown, f: Each): unknown {
+class List extends Repeated {
+  protected each(value: unknown, f: Each): unknown {
     if (!Array.isArray(value)) return misfit
     let result: Array<unknown> | undefined
     for (let i = 0; i < value.length; i++) {
@@ -202,18 +200,6 @@ class List extends Node {
       }
     }
     return result ?? value
-  }
-  protected decodeNew(value: unknown, remember: boolean): unknown {
-    return this.each(value, (node, member) => node.decode(member, remember))
-  }
-  protected encodeNew(value: unknown): unknown {
-    return this.each(value, (node, member) => node.encode(member))
-  }
-  child(): Node {
-    return this.node
-  }
-  mayLack(): boolean {
-    return true
   }
 }
 
