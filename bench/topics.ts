@@ -7,10 +7,11 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Queue, Schema } from "effect"
-import { JsonRpcServer, Topic, Topics } from "effect-wire/jsonrpc"
+import { Backplane } from "effect-wire/backplane"
+import { JsonRpcServer } from "effect-wire/jsonrpc"
 import { NodeWebSocketServer } from "effect-wire/node"
 import * as NodePostgresBackplane from "effect-wire/node/NodePostgresBackplane"
-import { Backplane } from "effect-wire/rpc"
+import { Topic, Topics } from "effect-wire/topics"
 import { SocketServer } from "effect/socket"
 import { fork } from "node:child_process"
 import type { AddressInfo } from "node:net"

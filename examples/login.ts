@@ -9,10 +9,12 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer, Redacted, Schema, Stream } from "effect"
-import { JsonRpcClient, JsonRpcServer, Topic, Topics } from "effect-wire/jsonrpc"
+import { Backplane } from "effect-wire/backplane"
+import { Access, Authenticator, Identity, Login, Users, UserStore } from "effect-wire/identity"
+import { JsonRpcClient, JsonRpcServer } from "effect-wire/jsonrpc"
 import { NodePasswordHash, NodeSqliteClient } from "effect-wire/node"
-import { Access, Authenticator, Backplane, Identity, Login, Users, UserStore } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
+import { Topic, Topics } from "effect-wire/topics"
 import { Rpc, RpcGroup } from "effect/rpc"
 
 const Ops = Topic.make("ops", { payload: Schema.String }).pipe(Access.permissionRequired("ops"))

@@ -11,7 +11,8 @@
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, FileSystem, Layer, Schema, Stdio } from "effect"
-import { JsonRpcError, OpenRpc, OpenRpcCodegen } from "effect-wire/jsonrpc"
+import { JsonRpcError } from "effect-wire/jsonrpc"
+import { OpenRpc, OpenRpcCodegen } from "effect-wire/openrpc"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
 

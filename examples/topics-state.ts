@@ -8,9 +8,10 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer, Schedule, Schema, Stream } from "effect"
-import { JsonRpcClient, JsonRpcServer, Topic, Topics } from "effect-wire/jsonrpc"
-import { Backplane } from "effect-wire/rpc"
+import { Backplane } from "effect-wire/backplane"
+import { JsonRpcClient, JsonRpcServer } from "effect-wire/jsonrpc"
 import { MemorySocket } from "effect-wire/socket"
+import { Topic, Topics } from "effect-wire/topics"
 
 const Weather = Topic.state("weather", { payload: Schema.Struct({ celsius: Schema.Finite }) })
 const Clock = Topic.make("clock", { payload: Schema.Int })

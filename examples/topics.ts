@@ -8,9 +8,10 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Fiber, Layer, Schema, Stream } from "effect"
-import { JsonRpcClient, JsonRpcServer, Topic, Topics } from "effect-wire/jsonrpc"
+import { Backplane } from "effect-wire/backplane"
+import { JsonRpcClient, JsonRpcServer } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
-import { Backplane } from "effect-wire/rpc"
+import { Topic, Topics } from "effect-wire/topics"
 import { SocketServer } from "effect/socket"
 import { WebSocket } from "ws"
 

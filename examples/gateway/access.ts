@@ -2,9 +2,11 @@
  * Who may do what, and what is published: the handlers of the methods that have to do with callers, and where users and topics live.
  */
 import { Clock as Now, Effect, Layer, Redacted, Schedule } from "effect"
-import { OpenRpc, Topics } from "effect-wire/jsonrpc"
+import { Access, Authenticator, Login, Users, UserStore } from "effect-wire/identity"
 import { NodePasswordHash } from "effect-wire/node"
-import { Access, Authenticator, Login, RpcConnection, Users, UserStore } from "effect-wire/rpc"
+import { OpenRpc } from "effect-wire/openrpc"
+import { RpcConnection } from "effect-wire/rpc"
+import { Topics } from "effect-wire/topics"
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { Settings } from "./config.ts"
 import { CallerMethods, Clock, Ops, topics, Weather } from "./contract.ts"

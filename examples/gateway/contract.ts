@@ -3,8 +3,10 @@
  * an error.
  */
 import { Schema } from "effect"
-import { JsonRpcError, OpenRpc, Topic, Topics } from "effect-wire/jsonrpc"
-import { Access, Login } from "effect-wire/rpc"
+import { Access, Login } from "effect-wire/identity"
+import { JsonRpcError } from "effect-wire/jsonrpc"
+import { OpenRpc } from "effect-wire/openrpc"
+import { Topic, Topics } from "effect-wire/topics"
 import { Rpc, RpcGroup } from "effect/rpc"
 
 export class DivisionByZero extends Schema.Error<DivisionByZero>("DivisionByZero")(

@@ -3,10 +3,11 @@
  * bundled from `dashboard/` when it is first wanted; it speaks to the gateway by the clients of this package.
  */
 import { Effect, FileSystem, Layer, Metric, Path } from "effect"
+import { Access, Identity } from "effect-wire/identity"
 import { Dialect, JsonRpcClients, JsonRpcServer } from "effect-wire/jsonrpc"
 import { JugglerClients } from "effect-wire/juggler"
 import { NodeTokens } from "effect-wire/node"
-import { Access, Identity, type RpcConnection, RpcMetrics } from "effect-wire/rpc"
+import { type RpcConnection, RpcMetrics } from "effect-wire/rpc"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { build } from "esbuild"
 import { Settings } from "./config.ts"

@@ -3,6 +3,7 @@
  * `/juggler/0.6`, 0.7 at `/juggler/0.7`; the counter is the same number everywhere.
  */
 import { Context, Effect, Layer, Option, Stream } from "effect"
+import { Backplane } from "effect-wire/backplane"
 import {
   JsonPointer,
   JugglerClients,
@@ -12,7 +13,6 @@ import {
   JugglerServer,
   JugglerState
 } from "effect-wire/juggler"
-import { Backplane } from "effect-wire/rpc"
 import type { WebSocketRoute } from "effect-wire/socket"
 import { Actions, Panel, Requests } from "./panel.ts"
 import * as Shared from "./shared.ts"

@@ -1,8 +1,8 @@
 /** What several gateways share: on PostgreSQL they serve as one; on SQLite this one is alone. */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Option } from "effect"
+import { Backplane } from "effect-wire/backplane"
 import * as NodePostgresBackplane from "effect-wire/node/NodePostgresBackplane"
-import { Backplane } from "effect-wire/rpc"
 
 /** Where the database is PostgreSQL, its client. */
 export const postgres = Effect.serviceOption(PgClient.PgClient)

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as ErrorCode from "../rpc/ErrorCode.ts"
 import type { ErrorObject } from "./JsonRpcMessage.ts"
 
 /**
@@ -78,9 +79,6 @@ export class JsonRpcError extends Schema.TaggedError<JsonRpcError>("effect-wire/
   }
 }
 
-const codeKey = "effect-wire/jsonrpc/code"
-const messageKey = "effect-wire/jsonrpc/message"
-
 /**
  * Annotations that give an error of a contract its code on the wire, and, where its own `message` shall not travel,
  * another message. An error without them has code -32000. The specification reserves -32768 to -32000; of these
@@ -95,10 +93,8 @@ const messageKey = "effect-wire/jsonrpc/message"
  * @category annotations
  * @since 0.1.0
  */
-export const wire = (options: { readonly code: number; readonly message?: string | undefined }): {} => ({
-  [codeKey]: options.code,
-  ...(options.message === undefined ? undefined : { [messageKey]: options.message })
-})
+export const wire: (options: { readonly code: number; readonly message?: string | undefined }) => {} =
+  ErrorCode.annotation
 
 /**
  * The code that {@link wire} gave to a schema; -32000 by default.
@@ -106,10 +102,7 @@ export const wire = (options: { readonly code: number; readonly message?: string
  * @category annotations
  * @since 0.1.0
  */
-export const codeOf = (schema: Schema.Top): number => {
-  const annotated = schema.ast.annotations?.[codeKey]
-  return typeof annotated === "number" ? annotated : code.serverError
-}
+export const codeOf = (schema: Schema.Top): number => ErrorCode.codeOf(schema) ?? code.serverError
 
 /**
  * The message on the wire of an error with this schema: as annotated, else the error's own, else its tag.
@@ -118,8 +111,8 @@ export const codeOf = (schema: Schema.Top): number => {
  * @since 0.1.0
  */
 export const messageOf = (schema: Schema.Top, error: unknown): string => {
-  const annotated = schema.ast.annotations?.[messageKey]
-  if (typeof annotated === "string") return annotated
+  const annotated = ErrorCode.messageOf(schema)
+  if (annotated !== undefined) return annotated
   if (typeof error === "string") return error
   if (typeof error === "object" && error !== null) {
     const { _tag, message } = error as { readonly _tag?: unknown; readonly message?: unknown }

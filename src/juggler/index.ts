@@ -1,4 +1,3 @@
-export * as BasicAuth from "./BasicAuth.ts"
 export * as JsonPatch from "./JsonPatch.ts"
 export * as JsonPointer from "./JsonPointer.ts"
 export * as JugglerClient from "./JugglerClient.ts"

@@ -14,9 +14,9 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Crypto from "node:crypto"
 import * as Fs from "node:fs/promises"
-import { AuthenticationUnavailable, type Verify } from "../rpc/Authenticator.ts"
-import * as Identity from "../rpc/Identity.ts"
-import * as LoginLimiter from "../rpc/LoginLimiter.ts"
+import { AuthenticationUnavailable, type Verify } from "../identity/Authenticator.ts"
+import * as Identity from "../identity/Identity.ts"
+import * as LoginLimiter from "../identity/LoginLimiter.ts"
 
 // The types of the package say `default`; what it exports is the function.
 const aprMd5 = aprMd5Module as unknown as (password: string, hash: string) => string

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Semaphore from "effect/Semaphore"
 import * as Crypto from "node:crypto"
-import { PasswordHash } from "../rpc/PasswordHash.ts"
+import { PasswordHash } from "../identity/PasswordHash.ts"
 
 /**
  * @category models

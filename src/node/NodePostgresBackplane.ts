@@ -25,7 +25,7 @@ import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
-import * as Backplane from "../rpc/Backplane.ts"
+import * as Backplane from "../backplane/Backplane.ts"
 import { makeRouter } from "./internal/backplaneRouter.ts"
 import * as Statements from "./internal/backplaneSchema.ts"
 

@@ -7,8 +7,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Crypto from "node:crypto"
-import type { Verify } from "../rpc/Authenticator.ts"
-import type { Identity } from "../rpc/Identity.ts"
+import type { Verify } from "../identity/Authenticator.ts"
+import type { Identity } from "../identity/Identity.ts"
 
 const digest = (token: Redacted.Redacted): Buffer => Crypto.createHash("sha256").update(Redacted.value(token)).digest()
 

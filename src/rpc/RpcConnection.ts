@@ -120,8 +120,17 @@ export const Setup: Context.Reference<(connection: Connection) => Effect.Effect<
   (connection: Connection) => Effect.Effect<void>
 >("effect-wire/rpc/RpcConnection/Setup", { defaultValue: () => () => Effect.void })
 
-/** The key of `Access.Rules`, which lives above this module. */
-const rulesKey = "effect-wire/rpc/Access/Rules"
+/**
+ * The annotation of a method that says who may use it; what a rule is, its owner knows (`Access.Rules`). Empty by default:
+ * open to everybody.
+ *
+ * @category annotations
+ * @since 0.2.0
+ */
+export const AccessRules: Context.Reference<ReadonlyArray<unknown>> = Context.Reference<ReadonlyArray<unknown>>(
+  "effect-wire/rpc/RpcConnection/AccessRules",
+  { defaultValue: () => [] }
+)
 
 /**
  * Decides whether the caller on a connection may use a method. What is refused does not exist for that caller: it is
@@ -134,5 +143,5 @@ const rulesKey = "effect-wire/rpc/Access/Rules"
 export const MethodAccess: Context.Reference<(rpc: Rpc.AnyWithProps, connection: Connection) => boolean> = Context
   .Reference<(rpc: Rpc.AnyWithProps, connection: Connection) => boolean>(
     "effect-wire/rpc/RpcConnection/MethodAccess",
-    { defaultValue: () => (rpc) => !rpc.annotations.mapUnsafe.has(rulesKey) }
+    { defaultValue: () => (rpc) => Context.get(rpc.annotations, AccessRules).length === 0 }
   )

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schema, Scope, Stream } from "effect"
+import { Backplane } from "effect-wire/backplane"
 import { JugglerClient, JugglerCluster, JugglerGeneration, JugglerServer } from "effect-wire/juggler"
-import { Backplane } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { TestClock } from "effect/testing"
 import { settle } from "./wire.ts"

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
+import { Access, Identity } from "effect-wire/identity"
 import {
   JsonPointer,
   JugglerClients,
@@ -9,7 +10,6 @@ import {
   JugglerServer,
   JugglerState
 } from "effect-wire/juggler"
-import { Access, Identity } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { TestClock } from "effect/testing"

@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
+import { Identity } from "effect-wire/identity"
 import { NodeHtpasswd } from "effect-wire/node"
-import { Identity } from "effect-wire/rpc"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Schema, Stream } from "effect"
+import { BasicAuth } from "effect-wire/identity"
 import {
-  BasicAuth,
   JugglerClient,
   JugglerConnection,
   JugglerGeneration,

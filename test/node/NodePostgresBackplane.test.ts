@@ -2,11 +2,11 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import type { Scope } from "effect"
 import { Context, Effect, Exit, Layer, Queue, Redacted } from "effect"
+import { Backplane } from "effect-wire/backplane"
 import * as NodePostgresBackplane from "effect-wire/node/NodePostgresBackplane"
-import { Backplane } from "effect-wire/rpc"
 import * as ChildProcess from "node:child_process"
 import * as Path from "node:path"
-import { hear, suite } from "../rpc/BackplaneTest.ts"
+import { hear, suite } from "../backplane/BackplaneTest.ts"
 import { EmbeddedPostgres, layerClient } from "./support/EmbeddedPostgres.ts"
 
 /** One process: its own pool, its own backplane. */

@@ -1,11 +1,12 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Stream } from "effect"
-import { Topics } from "effect-wire/jsonrpc"
+import { Backplane } from "effect-wire/backplane"
+import { UserStore } from "effect-wire/identity"
 import * as NodePostgresBackplane from "effect-wire/node/NodePostgresBackplane"
-import { Backplane, UserStore } from "effect-wire/rpc"
-import { Anything, Clock, serve, subscribed, suite, Weather } from "../jsonrpc/TopicsTest.ts"
-import { suite as usersSuite } from "../rpc/UsersTest.ts"
+import { Topics } from "effect-wire/topics"
+import { suite as usersSuite } from "../identity/UsersTest.ts"
+import { Anything, Clock, serve, subscribed, suite, Weather } from "../topics/TopicsTest.ts"
 import { EmbeddedPostgres, layerClient } from "./support/EmbeddedPostgres.ts"
 
 const database = Effect.flatMap(EmbeddedPostgres, (postgres) => postgres.database)

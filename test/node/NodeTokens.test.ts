@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
+import { Identity } from "effect-wire/identity"
 import { NodeTokens } from "effect-wire/node"
-import { Identity } from "effect-wire/rpc"
 import { TestClock } from "effect/testing"
 
 it.effect("a token that is known is its identity until it expires, and any other is nobody", () =>

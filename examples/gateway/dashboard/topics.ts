@@ -1,6 +1,7 @@
 /** Topics as they come; who has the right to `ops` sees logins as well. */
 import { DateTime, Effect, Schedule, Stream } from "effect"
-import { JsonRpcClient, type Topic, TopicsClient } from "effect-wire/jsonrpc"
+import { JsonRpcClient } from "effect-wire/jsonrpc"
+import { type Topic, TopicsClient } from "effect-wire/topics"
 import { CallerMethods, Clock, Ops, Weather } from "../contract.ts"
 import { byId, element, onClick, onSubmit, setText, valueOf } from "./dom.ts"
 

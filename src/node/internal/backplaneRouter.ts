@@ -7,7 +7,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Event, Publication, Registration } from "../../rpc/Backplane.ts"
+import type { Event, Publication, Registration } from "../../backplane/Backplane.ts"
 import { type CatchUpRow, type Notice, page, type Statements } from "./backplaneSchema.ts"
 
 /** @internal */

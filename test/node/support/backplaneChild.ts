@@ -1,7 +1,7 @@
 /** A process that publishes without pause until it is killed. Argument: the address of the database. */
 import { Effect, Layer } from "effect"
+import { Backplane } from "../../../src/backplane/index.ts"
 import * as NodePostgresBackplane from "../../../src/node/NodePostgresBackplane.ts"
-import { Backplane } from "../../../src/rpc/index.ts"
 import { layerClient } from "./EmbeddedPostgres.ts"
 
 const program = Effect.gen(function*() {

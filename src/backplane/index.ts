@@ -1,0 +1,1 @@
+export * as Backplane from "./Backplane.ts"

@@ -1,0 +1,2 @@
+export * as OpenRpc from "./OpenRpc.ts"
+export * as OpenRpcCodegen from "./OpenRpcCodegen.ts"

@@ -1,0 +1,136 @@
+/**
+ * Subscribes to the topics of a server, as streams. A subscription survives the connection: where the client reconnects,
+ * it is made again, a state topic gives its value anew if it changed meanwhile, and a plain topic says that something may
+ * have been missed.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { type Client, JsonRpcClient } from "../jsonrpc/JsonRpcClient.ts"
+import type { JsonRpcError } from "../jsonrpc/JsonRpcError.ts"
+import { TopicBuffer } from "./internal/topicBuffer.ts"
+import { decoder, type Reader, type ReaderError, subscriberOf } from "./internal/topicSubscriber.ts"
+import type * as Topic from "./Topic.ts"
+
+/**
+ * The server has no such topic for this caller, or took it away (`ended`) because the caller's rights changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TopicUnavailable extends Schema.TaggedError<TopicUnavailable>(
+  "effect-wire/topics/TopicsClient/TopicUnavailable"
+)("TopicUnavailable", { topic: Schema.String, ended: Schema.Boolean }) {
+  override get message(): string {
+    return this.ended
+      ? `the subscription of topic "${this.topic}" was ended by the server`
+      : `there is no topic "${this.topic}" for this caller`
+  }
+}
+
+/**
+ * What a subscriber hears: values, and between them how many it has missed, because it or the network was too slow, or
+ * because the connection was lost (`undefined`: nobody knows how many).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Event<Value> =
+  | { readonly _tag: "Value"; readonly value: Value }
+  | { readonly _tag: "Missed"; readonly count: number | undefined }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options<Parameters> {
+  /** Which values are wanted; all when absent. Evaluated by the server. */
+  readonly parameters?: Parameters | undefined
+  /** Values kept for a reader that is slower than they come. Default 1,024; of a state topic always the newest only. */
+  readonly capacity?: number | undefined
+}
+
+/**
+ * Subscribes to a topic of a client's server. The first value of a state topic is its current one. The stream fails with
+ * {@link TopicUnavailable}, or with a `JsonRpcError` when the client is closed or has lost its connection for good; when it ends
+ * the server is told. Streams of the same topic share one subscription.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const eventsOf = <Value, Parameters>(
+  client: Client,
+  topic: Topic.Topic<string, Value, Parameters>,
+  options?: Options<Parameters>
+): Stream.Stream<Event<Value>, JsonRpcError | TopicUnavailable> => {
+  const { matches } = topic
+  const wanted = options?.parameters
+  const decode = decoder(topic)
+  const failed = (error: ReaderError): JsonRpcError | TopicUnavailable =>
+    typeof error === "string" ? new TopicUnavailable({ topic: topic.name, ended: error === "ended" }) : error
+  return Stream.unwrap(Effect.gen(function*() {
+    const encodedParameters = wanted === undefined || matches === undefined
+      ? undefined
+      : yield* Effect.orDie(Schema.encodeUnknownEffect(Schema.toCodecJson(topic.parameters))(wanted))
+    const isState = topic.kind === "state"
+    const buffer: Reader["buffer"] = new TopicBuffer(
+      isState ? 1 : options?.capacity ?? 1024,
+      (missed) => isState ? undefined : { missed }
+    )
+    const reader: Reader = { topic, parameters: encodedParameters, buffer }
+    const subscriber = subscriberOf(client)
+    yield* Effect.acquireRelease(Effect.void, () => subscriber.remove(reader))
+    yield* Effect.mapError(subscriber.add(reader), failed)
+    const take = Effect.flatMap(buffer.take, (items) => {
+      const events: Array<Event<Value>> = []
+      for (const item of items) {
+        if ("missed" in item) {
+          events.push({ _tag: "Missed", count: item.missed })
+          continue
+        }
+        const decoded = decode(item.params) as Exit.Exit<Value, JsonRpcError>
+        if (Exit.isFailure(decoded)) {
+          if (events.length === 0) return Effect.failCause(decoded.cause)
+          buffer.abort(Exit.failCause(decoded.cause))
+          break
+        }
+        if (matches === undefined || wanted === undefined || matches(decoded.value, wanted)) {
+          events.push({ _tag: "Value", value: decoded.value })
+        }
+      }
+      return Effect.succeed(events)
+    })
+    return Stream.flattenIterable(Stream.fromEffectRepeat(Effect.mapError(take, failed)))
+  }))
+}
+
+/**
+ * Subscribes to a topic by the `JsonRpcClient` of the environment; see {@link eventsOf}.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const events = <Value, Parameters>(
+  topic: Topic.Topic<string, Value, Parameters>,
+  options?: Options<Parameters>
+): Stream.Stream<Event<Value>, JsonRpcError | TopicUnavailable, JsonRpcClient> =>
+  Stream.unwrap(Effect.map(JsonRpcClient, (client) => eventsOf(client, topic, options)))
+
+/**
+ * Subscribes to a topic by the `JsonRpcClient` of the environment, and gives its values only: what was missed is passed
+ * over. See {@link eventsOf} for all the rest.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const subscribe = <Value, Parameters>(
+  topic: Topic.Topic<string, Value, Parameters>,
+  options?: Options<Parameters>
+): Stream.Stream<Value, JsonRpcError | TopicUnavailable, JsonRpcClient> =>
+  events(topic, options).pipe(
+    Stream.filter((event) => event._tag === "Value"),
+    Stream.map((event) => event.value)
+  )

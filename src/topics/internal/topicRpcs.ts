@@ -1,0 +1,99 @@
+import * as Rpc from "effect/rpc/Rpc"
+import * as RpcGroup from "effect/rpc/RpcGroup"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { ScalarParams } from "../../jsonrpc/internal/scalar.ts"
+import * as JsonRpcError from "../../jsonrpc/JsonRpcError.ts"
+
+export class TooManySubscriptions extends Schema.TaggedError<TooManySubscriptions>(
+  "effect-wire/topics/internal/topicRpcs/TooManySubscriptions"
+)(
+  "TooManySubscriptions",
+  { limit: Schema.Int },
+  JsonRpcError.wire({ code: -32012, message: "Too many subscriptions" })
+) {}
+
+export class InvalidParameters extends Schema.TaggedError<InvalidParameters>(
+  "effect-wire/topics/internal/topicRpcs/InvalidParameters"
+)(
+  "InvalidParameters",
+  { topic: Schema.String, reason: Schema.String },
+  JsonRpcError.wire({ code: JsonRpcError.code.invalidParams, message: "Invalid params" })
+) {}
+
+/**
+ * One topic that is asked for, in the form that handlers see.
+ */
+export interface Requested {
+  readonly topic: string
+  readonly parameters: Schema.Json | undefined
+  /** Whether the client understands `topic_gap` and `topic_ended`. */
+  readonly notices: boolean
+}
+
+const One = Schema.Struct({
+  topic: Schema.String,
+  parameters: Schema.optionalKey(Schema.Json),
+  notices: Schema.optionalKey(Schema.Boolean)
+})
+const Name = Schema.Union([Schema.String, One])
+const Wire = Schema.Union([
+  // "a" (a bare string becomes ["a"]), ["a", "b"], [["a", "b"]], [{ topic, parameters }]
+  Schema.Array(Schema.Union([Name, Schema.Array(Name)])),
+  // { topic, parameters }
+  One,
+  // { topics: "a" } and { topics: ["a", …] }
+  Schema.Struct({ topics: Schema.Union([Name, Schema.Array(Name)]) })
+])
+type Wire = typeof Wire.Type
+type Name = typeof Name.Type
+
+const requested = (name: Name): Requested =>
+  typeof name === "string"
+    ? { topic: name, parameters: undefined, notices: false }
+    : { topic: name.topic, parameters: name.parameters, notices: name.notices ?? false }
+
+const isArray: (u: unknown) => u is ReadonlyArray<any> = Array.isArray
+
+const fromWire = (wire: Wire): ReadonlyArray<Requested> => {
+  const names: ReadonlyArray<Name | ReadonlyArray<Name>> = isArray(wire)
+    ? wire
+    : "topics" in wire
+    ? [wire.topics]
+    : [wire]
+  return names.flatMap((name) => isArray(name) ? name.map(requested) : [requested(name as Name)])
+}
+
+const toWire = (topics: ReadonlyArray<Requested>): Wire =>
+  topics.map(({ notices, parameters, topic }) =>
+    parameters === undefined && !notices
+      ? topic
+      : { topic, ...(parameters === undefined ? {} : { parameters }), ...(notices ? { notices } : {}) }
+  )
+
+export const Requests = Wire.pipe(
+  Schema.decodeTo(
+    Schema.Array(
+      Schema.Struct({
+        topic: Schema.String,
+        parameters: Schema.Union([Schema.Json, Schema.Undefined]),
+        notices: Schema.Boolean
+      })
+    ),
+    SchemaTransformation.transform<ReadonlyArray<Requested>, Wire>({ decode: fromWire, encode: toWire })
+  )
+)
+
+const Names = Schema.Array(Schema.String)
+
+export class Rpcs extends RpcGroup.make(
+  Rpc.make("get_methods", { success: Names }),
+  Rpc.make("get_topics", { success: Names }),
+  Rpc.make("get_subscriptions", { success: Names }),
+  Rpc.make("subscribe", {
+    payload: Requests,
+    success: Names,
+    error: Schema.Union([TooManySubscriptions, InvalidParameters])
+  }).annotate(ScalarParams, true),
+  Rpc.make("unsubscribe", { payload: Requests, success: Names }).annotate(ScalarParams, true)
+) {}
