@@ -198,7 +198,7 @@ const load = (
 const postgres = Effect.gen(function*() {
   const url = yield* (yield* EmbeddedPostgres).database
   const process = (asyncCommit: boolean) =>
-    NodePostgresBackplane.layerPostgres({ asyncCommit }).pipe(Layer.provideMerge(layerClient(url, 10)), Layer.build)
+    NodePostgresBackplane.layer({ asyncCommit }).pipe(Layer.provideMerge(layerClient(url, 10)), Layer.build)
   const [a, b] = [yield* process(false), yield* process(false)]
   const received = yield* Queue.unbounded<string>()
 

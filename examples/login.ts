@@ -21,7 +21,7 @@ const Ops = Topic.make("ops", { payload: Schema.String }).pipe(Access.permission
 
 class Own extends RpcGroup.make(
   // the middleware gives the handler the identity of its caller, typed
-  Rpc.make("diary", { success: Schema.String }).middleware(Access.MiddlewareAuthenticated).pipe(Access.loginRequired),
+  Rpc.make("diary", { success: Schema.String }).pipe(Access.loginRequired),
   Rpc.make("reset", { success: Schema.Boolean }).pipe(Access.permissionRequired("reset"))
 ) {}
 class Contract extends Own.merge(Login.Rpcs, Topics.Rpcs) {}
@@ -35,9 +35,9 @@ const Handlers = Own.toLayer({
 const UsersLayer = Users.layer().pipe(
   Layer.provide(UserStore.layerSql()),
   Layer.provide(NodeSqliteClient.layer({ filename: ":memory:" })),
-  Layer.provide(NodePasswordHash.layerScrypt())
+  Layer.provide(NodePasswordHash.layer())
 )
-const Authentication = Authenticator.layerEffect(
+const Authentication = Authenticator.layer(
   Effect.map(Users.Users, (users) => Authenticator.make({ password: users.verify, find: users.find }))
 )
 

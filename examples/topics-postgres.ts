@@ -50,7 +50,7 @@ const startServer = (url: string) => {
   return JsonRpcServer.layerSocketServer(contract).pipe(
     Layer.provide(Topics.layerHandlers({ methods: contract })),
     Layer.provideMerge(Topics.layer(Topic.group(Clock, Weather))),
-    Layer.provide(NodePostgresBackplane.layerPostgres()),
+    Layer.provide(NodePostgresBackplane.layer()),
     Layer.provideMerge(Layer.fresh(MemorySocket.layer)),
     Layer.provideMerge(Layer.fresh(PgClient.layer({ url: Redacted.make(url) }))),
     Layer.build

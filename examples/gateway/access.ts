@@ -59,7 +59,7 @@ const demonstration = [
   { username: "root", password: "toor", permissions: [], superuser: true }
 ]
 
-const Authentication = Authenticator.layerEffect(Effect.gen(function*() {
+const Authentication = Authenticator.layer(Effect.gen(function*() {
   const { allowedOrigins, isLoopback } = yield* Settings
   const users = yield* Users.Users
   if (isLoopback) {
@@ -76,7 +76,7 @@ const Authentication = Authenticator.layerEffect(Effect.gen(function*() {
 })).pipe(
   Layer.provide(Users.layer()),
   // passwords that everybody knows need no costly hash
-  Layer.provide(Layer.merge(UserStore.layerMemory, NodePasswordHash.layerScrypt({ logN: 10 })))
+  Layer.provide(Layer.merge(UserStore.layerMemory, NodePasswordHash.layer({ logN: 10 })))
 )
 
 const Published = Topics.layer(topics).pipe(

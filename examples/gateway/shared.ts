@@ -11,6 +11,6 @@ export const layer = Layer.unwrap(Effect.map(
   postgres,
   Option.match({
     onNone: () => Backplane.layerMemory,
-    onSome: (sql) => NodePostgresBackplane.layerPostgres().pipe(Layer.provide(Layer.succeed(PgClient.PgClient, sql)))
+    onSome: (sql) => NodePostgresBackplane.layer().pipe(Layer.provide(Layer.succeed(PgClient.PgClient, sql)))
   })
 ))

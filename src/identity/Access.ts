@@ -6,10 +6,12 @@
  *
  * ```ts
  * const Reset = Rpc.make("admin.reset", { success: Schema.Boolean }).pipe(Access.permissionRequired("reset"))
- * const Mine = Rpc.make("mine", { success: Schema.String }).middleware(Access.MiddlewareAuthenticated).pipe(Access.loginRequired)
+ * const Mine = Rpc.make("mine", { success: Schema.String }).pipe(Access.loginRequired)
  * ```
  *
- * Without {@link layer} the rules are refusals: a server that forgets the layer serves no protected method.
+ * A rule brings the middleware {@link Authenticated}, which gives the handler the identity of its caller and which
+ * {@link layer} provides: a server that forgets the layer does not compile. Where types do not see it, the rules are
+ * refusals.
  *
  * @since 0.1.0
  */
@@ -18,8 +20,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Rpc from "effect/rpc/Rpc"
 import * as RpcMiddleware from "effect/rpc/RpcMiddleware"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as ErrorCode from "../rpc/ErrorCode.ts"
 import * as RpcConnection from "../rpc/RpcConnection.ts"
 import * as Identity from "./Identity.ts"
 
@@ -55,9 +60,20 @@ export interface Annotatable {
   readonly annotations: Context.Context<never>
 }
 
-const add = <A extends Annotatable>(self: A, rule: Rule): A => {
+/**
+ * What a rule makes of what it protects: a method gets the middleware {@link Authenticated}, a topic stays what it is.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Protected<A> = A extends Rpc.Any ? Rpc.AddMiddleware<A, typeof Authenticated> : A
+
+const add = <A extends Annotatable>(self: A, rule: Rule): Protected<A> => {
   const target = self as unknown as { readonly annotate: (key: typeof Rules, value: ReadonlyArray<Rule>) => A }
-  return target.annotate(Rules, [...Context.get(self.annotations, Rules), rule])
+  const annotated = target.annotate(Rules, [...Context.get(self.annotations, Rules), rule])
+  return (Rpc.isRpc(annotated)
+    ? (annotated as unknown as Rpc.Rpc<string>).middleware(Authenticated)
+    : annotated) as Protected<A>
 }
 
 /**
@@ -66,7 +82,7 @@ const add = <A extends Annotatable>(self: A, rule: Rule): A => {
  * @category annotations
  * @since 0.1.0
  */
-export const loginRequired = <A extends Annotatable>(self: A): A => add(self, { _tag: "LoginRequired" })
+export const loginRequired = <A extends Annotatable>(self: A): Protected<A> => add(self, { _tag: "LoginRequired" })
 
 /**
  * Only callers with all of these permissions, and superusers.
@@ -74,7 +90,7 @@ export const loginRequired = <A extends Annotatable>(self: A): A => add(self, { 
  * @category annotations
  * @since 0.1.0
  */
-export const permissionRequired = (...names: ReadonlyArray<string>) => <A extends Annotatable>(self: A): A =>
+export const permissionRequired = (...names: ReadonlyArray<string>) => <A extends Annotatable>(self: A): Protected<A> =>
   add(self, { _tag: "PermissionRequired", names })
 
 /**
@@ -84,8 +100,9 @@ export const permissionRequired = (...names: ReadonlyArray<string>) => <A extend
  * @category annotations
  * @since 0.1.0
  */
-export const userPassesTest = (test: (identity: Identity.Identity) => boolean) => <A extends Annotatable>(self: A): A =>
-  add(self, { _tag: "UserPassesTest", test })
+export const userPassesTest =
+  (test: (identity: Identity.Identity) => boolean) => <A extends Annotatable>(self: A): Protected<A> =>
+    add(self, { _tag: "UserPassesTest", test })
 
 // A test that throws must not end the connection that it was asked for; it refuses.
 const passes = (test: (identity: Identity.Identity) => boolean, identity: Identity.Identity): boolean => {
@@ -190,37 +207,55 @@ export const identify = (
   })
 
 /**
- * Provides the caller to handlers, as it is when the request begins. The rules of the method are asked once more, at
- * that moment, for wires that do not ask `RpcConnection.MethodAccess` and for requests that waited their turn while the
+ * The caller may not use the method: it has not said who it is (`LoginRequired`), or its rights do not suffice, which
+ * happens where they changed while the request waited (`NotAllowed`); what rules forbid from the start does not exist for
+ * the caller and is answered as an unknown method. On the wire: code -32012.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class Refused extends Schema.TaggedError<Refused>("effect-wire/identity/Access/Refused")(
+  "Refused",
+  { reason: Schema.Literals(["LoginRequired", "NotAllowed"]) },
+  ErrorCode.annotation({ code: -32012 })
+) {
+  override get message(): string {
+    return this.reason === "LoginRequired" ? "login required" : "not allowed"
+  }
+}
+
+/**
+ * Provides the caller to handlers, as it is when the request begins, whoever it is. The rules of the method are asked once
+ * more, at that moment, for wires that do not ask `RpcConnection.MethodAccess` and for requests that waited their turn while the
  * caller's rights changed.
  *
  * @category middleware
- * @since 0.1.0
+ * @since 0.2.0
  */
-export class Middleware extends RpcMiddleware.Service<Middleware, { provides: Identity.Caller }>()(
-  "effect-wire/identity/Access/Middleware"
+export class Caller extends RpcMiddleware.Service<Caller, { provides: Identity.Caller }>()(
+  "effect-wire/identity/Access/Caller",
+  { error: Refused }
 ) {}
 
 /**
- * Provides {@link Identity.CurrentIdentity} to handlers of methods that nobody can use without one; annotate them with
- * {@link loginRequired} as well, so that they do not exist for others.
+ * Provides {@link Identity.CurrentIdentity} to handlers; without an identity the method fails with {@link Refused}. Every
+ * rule brings it: {@link loginRequired} hides the method from those who cannot use it, this middleware by itself does not.
  *
  * @category middleware
- * @since 0.1.0
+ * @since 0.2.0
  */
-export class MiddlewareAuthenticated
-  extends RpcMiddleware.Service<MiddlewareAuthenticated, { provides: Identity.CurrentIdentity }>()(
-    "effect-wire/identity/Access/MiddlewareAuthenticated"
-  )
-{}
+export class Authenticated extends RpcMiddleware.Service<Authenticated, { provides: Identity.CurrentIdentity }>()(
+  "effect-wire/identity/Access/Authenticated",
+  { error: Refused }
+) {}
 
 const snapshot: Effect.Effect<Identity.Identity | undefined> = Effect.flatMap(
   Effect.serviceOption(RpcConnection.CurrentConnection),
   (connection) => connection._tag === "None" ? Effect.succeed(undefined) : identityOf(connection.value)
 )
 
-const refused = (method: string) =>
-  Effect.die(new Error(`the rights of the caller changed before its request of "${method}" began`))
+const refused = (identity: Identity.Identity | undefined) =>
+  Effect.fail(new Refused({ reason: identity === undefined ? "LoginRequired" : "NotAllowed" }))
 
 /**
  * Asks the rules before each dispatch and in each listing, and provides both middlewares. Give it to the server beside
@@ -229,7 +264,7 @@ const refused = (method: string) =>
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Middleware | MiddlewareAuthenticated> = Layer.effectContext(
+export const layer: Layer.Layer<Caller | Authenticated> = Layer.effectContext(
   Effect.map(
     Clock.Clock,
     (clock) =>
@@ -237,18 +272,18 @@ export const layer: Layer.Layer<Middleware | MiddlewareAuthenticated> = Layer.ef
         RpcConnection.MethodAccess,
         (rpc, connection) => satisfies(rpc, identityAt(connection, clock.currentTimeMillisUnsafe()))
       ).pipe(
-        Context.add(Middleware, (effect, { rpc }) =>
+        Context.add(Caller, (effect, { rpc }) =>
           Effect.flatMap(snapshot, (identity) =>
             satisfies(rpc, identity)
               ? Effect.provideService(effect, Identity.Caller, { identity })
-              : refused(rpc._tag))),
+              : refused(identity))),
         Context.add(
-          MiddlewareAuthenticated,
+          Authenticated,
           (effect, { rpc }) =>
             Effect.flatMap(snapshot, (identity) =>
               identity !== undefined && satisfies(rpc, identity)
                 ? Effect.provideService(effect, Identity.CurrentIdentity, identity)
-                : refused(rpc._tag))
+                : refused(identity))
         )
       )
   )

@@ -17,13 +17,13 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import * as ErrorCode from "../rpc/ErrorCode.ts"
 import * as RpcConnection from "../rpc/RpcConnection.ts"
 import type * as Handshake from "../socket/Handshake.ts"
 import { isAllowedOrigin } from "../socket/WebSocketRoute.ts"
 import * as Access from "./Access.ts"
 import type { Identity } from "./Identity.ts"
+import { type AuthenticationError, AuthenticationUnavailable } from "./internal/authenticationErrors.ts"
+import * as LoginLimiter from "./LoginLimiter.ts"
 
 /**
  * What a peer shows to prove who it is. Secrets are `Redacted` from here on.
@@ -46,46 +46,11 @@ export interface Origin {
   readonly address: string | undefined
 }
 
-/**
- * Too many attempts for this user or from this address. On the wire: code -32011.
- *
- * @category errors
- * @since 0.1.0
- */
-export class TooManyAttempts extends Schema.TaggedError<TooManyAttempts>(
-  "effect-wire/identity/Authenticator/TooManyAttempts"
-)(
-  "TooManyAttempts",
-  {
-    /** Milliseconds after which another attempt is looked at. */
-    retryAfter: Schema.Int
-  },
-  ErrorCode.annotation({ code: -32011 })
-) {
-  override get message(): string {
-    return "Too many attempts"
-  }
-}
-
-/**
- * The authentication could not be done at all: the database is away. Says nothing about the credentials.
- *
- * @category errors
- * @since 0.1.0
- */
-export class AuthenticationUnavailable extends Schema.TaggedError<AuthenticationUnavailable>(
-  "effect-wire/identity/Authenticator/AuthenticationUnavailable"
-)("AuthenticationUnavailable", { cause: Schema.Defect() }) {
-  override get message(): string {
-    return "Authentication is not available"
-  }
-}
-
-/**
- * @category errors
- * @since 0.1.0
- */
-export type AuthenticationError = TooManyAttempts | AuthenticationUnavailable
+export {
+  type AuthenticationError,
+  AuthenticationUnavailable,
+  TooManyAttempts
+} from "./internal/authenticationErrors.ts"
 
 /**
  * Turns one kind of credentials into an identity, or `undefined` when they are wrong.
@@ -137,6 +102,8 @@ export interface Options {
   } | undefined
   /** Rights of a known user as they are now, for {@link refresh}. */
   readonly find?: Authenticator["Service"]["find"] | undefined
+  /** How wrong tokens are limited, by address; see `LoginLimiter`. Passwords have the limits of where they are checked. */
+  readonly attempts?: LoginLimiter.Options | undefined
 }
 
 const none = Effect.succeed<Identity | undefined>(undefined)
@@ -151,10 +118,13 @@ const maxCredentials = 8192
  * @since 0.1.0
  */
 export const make = (options: Options): Authenticator["Service"] => {
+  const limiter = LoginLimiter.make(options.attempts)
   const login: Verify = (credentials, origin) =>
     credentials._tag === "Password"
       ? options.password?.(credentials, origin) ?? none
-      : options.token?.(credentials, origin) ?? none
+      : options.token === undefined
+      ? none
+      : limiter.attempt(undefined, origin.address, options.token(credentials, origin))
   return {
     login,
     find: options.find ?? (() => none),
@@ -261,24 +231,17 @@ const setup = (service: Authenticator["Service"]) => (connection: RpcConnection.
  * identity of the connection before its first request is looked at. A handshake without credentials, or with wrong ones,
  * leaves the connection without identity. One that cannot be judged, or not within 10 seconds, closes the connection
  * (1013), and so do too many attempts (1008); an HTTP POST goes on without identity. A login that cannot be judged within
- * 10 seconds fails. Credentials are not logged.
+ * 10 seconds fails. Credentials are not logged. An authenticator that needs something to be made, e.g. `Users`, is given as
+ * an effect.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (authenticator: Authenticator["Service"]): Layer.Layer<Authenticator> =>
-  layerEffect(Effect.succeed(authenticator))
-
-/**
- * The same as {@link layer}, of an authenticator that needs something to be made, e.g. `Users`.
- *
- * @category layers
- * @since 0.1.0
- */
-export const layerEffect = <E, R>(
-  authenticator: Effect.Effect<Authenticator["Service"], E, R>
-): Layer.Layer<Authenticator, E, R> =>
-  Layer.effectContext(Effect.map(authenticator, ({ find, fromHandshake, login }) => {
+export const layer = <E = never, R = never>(
+  authenticator: Authenticator["Service"] | Effect.Effect<Authenticator["Service"], E, R>
+): Layer.Layer<Authenticator, E, R> => {
+  const made = Effect.isEffect(authenticator) ? authenticator : Effect.succeed(authenticator)
+  return Layer.effectContext(Effect.map(made, ({ find, fromHandshake, login }) => {
     const service: Authenticator["Service"] = {
       find,
       login: (credentials, origin) =>
@@ -291,6 +254,7 @@ export const layerEffect = <E, R>(
     }
     return Context.make(Authenticator, service).pipe(Context.add(RpcConnection.Setup, setup(service)))
   }))
+}
 
 const isAttempt = ({ headers }: Handshake.Handshake): boolean =>
   headers.authorization !== undefined || headers.cookie !== undefined

@@ -60,7 +60,7 @@ export const Cell: Context.Reference<Identity | undefined> = Context.Reference<I
 )
 
 /**
- * The caller of the request that a handler works on, as it was when the request began. Provided by `Access.Middleware`.
+ * The caller of the request that a handler works on, as it was when the request began. Provided by `Access.Caller`.
  *
  * @category services
  * @since 0.1.0
@@ -71,7 +71,7 @@ export class Caller extends Context.Service<Caller, {
 }>()("effect-wire/identity/Identity/Caller") {}
 
 /**
- * The identity of the caller of a method that nobody can use without one. Provided by `Access.MiddlewareAuthenticated`.
+ * The identity of the caller of a method that nobody can use without one. Provided by `Access.Authenticated`.
  *
  * @category services
  * @since 0.1.0

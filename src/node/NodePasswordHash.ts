@@ -53,7 +53,7 @@ const encode = (bytes: Buffer): string => bytes.toString("base64").replace(/=+$/
  * @category layers
  * @since 0.1.0
  */
-export const layerScrypt = (options?: Options): Layer.Layer<PasswordHash> =>
+export const layer = (options?: Options): Layer.Layer<PasswordHash> =>
   Layer.effect(
     PasswordHash,
     Effect.gen(function*() {

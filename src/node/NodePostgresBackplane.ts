@@ -221,7 +221,7 @@ export const make = Effect.fnUntraced(function*(options?: Options): Effect.fn.Re
  * @category layers
  * @since 0.1.0
  */
-export const layerPostgres = (
+export const layer = (
   options?: Options
 ): Layer.Layer<Backplane.Backplane, Backplane.BackplaneError, PgClient.PgClient> =>
   Layer.effect(Backplane.Backplane, make(options))

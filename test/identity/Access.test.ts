@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Redacted, Schema, Scope } from "effect"
 import { Access, Authenticator, Identity, Login } from "effect-wire/identity"
-import { JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcServer, JsonRpcTest } from "effect-wire/jsonrpc"
 import { RpcConnection } from "effect-wire/rpc"
 import { Handshake, MemorySocket } from "effect-wire/socket"
 import { Headers } from "effect/http"
@@ -254,4 +254,20 @@ it.effect("rights that changed are read anew, and a deleted user is logged out",
     yield* refresh
     assert.isUndefined(yield* Access.identityOf(connection))
     yield* refresh
+  }))
+
+const Mine = RpcGroup.make(
+  Rpc.make("open", { success: Schema.String }).middleware(Access.Authenticated),
+  Rpc.make("hidden", { success: Schema.String }).pipe(Access.loginRequired)
+)
+
+it.effect("who has not logged in gets a typed refusal of what is not hidden; what is hidden does not exist", () =>
+  Effect.gen(function*() {
+    const hello = () => Effect.map(Identity.CurrentIdentity, ({ username }) => username)
+    const api = yield* JsonRpcTest.makeClient(Mine).pipe(
+      Effect.provide(Layer.provideMerge(Mine.toLayer({ open: hello, hidden: hello }), Access.layer))
+    )
+    const refused = yield* Effect.flip(api.open())
+    assert.deepStrictEqual([refused._tag, refused.message], ["Refused", "login required"])
+    assert.strictEqual((yield* Effect.flip(api.hidden())).message, "Method not found")
   }))

@@ -15,7 +15,7 @@ suite(
   test
 )
 
-const cheap = NodePasswordHash.layerScrypt({ logN: 4, p: 1 })
+const cheap = NodePasswordHash.layer({ logN: 4, p: 1 })
 const usersOf = (options?: LoginLimiter.Options) =>
   Users.make(options).pipe(Effect.provide(Layer.merge(Layer.fresh(UserStore.layerMemory), cheap)))
 const password = (username: string, text: string) => ({
@@ -176,9 +176,9 @@ it.effect("right attempts clear the count of the user, and the limiter forgets t
 it.effect("hashes carry salt and cost, old costs stay valid, and what is no hash is never right", () =>
   Effect.gen(function*() {
     const old = yield* PasswordHash.PasswordHash.pipe(
-      Effect.provide(NodePasswordHash.layerScrypt({ logN: 4, r: 2, p: 1 }))
+      Effect.provide(NodePasswordHash.layer({ logN: 4, r: 2, p: 1 }))
     )
-    const now = yield* PasswordHash.PasswordHash.pipe(Effect.provide(NodePasswordHash.layerScrypt({ logN: 5, p: 1 })))
+    const now = yield* PasswordHash.PasswordHash.pipe(Effect.provide(NodePasswordHash.layer({ logN: 5, p: 1 })))
     const right = Redacted.make("right")
     const hash = yield* old.hash(right)
     assert.match(hash, /^\$scrypt\$ln=4,r=2,p=1\$/)

@@ -22,7 +22,7 @@ export const suite = <E, R>(
       `${title} (${name})`,
       Effect.gen(function*() {
         const layer = Users.layer().pipe(
-          Layer.provide(NodePasswordHash.layerScrypt({ logN: 4, p: 1 })),
+          Layer.provide(NodePasswordHash.layer({ logN: 4, p: 1 })),
           Layer.provide(yield* store)
         )
         yield* Effect.flatMap(Users.Users, body).pipe(Effect.provide(layer))

@@ -14,7 +14,7 @@ const start = (
   url: string,
   options?: NodePostgresBackplane.Options
 ): Effect.Effect<Context.Context<Backplane.Backplane | PgClient.PgClient>, never, Scope.Scope> =>
-  NodePostgresBackplane.layerPostgres(options).pipe(Layer.provideMerge(layerClient(url)), Layer.build, Effect.orDie)
+  NodePostgresBackplane.layer(options).pipe(Layer.provideMerge(layerClient(url)), Layer.build, Effect.orDie)
 
 const backplaneOf = Context.get(Backplane.Backplane)
 
@@ -163,7 +163,7 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("N
 
   it.effect("a database that cannot be reached fails the layer", () =>
     Effect.gen(function*() {
-      const exit = yield* NodePostgresBackplane.layerPostgres().pipe(
+      const exit = yield* NodePostgresBackplane.layer().pipe(
         Layer.provide(PgClient.layer({
           url: Redacted.make("postgres://postgres:postgres@127.0.0.1:1/none"),
           connectTimeout: "2 seconds"

@@ -9,7 +9,7 @@ const Board = Schema.Struct({ count: Schema.Finite, log: Schema.Array(Schema.Str
 /** One process: its own pool, its own backplane, its own copy. */
 const start = (url: string) =>
   Effect.flatMap(
-    Layer.build(NodePostgresBackplane.layerPostgres().pipe(Layer.provide(layerClient(url)))),
+    Layer.build(NodePostgresBackplane.layer().pipe(Layer.provide(layerClient(url)))),
     (context) =>
       Effect.provideContext(
         JugglerCluster.make({

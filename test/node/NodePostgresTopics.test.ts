@@ -12,7 +12,7 @@ import { EmbeddedPostgres, layerClient } from "./support/EmbeddedPostgres.ts"
 const database = Effect.flatMap(EmbeddedPostgres, (postgres) => postgres.database)
 
 const start = (url: string) =>
-  NodePostgresBackplane.layerPostgres().pipe(Layer.provideMerge(layerClient(url)), Layer.build, Effect.orDie)
+  NodePostgresBackplane.layer().pipe(Layer.provideMerge(layerClient(url)), Layer.build, Effect.orDie)
 
 layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("topics on PostgreSQL", (it) => {
   suite(

@@ -40,9 +40,9 @@ export const topics = Topic.group(Clock, Weather, Ops, Trades, Anything, Strict,
 
 class Methods extends RpcGroup.make(
   Rpc.make("open", { success: Schema.String }),
-  Rpc.make("secret", { success: Schema.String }).pipe(Access.loginRequired).middleware(Access.MiddlewareAuthenticated),
+  Rpc.make("secret", { success: Schema.String }).pipe(Access.loginRequired),
   Rpc.make("reset", { success: Schema.Boolean }).pipe(Access.permissionRequired("reset")),
-  Rpc.make("slow", { success: Schema.NullOr(Schema.String) }).middleware(Access.Middleware)
+  Rpc.make("slow", { success: Schema.NullOr(Schema.String) }).middleware(Access.Caller)
 ).merge(Login.Rpcs, Topics.Rpcs) {}
 
 const users = new Map([

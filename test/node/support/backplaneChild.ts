@@ -13,5 +13,5 @@ const program = Effect.gen(function*() {
 })
 
 Effect.runFork(
-  program.pipe(Effect.provide(NodePostgresBackplane.layerPostgres().pipe(Layer.provide(layerClient(process.argv[2]!)))))
+  program.pipe(Effect.provide(NodePostgresBackplane.layer().pipe(Layer.provide(layerClient(process.argv[2]!)))))
 )
