@@ -14,13 +14,14 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { Buffer } from "node:buffer"
 import type * as Http from "node:http"
+import type * as Net from "node:net"
 import type * as Tls from "node:tls"
 import * as Ws from "ws"
 import * as Address from "../socket/Address.ts"
 import type { Frame } from "../socket/internal/inbox.ts"
 import { exitCode, openError } from "../socket/internal/socketErrors.ts"
 import { type SyncWriter, SyncWriterId } from "../socket/internal/syncWriter.ts"
-import { WireWebSocket, type WsConnection } from "./internal/wsConnection.ts"
+import { NoPipe, WireWebSocket, WsConnection } from "./internal/wsConnection.ts"
 import { deflateOptions, makeKeeper } from "./internal/wsKeeper.ts"
 import type { CompressionOptions } from "./NodeWebSocketServer.ts"
 
@@ -84,6 +85,7 @@ const clientOptions = (
     ...(options.origin === undefined ? {} : { origin: options.origin }),
     headers,
     maxPayload: options.maxFrameSize ?? 16 * 1024 * 1024,
+    autoPong: false,
     perMessageDeflate: deflateOptions(options.compression),
     followRedirects: (options.maxRedirects ?? 0) > 0,
     maxRedirects: options.maxRedirects ?? 0,
@@ -96,11 +98,7 @@ const dial = (url: string, protocols: Array<string>, options: Ws.ClientOptions, 
     const keeper = yield* makeKeeper(limits)
     const ws = yield* Effect.acquireRelease(
       Effect.try({
-        try: () => {
-          const ws = new WireWebSocket(url, protocols, options)
-          ws.clientKeeper = keeper
-          return ws
-        },
+        try: () => new WireWebSocket(url, protocols, options),
         catch: openError
       }),
       (ws, exit) =>
@@ -112,7 +110,11 @@ const dial = (url: string, protocols: Array<string>, options: Ws.ClientOptions, 
         })
     )
     return yield* Effect.callback<WsConnection, Socket.SocketError>((resume) => {
-      ws.once("open", () => resume(Effect.succeed(ws.connection!)))
+      let net: Net.Socket | undefined
+      ws.once("upgrade", (response) => {
+        net = response.socket ?? undefined
+      })
+      ws.once("open", () => resume(Effect.succeed(new WsConnection(ws, net ?? new NoPipe(ws), false, keeper))))
       ws.once("error", (cause) => resume(Effect.fail(openError(cause))))
       ws.once("close", () => resume(Effect.fail(openError(new Error("closed during the handshake")))))
     }).pipe(Effect.timeoutOrElse({

@@ -27,15 +27,14 @@ import * as Https from "node:https"
 import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import type * as Tls from "node:tls"
-import * as Ws from "ws"
 import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
 import * as Handshake from "../socket/Handshake.ts"
 import { plainAddress } from "../socket/internal/plainAddress.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { tlsOptions } from "./internal/tls.ts"
-import { type Claim, claim, type WsConnection } from "./internal/wsConnection.ts"
-import { hostOf } from "./internal/wsHost.ts"
-import { countRefused, type Keeper, makeKeeper, wsOptions } from "./internal/wsKeeper.ts"
+import type { WsConnection } from "./internal/wsConnection.ts"
+import { hostOf, Upgrades } from "./internal/wsHost.ts"
+import { Acceptor, countRefused, type Keeper, makeKeeper, wsOptions } from "./internal/wsKeeper.ts"
 
 /**
  * The limits of every connection. Durations are counted in whole seconds, by one timer for all connections.
@@ -171,7 +170,7 @@ export const make = (
       | undefined
     const context = yield* Effect.context<never>()
     const count = (reason: "origin" | "connections") => Effect.runSyncWith(context)(countRefused(reason))
-    const wss = new Ws.WebSocketServer({ ...wsOptions(options), noServer: true })
+    const acceptor = new Acceptor(keeper, options)
     server.on("request", (_request, response) => {
       response.writeHead(426, { upgrade: "websocket", connection: "Upgrade" }).end("This is a WebSocket server.\n")
     })
@@ -188,11 +187,9 @@ export const make = (
         return refuse(socket, 503, ["Retry-After: 5"])
       }
       const protocol = WebSocketRoute.selectProtocol(headers["sec-websocket-protocol"], options.protocols)
-      const claimed: Claim = { keeper, protocol, connection: undefined }
-      claim(socket, claimed)
-      wss.handleUpgrade(request, socket, head, () => {
+      acceptor.accept(request, socket, head, protocol, (connection) => {
         const accepted = {
-          connection: claimed.connection!,
+          connection,
           handshake: {
             carrier: "websocket",
             remoteAddress: plainAddress(socket.remoteAddress),
@@ -299,8 +296,9 @@ export const layerHttp = (
   Layer.mergeAll(
     Layer.effectContext(Effect.gen(function*() {
       const keeper = yield* makeKeeper(options)
-      const host = hostOf(keeper, options.maxConnections ?? 1024)
       const server = evaluate()
+      const upgrades = new Upgrades(server, new Acceptor(keeper, options))
+      const host = hostOf(upgrades, options.maxConnections ?? 1024)
       keeper.watch(server)
       const http = yield* NodeHttpServer.make(() => server, {
         ...options,
@@ -321,7 +319,7 @@ export const layerHttp = (
         HttpServer.make({
           address: http.address,
           serve: (app, middleware) =>
-            Effect.andThen(http.serve(app, middleware as never), Effect.addFinalizer(() => stop))
+            Effect.andThen(upgrades.around(http.serve(app, middleware as never)), Effect.addFinalizer(() => stop))
         })
       ).pipe(Context.add(WebSocketRoute.CurrentHost, host))
     })),

@@ -27,7 +27,8 @@ export const refused: Metric.Counter<number> = Metric.counter("effect_wire_socke
 })
 
 /**
- * Connections closed by a limit; `reason` is `frame_size`, `invalid_frame`, `idle` or `slow_reader`.
+ * Connections closed by a limit; `reason` is `frame_size`, `fragments`, `invalid_frame`, `idle` or
+ * `slow_reader`.
  *
  * @category metrics
  * @since 0.1.0
@@ -47,7 +48,7 @@ export type RefusedReason = "origin" | "connections" | "handshake"
  * @category models
  * @since 0.1.0
  */
-export type ClosedReason = "frame_size" | "invalid_frame" | "idle" | "slow_reader"
+export type ClosedReason = "frame_size" | "fragments" | "invalid_frame" | "idle" | "slow_reader"
 
 /**
  * {@link refused} for one reason.

@@ -6,12 +6,13 @@
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
-import type { Buffer } from "node:buffer"
+import { Buffer } from "node:buffer"
 import type * as Net from "node:net"
 import * as Ws from "ws"
 import { type Frame, Inbox } from "../../socket/internal/inbox.ts"
 import { closeError, exitCode, writeError } from "../../socket/internal/socketErrors.ts"
 import { type SyncPort, type SyncWriter, SyncWriterId } from "../../socket/internal/syncWriter.ts"
+import type { ClosedReason } from "../../socket/SocketMetrics.ts"
 import { writeMasked, writeUnmasked } from "./wsFrames.ts"
 import type { Keeper } from "./wsKeeper.ts"
 
@@ -21,63 +22,13 @@ const readHighWaterMark = 64 * 1024
 /** Bytes given to the compression and not written at which a writer is made to wait. */
 const compressHighWaterMark = 64 * 1024
 
-/** What the handshake of a mounted WebSocket leaves on the net socket for the WebSocket made on it. */
-const kClaim = Symbol("effect-wire/node/wsConnection/claim")
-
-/** @internal */
-export interface Claim {
-  readonly keeper: Keeper
-  readonly protocol: string | undefined
-  connection: WsConnection | undefined
-}
-
-interface ClaimedSocket extends Net.Socket {
-  [kClaim]?: Claim | undefined
-}
-
 /**
- * Says that the WebSocket that is about to be made on this net socket is ours.
- *
- * @internal
- */
-export const claim = (socket: Net.Socket, value: Claim | undefined): void => {
-  ;(socket as ClaimedSocket)[kClaim] = value
-}
-
-/** @internal */
-export const claimOf = (socket: Net.Socket): Claim | undefined => (socket as ClaimedSocket)[kClaim]
-
-interface Internals {
-  readonly _socket: Net.Socket
-}
-
-/**
- * The WebSocket of `ws`, which hands its events to a {@link WsConnection} where there is one.
+ * The WebSocket of `ws`, which hands its events to a {@link WsConnection} once there is one.
  *
  * @internal
  */
 export class WireWebSocket extends Ws.WebSocket {
   connection: WsConnection | undefined = undefined
-  /** Set by a client: the connection is made when the handshake is done. */
-  clientKeeper: Keeper | undefined = undefined
-
-  /** Overrides an undocumented method of `ws`: the moment at which the connection is there. */
-  setSocket(socket: Net.Socket, head: Buffer, options: object): void {
-    const found = claimOf(socket)
-    if (found !== undefined) {
-      found.connection = new WsConnection(this, socket, true, found.keeper)
-      this.connection = found.connection
-      claim(socket, undefined)
-      found.keeper.connections.add(found.connection)
-    } else if (this.clientKeeper !== undefined) {
-      this.connection = new WsConnection(this, socket, false, this.clientKeeper)
-      this.clientKeeper.connections.add(this.connection)
-    }
-    // Finds a peer that vanished while we do not read, which no ping can.
-    socket.setKeepAlive?.(true, 60_000)
-    // @ts-expect-error not in the types of ws
-    super.setSocket(socket, head, options)
-  }
 
   override emit(event: string | symbol, a?: unknown, b?: unknown, ...rest: Array<unknown>): boolean {
     const connection = this.connection
@@ -85,6 +36,10 @@ export class WireWebSocket extends Ws.WebSocket {
     switch (event) {
       case "message": {
         connection.onMessage(a as Buffer, b as boolean)
+        return true
+      }
+      case "ping": {
+        connection.onPing(a as Buffer)
         return true
       }
       case "error": {
@@ -99,15 +54,51 @@ export class WireWebSocket extends Ws.WebSocket {
         return super.emit(event, a, b, ...rest)
     }
   }
+}
 
-  /** Effect's own adapter attaches itself in the course of an upgrade; it would only hold memory. */
-  override addEventListener(...args: Parameters<Ws.WebSocket["addEventListener"]>): void {
-    if (this.connection === undefined) super.addEventListener(...args)
-  }
+/**
+ * The net socket under a WebSocket, as far as it is used here.
+ *
+ * @internal
+ */
+export interface Pipe {
+  readonly bytesRead: number
+  readonly bytesWritten: number
+  readonly remoteAddress?: string | undefined
+  readonly writableLength: number
+  readonly writableNeedDrain: boolean
+  cork(): void
+  uncork(): void
+  once(event: "drain", listener: () => void): unknown
+  setKeepAlive(enable: boolean, initialDelay: number): unknown
+}
 
-  get net(): Net.Socket {
-    return (this as unknown as Internals)._socket
+/**
+ * In place of the net socket where the runtime has a WebSocket client of its own under the name of `ws`, as Bun does.
+ *
+ * @internal
+ */
+export class NoPipe implements Pipe {
+  bytesRead = 0
+  private readonly ws: Ws.WebSocket
+
+  constructor(ws: Ws.WebSocket) {
+    this.ws = ws
+    const heard = () => {
+      this.bytesRead++
+    }
+    ws.on("pong", heard)
   }
+  readonly bytesWritten = 0
+  readonly remoteAddress = undefined
+  readonly writableNeedDrain = false
+  get writableLength(): number {
+    return this.ws.bufferedAmount
+  }
+  cork(): void {}
+  uncork(): void {}
+  once(): void {}
+  setKeepAlive(): void {}
 }
 
 const deliver = (connection: WsConnection): void => {
@@ -124,9 +115,10 @@ const uncork = (connection: WsConnection): void => {
 export class WsConnection extends Inbox implements SyncPort {
   readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
   readonly ws: WireWebSocket
-  readonly net: Net.Socket
+  readonly net: Pipe
   readonly isServer: boolean
-  private readonly isCompressed: boolean
+  /** The net socket that frames are written to here; `undefined` where `ws` must do it. */
+  private readonly raw: Net.Socket | undefined
   readonly keeper: Keeper
   scheduled = false
   corked = false
@@ -140,23 +132,30 @@ export class WsConnection extends Inbox implements SyncPort {
   lastRead = 0
   readTick = 0
   pinged = false
+  /** A ping that waits for room for its pong. */
+  private ping: Buffer | undefined = undefined
   lastTaken = 0
   takenTick = 0
 
-  constructor(ws: WireWebSocket, net: Net.Socket, isServer: boolean, keeper: Keeper) {
+  constructor(ws: WireWebSocket, net: Net.Socket | NoPipe, isServer: boolean, keeper: Keeper) {
     super()
     this.ws = ws
     this.net = net
     this.isServer = isServer
     this.keeper = keeper
-    this.isCompressed = ws.extensions !== ""
+    this.raw = ws.extensions !== "" || net instanceof NoPipe ? undefined : net
     this.readTick = this.takenTick = keeper.tick
+    ws.connection = this
+    keeper.connections.add(this)
+    // Finds a peer that vanished while we do not read, which no ping can.
+    net.setKeepAlive(true, 60_000)
   }
 
   // -- what comes in
 
   onMessage(data: Buffer, isBinary: boolean): void {
     if (this.error !== undefined) return
+    if (this.net instanceof NoPipe) this.net.bytesRead += data.length
     this.queued += data.length
     this.add(isBinary ? data : data.toString("utf8"))
     if (this.isAwaited && !this.scheduled) {
@@ -171,10 +170,29 @@ export class WsConnection extends Inbox implements SyncPort {
     if (this.ws.isPaused) this.ws.resume()
   }
 
+  /**
+   * Answers a ping; while the peer takes nothing only the newest is remembered (RFC 6455, section 5.5.3), so that pings
+   * cost no memory.
+   */
+  onPing(data: Buffer): void {
+    if (this.ws.readyState !== Ws.WebSocket.OPEN) return
+    if (!this.net.writableNeedDrain) return this.ws.pong(data)
+    if (this.ping === undefined) {
+      this.net.once("drain", () => {
+        const newest = this.ping
+        this.ping = undefined
+        if (newest !== undefined) this.onPing(newest)
+      })
+    }
+    // a copy: what was received is a view of a larger buffer
+    this.ping = Buffer.from(data)
+  }
+
   /** A frame that breaks the protocol or a limit: `ws` sends the close frame, the reader is told which. */
   onError(error: Error & { readonly code?: string }): void {
     const code = invalidFrameCode(error.code)
-    this.keeper.countClosed(code === 1009 ? "frame_size" : "invalid_frame")
+    // an error of the network is none of the peer's
+    if (code !== 1006) this.keeper.closedBy(this.net, closedReason(code), `${error.message} (${code})`)
     this.end(closeError(code, error.message))
   }
 
@@ -224,15 +242,15 @@ export class WsConnection extends Inbox implements SyncPort {
   /** Sends frames; `false` when the pipe is full and the sender should wait for {@link room}. */
   private send(frames: ReadonlyArray<Frame>): boolean {
     this.cork()
-    const net = this.net
-    if (this.isCompressed) this.sendCompressed(frames)
-    else if (this.isServer) writeUnmasked(net, frames)
-    else writeMasked(net, frames)
+    const raw = this.raw
+    if (raw === undefined) this.sendByWs(frames)
+    else if (this.isServer) writeUnmasked(raw, frames)
+    else writeMasked(raw, frames)
     return !this.isPiled
   }
 
   /** `ws` compresses aside and writes later: what it has not written yet counts too. */
-  private sendCompressed(frames: ReadonlyArray<Frame>): void {
+  private sendByWs(frames: ReadonlyArray<Frame>): void {
     for (let i = 0; i < frames.length; i++) {
       this.compressing++
       this.ws.send(frames[i]!, () => {
@@ -315,6 +333,9 @@ export class WsConnection extends Inbox implements SyncPort {
     }))
   }
 }
+
+const closedReason = (code: number): ClosedReason =>
+  code === 1009 ? "frame_size" : code === 1008 ? "fragments" : "invalid_frame"
 
 /** The close code that `ws` sends for an error of its receiver. */
 const invalidFrameCode = (code: string | undefined): number => {

@@ -3,56 +3,111 @@
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Effect from "effect/Effect"
-import * as Scope from "effect/Scope"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import type { Buffer } from "node:buffer"
+import type * as Http from "node:http"
 import type * as Net from "node:net"
 import { openError } from "../../socket/internal/socketErrors.ts"
 import type * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
-import { type Claim, claim, type WsConnection } from "./wsConnection.ts"
-import type { Keeper } from "./wsKeeper.ts"
+import type { WsConnection } from "./wsConnection.ts"
+import type { Acceptor } from "./wsKeeper.ts"
+
+interface Upgrade {
+  readonly net: Net.Socket
+  readonly head: Buffer
+  /** The listeners of the net socket before Effect's upgrade handler added its own. */
+  readonly before: Listeners
+  after: Listeners
+}
+
+const events = ["close", "error"] as const
+
+type Listeners = ReadonlyArray<ReadonlyArray<unknown>>
+
+const listenersOf = (net: Net.Socket): Listeners => events.map((event) => net.listeners(event))
 
 /**
- * Effect's upgrade handler listens on the net socket for as long as it lives, to interrupt the request's fiber, which has
- * ended by then; its listeners would hold the request and all that belongs to it. They are added in the turn of the
- * upgrade, after `ws` has added its own.
+ * Owns the upgrades of a server for the WebSockets that are mounted on its routes; those that an app makes with
+ * `HttpServerRequest.upgrade` stay Effect's.
+ *
+ * @internal
  */
-const forgetRequest = (net: Net.Socket) => {
-  const events = ["close", "error"] as const
-  const before = events.map((event) => net.listeners(event))
-  return () => {
-    events.forEach((event, i) => {
-      for (const listener of net.listeners(event)) {
-        if (!before[i]!.includes(listener) && !/^socketOn(Close|Error)$/.test(listener.name)) {
-          net.removeListener(event, listener as () => void)
-        }
-      }
-    })
+export class Upgrades {
+  private readonly pending = new WeakMap<Http.IncomingMessage, Upgrade>()
+  private readonly server: Http.Server
+  private readonly acceptor: Acceptor
+
+  constructor(server: Http.Server, acceptor: Acceptor) {
+    this.server = server
+    this.acceptor = acceptor
   }
+
+  /** Keeps what an upgrade needs; `serve` adds Effect's own handler in between. */
+  around<A, E, R>(serve: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> {
+    return this.listening((request, net, head) => {
+      const before = listenersOf(net)
+      this.pending.set(request, { net, head, before, after: before })
+    }).pipe(
+      Effect.andThen(serve),
+      Effect.tap(this.listening((request, net) => {
+        this.pending.get(request)!.after = listenersOf(net)
+      }))
+    )
+  }
+
+  private listening(listener: (request: Http.IncomingMessage, net: Net.Socket, head: Buffer) => void) {
+    return Effect.acquireRelease(
+      Effect.sync(() => this.server.on("upgrade", listener as never)),
+      () => Effect.sync(() => this.server.off("upgrade", listener as never))
+    )
+  }
+
+  /** Completes the handshake of a request that the app decided to upgrade. */
+  readonly upgrade: WebSocketRoute.Host["upgrade"] = (request, protocol) =>
+    Effect.callback<WsConnection, Socket.SocketError>((resume) => {
+      const incoming = NodeHttpServerRequest.toIncomingMessage(request) as Http.IncomingMessage
+      // the app may decide in the turn of the event, before all of its listeners were called
+      queueMicrotask(() => {
+        const upgrade = this.pending.get(incoming)
+        if (upgrade === undefined) {
+          return resume(Effect.fail(openError(new Error("the request asks for no upgrade of this server"))))
+        }
+        this.pending.delete(incoming)
+        const { head, net } = upgrade
+        if (net.destroyed) return resume(Effect.fail(closedEarly))
+        // Effect's handler waits for the end of the net socket, to interrupt the request's fiber, which has ended by then;
+        // its listeners would hold the request and all that belongs to it.
+        events.forEach((event, i) => {
+          for (const listener of upgrade.after[i]!) {
+            if (!upgrade.before[i]!.includes(listener)) net.off(event, listener as () => void)
+          }
+        })
+        const settle = (exit: Exit.Exit<WsConnection, Socket.SocketError>) => {
+          net.off("close", onClose)
+          // nothing may be written behind the handshake: the response that the app gives back has been sent
+          const response = NodeHttpServerRequest.toServerResponse(request) as Http.ServerResponse
+          response.detachSocket(net)
+          response.destroy()
+          resume(exit)
+        }
+        const onClose = () => settle(Exit.fail(closedEarly))
+        net.once("close", onClose)
+        this.acceptor.accept(incoming, net, head, protocol, (connection) => settle(Exit.succeed(connection)))
+      })
+    })
 }
+
+const closedEarly = openError(new Error("the connection was closed during the handshake"))
 
 /**
  * The host of WebSockets that are mounted on routes.
  *
  * @internal
  */
-export const hostOf = (keeper: Keeper, maxConnections: number): WebSocketRoute.Host => ({
+export const hostOf = (upgrades: Upgrades, maxConnections: number): WebSocketRoute.Host => ({
   groups: new Set(),
   maxConnections,
-  upgrade: (request, protocol) =>
-    Effect.gen(function*() {
-      const net = NodeHttpServerRequest.toIncomingMessage(request).socket as Net.Socket
-      const forget = forgetRequest(net)
-      const claimed: Claim = { keeper, protocol, connection: undefined }
-      claim(net, claimed)
-      const socket = yield* request.upgrade
-      // Effect's adapter completes the handshake and is then let go: its scope is never closed, nothing refers to it.
-      yield* Scope.provide(socket.reader, yield* Scope.make())
-      const connection: WsConnection | undefined = claimed.connection
-      if (connection === undefined) {
-        return yield* Effect.fail(openError(new Error("the HTTP server does not use the WebSocket of this package")))
-      }
-      // The adapter has asked for array buffers.
-      connection.ws.binaryType = "nodebuffer"
-      process.nextTick(forget)
-      return connection
-    })
+  upgrade: upgrades.upgrade
 })

@@ -7,13 +7,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
+import type { Buffer } from "node:buffer"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
 import * as Ws from "ws"
 import { closeError } from "../../socket/internal/socketErrors.ts"
 import * as SocketMetrics from "../../socket/SocketMetrics.ts"
 import type { CompressionOptions, Limits } from "../NodeWebSocketServer.ts"
-import { claimOf, WireWebSocket, type WsConnection } from "./wsConnection.ts"
+import { type Pipe, WireWebSocket, WsConnection } from "./wsConnection.ts"
 
 const seconds = (input: Duration.Input | undefined, orElse: number): number =>
   input === undefined ? orElse : Math.max(1, Math.ceil(Duration.toSeconds(Duration.fromInputUnsafe(input))))
@@ -26,7 +27,7 @@ interface Handle {
 }
 
 /** Bytes that the kernel has taken: they grow for as long as the peer reads. */
-const taken = (net: Net.Socket): number => {
+const taken = (net: Pipe): number => {
   const outer = (net as unknown as { readonly _handle?: Handle | null })._handle
   const handle = outer?._parent ?? outer
   if (handle?.bytesWritten === undefined) return net.bytesWritten - net.writableLength
@@ -39,7 +40,7 @@ const taken = (net: Net.Socket): number => {
  * @internal
  */
 export interface Written {
-  readonly net: Net.Socket
+  readonly net: Pipe
   /** Bytes or characters that wait above the carrier. */
   readonly backlog: (() => number) | undefined
   lastTaken: number
@@ -47,6 +48,9 @@ export interface Written {
   /** Ends the connection because its reader is too slow. */
   readonly cut: () => void
 }
+
+/** Connections closed for what they sent that the log names in one second: peers must not be able to flood it. */
+const maxSaid = 8
 
 /** @internal */
 export class Keeper {
@@ -56,6 +60,9 @@ export class Keeper {
   /** Connections that are no WebSockets: only how they take what is written is watched. */
   readonly streams = new Set<Written>()
   readonly shutdownCode: number
+  /** What the next sweep says of connections that were closed since the last, and how many it does not name. */
+  private said: Array<string> = []
+  private unsaid = 0
   private readonly unshaken = new Map<Net.Socket, number>()
   private readonly pingAfter: number
   private readonly silentAfter: number
@@ -93,13 +100,23 @@ export class Keeper {
     this.unshaken.clear()
   }
 
-  countClosed(reason: SocketMetrics.ClosedReason): void {
+  private countClosed(reason: SocketMetrics.ClosedReason): void {
     SocketMetrics.closedFor(reason).updateUnsafe(1, this.context)
+  }
+
+  /** A connection is closed for what its peer sent: counted, and said in the log with the next sweep. */
+  closedBy(net: Pipe, reason: SocketMetrics.ClosedReason, message: string): void {
+    this.countClosed(reason)
+    if (this.said.length < maxSaid) this.said.push(`closed ${net.remoteAddress}: ${message}`)
+    else this.unsaid++
   }
 
   /** One second has passed. Returns what is to be logged. */
   sweep(): ReadonlyArray<string> {
-    const messages: Array<string> = []
+    const messages = this.said
+    if (this.unsaid > 0) messages.push(`closed ${this.unsaid} more for what they sent`)
+    this.said = []
+    this.unsaid = 0
     const tick = ++this.tick
     for (const [socket, since] of this.unshaken) {
       if (socket.destroyed) this.unshaken.delete(socket)
@@ -195,22 +212,53 @@ export const deflateOptions = (
   }
 
 /**
- * The options of the `ws` server that follow from the limits.
+ * Completes handshakes: the only way in which a server's connections come into being.
+ *
+ * @internal
+ */
+export class Acceptor {
+  private readonly keeper: Keeper
+  private readonly server: Ws.WebSocketServer
+  /** The subprotocol of the handshake that is being completed, which takes one turn. */
+  private protocol: string | undefined = undefined
+
+  constructor(keeper: Keeper, limits: Limits) {
+    this.keeper = keeper
+    this.server = new Ws.WebSocketServer({
+      ...wsOptions(limits),
+      noServer: true,
+      WebSocket: WireWebSocket,
+      clientTracking: false,
+      handleProtocols: () => this.protocol ?? false
+    } as Ws.ServerOptions)
+  }
+
+  /** `onAccepted` is not called where the handshake is refused: the net socket is closed then. */
+  accept(
+    request: Http.IncomingMessage,
+    net: Net.Socket,
+    head: Buffer,
+    protocol: string | undefined,
+    onAccepted: (connection: WsConnection) => void
+  ): void {
+    this.protocol = protocol
+    this.server.handleUpgrade(request, net, head, (ws) => {
+      onAccepted(new WsConnection(ws as WireWebSocket, net, true, this.keeper))
+    })
+  }
+}
+
+/**
+ * The options of a `ws` server that follow from the limits.
  *
  * @internal
  */
 export const wsOptions = (limits: Limits) => ({
-  WebSocket: WireWebSocket,
   maxPayload: limits.maxFrameSize ?? 1024 * 1024,
   perMessageDeflate: deflateOptions(limits.compression),
-  clientTracking: false,
-  closeTimeout: Duration.toMillis(Duration.fromInputUnsafe(limits.closeTimeout ?? "5 seconds")),
-  handleProtocols: (offered: Set<string>, request: Http.IncomingMessage): string | false => {
-    const found = claimOf(request.socket)
-    if (found !== undefined) return found.protocol ?? false
-    for (const first of offered) return first
-    return false
-  }
+  // pongs are ours: `ws` cuts a connection without a close frame when 60 of them wait
+  autoPong: false,
+  closeTimeout: Duration.toMillis(Duration.fromInputUnsafe(limits.closeTimeout ?? "5 seconds"))
 })
 
 /** @internal */
