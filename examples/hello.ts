@@ -8,7 +8,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer, Schema } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcError, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -31,7 +31,7 @@ const Handlers = Greeter.toLayer({
   greet: ({ name }) => name === "" ? Effect.fail(new NoSuchPerson({ name })) : Effect.succeed(`hello, ${name}`),
   add: ({ a, b }) => Effect.succeed(a + b)
 })
-const Routes = JsonRpcServer.layerHttp(Greeter, { path: "/rpc", dialect: Dialect.rockets }).pipe(
+const Routes = JsonRpcServer.layerHttp(Greeter, { path: "/rpc", wire: Wire.rockets }).pipe(
   Layer.provide(Handlers)
 )
 const Server = HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true }).pipe(
@@ -39,7 +39,7 @@ const Server = HttpRouter.serve(Routes, { disableLogger: true, disableListenLog:
 )
 
 // The client: one method for each procedure, with its payload, result and errors.
-const Client = JsonRpcClient.layerSocket({ dialect: Dialect.rockets }).pipe(
+const Client = JsonRpcClient.layerSocket({ wire: Wire.rockets }).pipe(
   Layer.provide(
     Layer.unwrap(HttpServer.addressFormattedWith((url) => Effect.succeed(NodeWebSocket.layer(`${url}/rpc`))))
   )

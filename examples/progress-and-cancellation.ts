@@ -10,7 +10,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer, Schema } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { Progress } from "effect-wire/rpc"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -33,12 +33,12 @@ const Handlers = Renderer.toLayer({
   })
 })
 
-const Server = JsonRpcServer.layerSocketServer(Renderer, { dialect: Dialect.rockets }).pipe(
+const Server = JsonRpcServer.layerSocketServer(Renderer, { wire: Wire.rockets }).pipe(
   Layer.provide(Handlers),
   Layer.provideMerge(NodeWebSocketServer.layer())
 )
 
-const Client = JsonRpcClient.layerSocket({ dialect: Dialect.rockets }).pipe(
+const Client = JsonRpcClient.layerSocket({ wire: Wire.rockets }).pipe(
   Layer.provide(
     Layer.unwrap(Effect.map(SocketServer.SocketServer, ({ address }) => NodeWebSocket.layer(String(address))))
   )

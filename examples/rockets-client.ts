@@ -11,7 +11,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Deferred, Effect, Layer, Schema } from "effect"
-import { Dialect, JsonRpcClients, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcClients, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { NodeWebSocketServer } from "effect-wire/node"
 import { Progress } from "effect-wire/rpc"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -39,7 +39,7 @@ const Handlers = Methods.toLayer({
   })
 })
 
-const Server = JsonRpcServer.layerSocketServer(Methods, { dialect: Dialect.rockets }).pipe(
+const Server = JsonRpcServer.layerSocketServer(Methods, { wire: Wire.rockets }).pipe(
   Layer.provide(Handlers),
   Layer.provideMerge(JsonRpcClients.layer),
   Layer.provideMerge(NodeWebSocketServer.layer({ protocols: ["rockets"] }))

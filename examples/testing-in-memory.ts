@@ -9,7 +9,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Fiber, Layer, Ref, Schema } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcServer, JsonRpcTest } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcError, JsonRpcServer, JsonRpcTest, Wire } from "effect-wire/jsonrpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { TestClock } from "effect/testing"
@@ -34,7 +34,7 @@ const test = <E, R>(name: string, body: Effect.Effect<void, E, R>) =>
 
 /** A client of the handlers, wired in memory. */
 const slow = Effect.gen(function*() {
-  const client = yield* JsonRpcTest.makeClient(Kitchen, { dialect: Dialect.rockets })
+  const client = yield* JsonRpcTest.makeClient(Kitchen, { wire: Wire.rockets })
   const call = yield* Effect.forkChild(Effect.timeoutOption(client.cook(), "5 seconds"))
   yield* TestClock.adjust("5 seconds")
   strictEqual((yield* Fiber.join(call))._tag, "None")

@@ -14,7 +14,7 @@ import { createInterface } from "node:readline"
 import { Server as RpcWebSocketsServer } from "rpc-websockets"
 import { createMessageConnection, type Message, NullLogger } from "vscode-jsonrpc/node"
 import { type WebSocket, WebSocketServer } from "ws"
-import { Dialect, JsonRpcServer } from "../../src/jsonrpc/index.ts"
+import { JsonRpcServer, Wire } from "../../src/jsonrpc/index.ts"
 import { NodeWebSocketServer } from "../../src/node/index.ts"
 
 const kind = process.argv[2]!
@@ -84,7 +84,7 @@ const ours = (handlers: typeof Handlers) => {
   const group = methods > 1 ? Add.merge(many) : Add
   const routes = JsonRpcServer.layerHttp(group as typeof Add, {
     path: "/",
-    dialect: Dialect.rockets,
+    wire: Wire.rockets,
     maxConnections: 10_000
   }).pipe(Layer.provide(handlers), Layer.provide(methods > 1 ? ManyHandlers : Layer.empty))
   Effect.runFork(Layer.launch(

@@ -4,7 +4,7 @@
  */
 import { Effect, FileSystem, Layer, Metric, Path } from "effect"
 import { Access, Identity } from "effect-wire/identity"
-import { Dialect, JsonRpcClients, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcClients, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { JugglerClients } from "effect-wire/juggler"
 import { NodeTokens } from "effect-wire/node"
 import { type RpcConnection, RpcMetrics } from "effect-wire/rpc"
@@ -66,9 +66,9 @@ const Handlers = DashboardMethods.toLayer(Effect.gen(function*() {
 }))
 
 /** The dashboard's own methods; its page may open it, other pages may not. */
-const Wire = JsonRpcServer.layerHttp(DashboardMethods, {
+const DashboardRpc = JsonRpcServer.layerHttp(DashboardMethods, {
   path: "/dashboard",
-  dialect: Dialect.rockets,
+  wire: Wire.rockets,
   drainTimeout
 }).pipe(Layer.provide(Handlers))
 
@@ -123,4 +123,4 @@ const Files = HttpRouter.use((router) =>
 )
 
 /** `GET /`, and what its page needs. */
-export const layer = Layer.merge(Wire, Files).pipe(Layer.provide(JugglerClients.layer))
+export const layer = Layer.merge(DashboardRpc, Files).pipe(Layer.provide(JugglerClients.layer))

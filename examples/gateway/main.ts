@@ -5,7 +5,7 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
-import { Dialect, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { NodeWebSocketServer } from "effect-wire/node"
 import { HttpRouter } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
@@ -23,13 +23,13 @@ import * as Rpc from "./rpc.ts"
 import * as Start from "./start.ts"
 import * as StartError from "./startError.ts"
 
-/** The contract on three routes: the same handlers, each time another dialect. */
+/** The contract on three routes: the same handlers, each time another wire. */
 const JsonRpc = Layer.unwrap(Effect.map(Config.Settings, ({ allowedOrigins }) => {
   const options = { allowedOrigins, drainTimeout: Start.drainTimeout }
   return Layer.mergeAll(
-    JsonRpcServer.layerHttp(Contract, { ...options, path: "/rpc", dialect: Dialect.rockets }),
-    JsonRpcServer.layerHttp(Contract, { ...options, path: "/lsp", dialect: Dialect.lsp }),
-    JsonRpcServer.layerHttp(Contract, { ...options, path: "/aiohttp", dialect: Dialect.aiohttp })
+    JsonRpcServer.layerHttp(Contract, { ...options, path: "/rpc", wire: Wire.rockets }),
+    JsonRpcServer.layerHttp(Contract, { ...options, path: "/lsp", wire: Wire.lsp }),
+    JsonRpcServer.layerHttp(Contract, { ...options, path: "/aiohttp", wire: Wire.aiohttp })
   )
 })).pipe(Layer.provide([Rpc.layer, Access.layerHandlers(Contract)]))
 

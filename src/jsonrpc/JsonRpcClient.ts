@@ -1,6 +1,6 @@
 /**
  * Calls JSON-RPC 2.0 peers: typed by an `RpcGroup`, untyped by name, many in one frame, as notifications. Interrupting a
- * call (a timeout too) cancels it at the far end where the dialect can; a lost connection fails what was under way at once.
+ * call (a timeout too) cancels it at the far end where the wire can; a lost connection fails what was under way at once.
  *
  * @since 0.1.0
  */
@@ -100,7 +100,7 @@ export const layerSocket = (options?: Link.Options): Layer.Layer<JsonRpcClient, 
 /**
  * Makes a client typed by a group: one method for each procedure, taking its payload and failing with its errors or a
  * `JsonRpcError`. It is the client of `effect/rpc`, so code that takes an `RpcClient` of the group takes this. Procedures
- * with `stream: true` give a `Stream`; where the dialect has no progress its elements come with the answer. The option
+ * with `stream: true` give a `Stream`; where the wire has no progress its elements come with the answer. The option
  * `{ discard: true }` of a call sends a notification: it completes when that is handed to the connection.
  *
  * @category constructors

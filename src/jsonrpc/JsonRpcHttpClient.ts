@@ -13,13 +13,13 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Outbox } from "../socket/Outbox.ts"
-import { standard } from "./dialects/standard.ts"
 import { Caller } from "./internal/caller.ts"
-import type { Dialect } from "./internal/dialectModel.ts"
+import type { Wire } from "./internal/wireModel.ts"
 import { type Client, JsonRpcClient } from "./JsonRpcClient.ts"
 import * as Codec from "./JsonRpcCodec.ts"
 import * as JsonRpcError from "./JsonRpcError.ts"
 import * as JsonRpcRemote from "./JsonRpcRemote.ts"
+import { standard } from "./wires/standard.ts"
 
 /**
  * The cause of a `ConnectionError`: the server answered with a status other than 200 and 204.
@@ -42,8 +42,8 @@ export class HttpStatusError
  */
 export interface Options {
   readonly url: string
-  /** What the server accepts beyond the specification; default `Dialect.standard`. Cancels and progress do not apply. */
-  readonly dialect?: Dialect | undefined
+  /** What the server accepts beyond the specification; default `Wire.standard`. Cancels and progress do not apply. */
+  readonly wire?: Wire | undefined
   /** Changes each request before it is sent, e.g. to add a header. */
   readonly transformRequest?:
     | ((request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest)
@@ -77,8 +77,8 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
     const scope = yield* Effect.scope
     const context = yield* Effect.context<never>()
     const run = Effect.runForkWith(context)
-    const dialect = { ...(options.dialect ?? standard), cancellation: undefined, progress: undefined }
-    const caller = new Caller(dialect, { waits: false, traceContext: false })
+    const wire = { ...(options.wire ?? standard), cancellation: undefined, progress: undefined }
+    const caller = new Caller(wire, { waits: false, traceContext: false })
     const posts = new Set<Post>()
     const postOf = new Map<string, Post>()
 

@@ -11,12 +11,12 @@ import type * as RpcGroup from "effect/rpc/RpcGroup"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
-import { standard } from "./dialects/standard.ts"
 import * as Link from "./internal/link.ts"
 import * as Typed from "./internal/typed.ts"
 import type { Client } from "./JsonRpcClient.ts"
 import type { JsonRpcError } from "./JsonRpcError.ts"
 import { checkNames, type Requirements } from "./JsonRpcServer.ts"
+import { standard } from "./wires/standard.ts"
 
 /**
  * One end of a two-way connection.
@@ -33,7 +33,7 @@ export interface Peer<Calls extends Rpc.Any> {
 
 /**
  * Makes a peer on the `Socket` of the environment: the handlers of `serves` answer the other end, `calls` types what the
- * other end answers. The connection belongs to the scope. A method of `serves` whose name the dialect reserves is a
+ * other end answers. The connection belongs to the scope. A method of `serves` whose name the wire reserves is a
  * defect.
  *
  * @category constructors
@@ -52,7 +52,7 @@ export const make = <Serves extends Rpc.Any, Calls extends Rpc.Any>(options: {
   Effect.gen(function*() {
     const socket = yield* Socket.Socket
     const methods = yield* RpcMethods.serve(options.serves)
-    yield* checkNames(options.connection?.dialect ?? standard, methods.keys())
+    yield* checkNames(options.connection?.wire ?? standard, methods.keys())
     const remote = yield* Link.make(socket, options.connection ?? {}, methods)
     const client = yield* Typed.make(options.calls, remote.caller, options.typed)
     return { client, remote }

@@ -27,7 +27,7 @@ export type Params = ReadonlyArray<unknown> | { readonly [name: string]: unknown
 export interface Remote {
   /**
    * Calls a method and gives its result. Fails with a `JsonRpcError`: `RemoteError` for what the peer answered,
-   * `ConnectionError` when the connection is lost. Interruption (a timeout too) sends the dialect's cancel once and drops
+   * `ConnectionError` when the connection is lost. Interruption (a timeout too) sends the wire's cancel once and drops
    * a late answer. `idempotent` (default `false`) lets the request be sent again after a reconnection.
    */
   readonly call: (

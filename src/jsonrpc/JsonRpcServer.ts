@@ -1,6 +1,6 @@
 /**
  * Serves an `RpcGroup` to JSON-RPC 2.0 peers: over one socket, over a `SocketServer`, over an `HttpRouter` as WebSocket
- * and as HTTP POST. Handlers, middleware and annotations are Effect's own; the dialect says what else the peers speak.
+ * and as HTTP POST. Handlers, middleware and annotations are Effect's own; the wire says what else the peers speak.
  *
  * Each request is a fiber of its connection's scope: the peer's cancel interrupts it, closing the connection interrupts
  * all of them, closing the server lets them finish for a while (5 s) and then interrupts them.
@@ -24,13 +24,13 @@ import * as RpcConnection from "../rpc/RpcConnection.ts"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
-import { standard } from "./dialects/standard.ts"
 import { Caller } from "./internal/caller.ts"
 import { connect, type ConnectConfig, type Connected, type ConnectOptions, decodeOptions } from "./internal/connect.ts"
-import type { Dialect } from "./internal/dialectModel.ts"
 import * as Post from "./internal/post.ts"
+import type { Wire } from "./internal/wireModel.ts"
 import { CurrentClient, JsonRpcClients } from "./JsonRpcClients.ts"
 import * as JsonRpcRemote from "./JsonRpcRemote.ts"
+import { standard } from "./wires/standard.ts"
 
 /**
  * Options of a server.
@@ -39,17 +39,17 @@ import * as JsonRpcRemote from "./JsonRpcRemote.ts"
  * @since 0.1.0
  */
 export interface Options extends ConnectOptions {
-  /** What its peers speak beyond the specification; default `Dialect.standard`. */
-  readonly dialect?: Dialect | undefined
+  /** What its peers speak beyond the specification; default `Wire.standard`. */
+  readonly wire?: Wire | undefined
   /** How long requests may go on when the server closes, before they are interrupted; default 5 s. */
   readonly drainTimeout?: Duration.Input | undefined
-  /** Sends `traceparent` as a member of the requests that the server makes, for dialects without room for it. */
+  /** Sends `traceparent` as a member of the requests that the server makes, for wires without room for it. */
   readonly traceContext?: boolean | undefined
 }
 
 export {
   /**
-   * Annotates a procedure whose parameters may be one bare value, `"params": "x"`, in every dialect; it stands for
+   * Annotates a procedure whose parameters may be one bare value, `"params": "x"`, in every wire; it stands for
    * `["x"]`.
    *
    * @category annotations
@@ -72,7 +72,7 @@ export type Requirements<Rpcs extends Rpc.Any> =
 /**
  * Makes a function that serves the group on one socket until it closes. When it is interrupted, or the server that
  * carries it shuts down, further requests are refused, those under way may finish within `drainTimeout`, then what is left
- * is interrupted and the socket closed (1001). A method whose name the dialect reserves is a defect.
+ * is interrupted and the socket closed (1001). A method whose name the wire reserves is a defect.
  *
  * @category constructors
  * @since 0.1.0
@@ -88,14 +88,14 @@ const fromMethods = (
   options: Options
 ): Effect.Effect<(socket: Socket.Socket) => Effect.Effect<void>> =>
   Effect.gen(function*() {
-    const dialect = options.dialect ?? standard
-    yield* checkNames(dialect, methods.keys())
+    const wire = options.wire ?? standard
+    yield* checkNames(wire, methods.keys())
     const clients = yield* Effect.serviceOption(JsonRpcClients)
-    const decode = decodeOptions(dialect, options, methods)
+    const decode = decodeOptions(wire, options, methods)
     const drainTimeout = options.drainTimeout ?? "5 seconds"
     const context = Context.omit(Scope.Scope)((yield* Effect.context<never>()) as Context.Context<Scope.Scope>)
     const config: ConnectConfig = {
-      dialect,
+      wire,
       options,
       methods,
       decode,
@@ -139,7 +139,7 @@ const fromMethods = (
     return (socket) =>
       Effect.contextWith((carrier: Context.Context<never>) => {
         const own = ConnectionGroup.inherit(carrier, context)
-        const caller = new Caller(dialect, { waits: false, traceContext: options.traceContext === true })
+        const caller = new Caller(wire, { waits: false, traceContext: options.traceContext === true })
         return Effect.flatMap(connect(socket, config, caller), (connected) =>
           serve(caller, connected, own)).pipe(
             Effect.scoped,
@@ -157,10 +157,10 @@ const lost = (error: Socket.SocketError): Effect.Effect<void> =>
     : Effect.logDebug("a JSON-RPC connection was lost", error.reason._tag)
 
 /** @internal */
-export const checkNames = (dialect: Dialect, names: Iterable<string>): Effect.Effect<void> => {
+export const checkNames = (wire: Wire, names: Iterable<string>): Effect.Effect<void> => {
   for (const name of names) {
-    if (dialect.isReserved(name)) {
-      return Effect.die(new Error(`the ${dialect.name} dialect reserves the method name "${name}"`))
+    if (wire.isReserved(name)) {
+      return Effect.die(new Error(`the ${wire.name} wire reserves the method name "${name}"`))
     }
   }
   return Effect.void
@@ -236,14 +236,14 @@ export const layerHttp = <Rpcs extends Rpc.Any>(
 > =>
   HttpRouter.use((router) =>
     Effect.gen(function*() {
-      const dialect = options.dialect ?? standard
+      const wire = options.wire ?? standard
       const methods = yield* RpcMethods.serve(group)
       const run = yield* fromMethods(methods, options)
       const upgrade = yield* WebSocketRoute.make(run, {
         ...options,
-        protocols: options.protocols ?? (dialect.subprotocol === undefined ? undefined : [dialect.subprotocol])
+        protocols: options.protocols ?? (wire.subprotocol === undefined ? undefined : [wire.subprotocol])
       })
-      const post = yield* Post.make(methods, dialect, options)
+      const post = yield* Post.make(methods, wire, options)
       yield* router.add("GET", options.path, Post.orNotAllowed(upgrade))
       yield* router.add("POST", options.path, post)
       for (const method of ["PUT", "PATCH", "DELETE"] as const) {

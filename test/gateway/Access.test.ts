@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Layer, Queue, Redacted, Schema, type Scope, Stream } from "effect"
-import { Dialect, JsonRpcClient } from "effect-wire/jsonrpc"
+import { JsonRpcClient, Wire } from "effect-wire/jsonrpc"
 import { JugglerClient } from "effect-wire/juggler"
 import { NodeWebSocket } from "effect-wire/node"
 import { Topic, Topics } from "effect-wire/topics"
@@ -19,8 +19,8 @@ const Weather = Topic.state("weather", { payload: Schema.Struct({ celsius: Schem
 const connectTo = (address: string, path: string) =>
   Effect.gen(function*() {
     const socket = yield* NodeWebSocket.make(`${address}${path}`)
-    const dialect = path === "/lsp" ? Dialect.lsp : path === "/aiohttp" ? Dialect.aiohttp : Dialect.rockets
-    const client = yield* JsonRpcClient.fromSocket(socket, { dialect })
+    const wire = path === "/lsp" ? Wire.lsp : path === "/aiohttp" ? Wire.aiohttp : Wire.rockets
+    const client = yield* JsonRpcClient.fromSocket(socket, { wire })
     yield* client.connect
     return client
   })
@@ -90,7 +90,7 @@ layer(Gateway.layer.pipe(Layer.provideMerge(FetchHttpClient.layer)), {
       const who = (options: NodeWebSocket.Options) =>
         Effect.gen(function*() {
           const socket = yield* NodeWebSocket.make(`${yield* Gateway}/rpc`, options)
-          const client = yield* JsonRpcClient.fromSocket(socket, { dialect: Dialect.rockets })
+          const client = yield* JsonRpcClient.fromSocket(socket, { wire: Wire.rockets })
           return yield* client.call("whoami")
         })
       assert.deepStrictEqual(yield* who(login("builder")), { username: "bob", permissions: ["ops", "reset"] })

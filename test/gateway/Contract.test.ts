@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Schema, Stream } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcPeer, type JsonRpcRemote } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcError, JsonRpcPeer, type JsonRpcRemote, Wire } from "effect-wire/jsonrpc"
 import { NodeWebSocket } from "effect-wire/node"
 import { Progress } from "effect-wire/rpc"
 import { FetchHttpClient, HttpBody, HttpClient } from "effect/http"
@@ -9,9 +9,9 @@ import { Socket } from "effect/socket"
 import { Gateway } from "./support/Gateway.ts"
 
 const routes = [
-  { path: "/rpc", dialect: Dialect.rockets, cancelled: -31002 },
-  { path: "/lsp", dialect: Dialect.lsp, cancelled: -32800 },
-  { path: "/aiohttp", dialect: Dialect.aiohttp, cancelled: undefined }
+  { path: "/rpc", wire: Wire.rockets, cancelled: -31002 },
+  { path: "/lsp", wire: Wire.lsp, cancelled: -32800 },
+  { path: "/aiohttp", wire: Wire.aiohttp, cancelled: undefined }
 ]
 
 /** What a client answers. */
@@ -24,12 +24,12 @@ const TheirHandlers = Theirs.toLayer({
   refuse: () => Effect.fail(new JsonRpcError.RemoteError({ code: -7, message: "no" }))
 })
 
-const connect = (path: string, dialect: Dialect.Dialect) =>
+const connect = (path: string, wire: Wire.Wire) =>
   Effect.gen(function*() {
     const socket = yield* NodeWebSocket.make(`${yield* Gateway}${path}`, {
-      ...(dialect.subprotocol === undefined ? {} : { protocols: dialect.subprotocol })
+      ...(wire.subprotocol === undefined ? {} : { protocols: wire.subprotocol })
     })
-    const client = yield* JsonRpcClient.fromSocket(socket, { dialect })
+    const client = yield* JsonRpcClient.fromSocket(socket, { wire })
     yield* client.connect
     return client
   })
@@ -41,10 +41,10 @@ const failure = (client: JsonRpcRemote.Remote, method: string, params?: JsonRpcR
   )
 
 layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the contract", (it) => {
-  for (const { dialect, path } of routes) {
+  for (const { wire, path } of routes) {
     it.effect(`answers every method (${path})`, () =>
       Effect.gen(function*() {
-        const client = yield* connect(path, dialect)
+        const client = yield* connect(path, wire)
         const { call } = client
         assert.strictEqual(yield* call("ping"), "pong")
         assert.strictEqual(yield* call("ping", []), "pong")
@@ -73,7 +73,7 @@ layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the 
 
     it.effect(`answers what is wrong by its code (${path})`, () =>
       Effect.gen(function*() {
-        const client = yield* connect(path, dialect)
+        const client = yield* connect(path, wire)
         const code = (method: string, params?: JsonRpcRemote.Params) =>
           Effect.map(failure(client, method, params), (error) => typeof error === "string" ? error : error.code)
         assert.strictEqual(yield* code("nothing"), -32601)
@@ -93,11 +93,11 @@ layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the 
 
     it.effect(`notifies every client of a broadcast (${path})`, () =>
       Effect.gen(function*() {
-        const client = yield* connect(path, dialect)
+        const client = yield* connect(path, wire)
         const method = `hello ${path}`
         const heard = yield* Effect.forEach(routes, (other) =>
           Effect.gen(function*() {
-            const listener = yield* connect(other.path, other.dialect)
+            const listener = yield* connect(other.path, other.wire)
             return yield* listener.notifications.pipe(
               Stream.filter((notification) => notification.method === method),
               Stream.runHead,
@@ -115,7 +115,7 @@ layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the 
     it.effect(`calls its caller back, and passes its result or its error on (${path})`, () =>
       Effect.gen(function*() {
         const socket = yield* NodeWebSocket.make(`${yield* Gateway}${path}`)
-        const { remote } = yield* JsonRpcPeer.make({ serves: Theirs, calls: RpcGroup.make(), connection: { dialect } })
+        const { remote } = yield* JsonRpcPeer.make({ serves: Theirs, calls: RpcGroup.make(), connection: { wire } })
           .pipe(
             Effect.provide(TheirHandlers),
             Effect.provideService(Socket.Socket, socket)
@@ -129,10 +129,10 @@ layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the 
       }))
   }
 
-  for (const { dialect, path } of routes.slice(0, 2)) {
+  for (const { wire, path } of routes.slice(0, 2)) {
     it.effect(`tells the progress of a render and stops it when asked (${path})`, () =>
       Effect.gen(function*() {
-        const client = yield* connect(path, dialect)
+        const client = yield* connect(path, wire)
         const reports: Array<Progress.Report> = []
         const keep = (report: Progress.Report) => Effect.sync(() => reports.push(report))
         yield* client.call("render", { steps: 4, delay: 1 }).pipe(Progress.tap(keep))
@@ -145,15 +145,15 @@ layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the 
       }))
   }
 
-  for (const { cancelled, dialect, path } of routes) {
+  for (const { cancelled, wire, path } of routes) {
     if (cancelled === undefined) continue
-    it.effect(`answers a cancelled request once, with its dialect's code (${path})`, () =>
+    it.effect(`answers a cancelled request once, with its wire's code (${path})`, () =>
       Effect.gen(function*() {
         const socket = yield* NodeWebSocket.make(`${yield* Gateway}${path}`)
         const { pull } = yield* socket.reader
         const writer = yield* socket.writer
         yield* writer.write(JSON.stringify({ jsonrpc: "2.0", method: "sleep", params: [60_000], id: 7 }))
-        const { encode, method } = dialect.cancellation!
+        const { encode, method } = wire.cancellation!
         yield* writer.write(JSON.stringify({ jsonrpc: "2.0", method, params: encode(7) }))
         yield* writer.write(JSON.stringify({ jsonrpc: "2.0", method: "ping", id: 8 }))
         const answers: Array<any> = []

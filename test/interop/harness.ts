@@ -1,6 +1,6 @@
 /** What the tests against other people's clients and servers share: one contract, its handlers, our server, our client. */
 import { Deferred, Effect, Layer, Logger, Queue, Schedule, Schema, type Scope, Stream } from "effect"
-import { type Dialect, JsonRpcClient, JsonRpcClients, JsonRpcError, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcClients, JsonRpcError, JsonRpcServer, type Wire } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { Progress } from "effect-wire/rpc"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -81,27 +81,27 @@ export interface Serving {
 
 /** Our server, on WebSocket, until the scope closes. */
 export const serve = (
-  dialect?: Dialect.Dialect,
+  wire?: Wire.Wire,
   options?: NodeWebSocketServer.Options
 ): Effect.Effect<Serving, SocketServer.SocketServerError, Scope.Scope> =>
   Effect.flatMap(
     NodeWebSocketServer.make({
       ...options,
-      protocols: dialect?.subprotocol === undefined ? undefined : [dialect.subprotocol]
+      protocols: wire?.subprotocol === undefined ? undefined : [wire.subprotocol]
     }),
-    (server) => serveOn(server, dialect)
+    (server) => serveOn(server, wire)
   )
 
 /** Our server on any carrier, until the scope closes. */
 export const serveOn = (
   server: SocketServer.SocketServer["Service"],
-  dialect?: Dialect.Dialect
+  wire?: Wire.Wire
 ): Effect.Effect<Serving, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { layer, seen } = yield* handlers
     const clients = yield* JsonRpcClients.make
     yield* Layer.build(
-      JsonRpcServer.layerSocketServer(Calculator, { dialect }).pipe(
+      JsonRpcServer.layerSocketServer(Calculator, { wire }).pipe(
         Layer.provide(layer),
         Layer.provide(Layer.succeed(SocketServer.SocketServer, server)),
         Layer.provide(Layer.succeed(JsonRpcClients.JsonRpcClients, clients)),

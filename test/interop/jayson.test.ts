@@ -2,7 +2,7 @@
 import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Queue } from "effect"
-import { Dialect, JsonRpcClient, type JsonRpcError, JsonRpcHttpClient, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcClient, type JsonRpcError, JsonRpcHttpClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { NodeStreamSocket } from "effect-wire/node"
 import { Framing } from "effect-wire/socket"
 import { HttpRouter, HttpServer } from "effect/http"
@@ -63,9 +63,9 @@ it.live("its WebSocket client calls our server", () =>
     assert.strictEqual(yield* Queue.take(seen.notes), "noted")
   }))
 
-it.live("its notifications with a null id are notifications in the aiohttp dialect", () =>
+it.live("its notifications with a null id are notifications in the aiohttp wire", () =>
   Effect.gen(function*() {
-    const { seen, url } = yield* serve(Dialect.aiohttp)
+    const { seen, url } = yield* serve(Wire.aiohttp)
     const client = yield* theirWebSocketClient(url, { notificationIdNull: true })
     const received: Array<string> = []
     client.ws.on("message", (data) => received.push(String(data)))

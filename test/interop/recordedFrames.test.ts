@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Queue } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcPeer } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcError, JsonRpcPeer, Wire } from "effect-wire/jsonrpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Socket } from "effect/socket"
 import { WebSocket } from "ws"
@@ -26,10 +26,10 @@ const open = (url: string, protocol?: string) =>
     (ws) => Effect.sync(() => ws.close())
   )
 
-const exchange = (dialect: Dialect.Dialect, row: Row) =>
+const exchange = (wire: Wire.Wire, row: Row) =>
   Effect.gen(function*() {
-    const { url } = yield* serve(dialect)
-    const ws = yield* open(url, dialect.subprotocol)
+    const { url } = yield* serve(wire)
+    const ws = yield* open(url, wire.subprotocol)
     const received: Array<string> = []
     const done = yield* Deferred.make<void>()
     ws.on("message", (data) => {
@@ -44,12 +44,12 @@ const exchange = (dialect: Dialect.Dialect, row: Row) =>
     assert.deepStrictEqual(received, row.receives)
   })
 
-const table = (name: string, dialect: Dialect.Dialect, rows: ReadonlyArray<Row>) =>
+const table = (name: string, wire: Wire.Wire, rows: ReadonlyArray<Row>) =>
   describe(name, () => {
-    for (const row of rows) it.live(row.name, () => exchange(dialect, row))
+    for (const row of rows) it.live(row.name, () => exchange(wire, row))
   })
 
-table("the Python client of Rockets (seed 000)", Dialect.rockets, [
+table("the Python client of Rockets (seed 000)", Wire.rockets, [
   {
     name: "a request with a random id of 8 characters",
     sends: [`{"jsonrpc": "2.0", "method": "add", "params": {"a": 1, "b": 2}, "id": "kX82m0Qz"}`],
@@ -118,7 +118,7 @@ table("the Python client of Rockets (seed 000)", Dialect.rockets, [
   }
 ])
 
-table("jsonrpc-websocket (seed 001)", Dialect.standard, [
+table("jsonrpc-websocket (seed 001)", Wire.standard, [
   {
     name: "a random 63-bit id comes back digit for digit",
     sends: [`{"jsonrpc": "2.0", "method": "add", "params": [1, 2], "id": 6129484611666145821}`],
@@ -170,7 +170,7 @@ table("jsonrpc-websocket (seed 001)", Dialect.standard, [
   }
 ])
 
-table("the Python client of aiohttp-json-rpc (seed 003)", Dialect.aiohttp, [
+table("the Python client of aiohttp-json-rpc (seed 003)", Wire.aiohttp, [
   {
     name: "ids count from 0",
     sends: [`{"jsonrpc": "2.0", "method": "add", "params": [1, 2], "id": 0}`],
@@ -228,7 +228,7 @@ const reasonOf = (fiber: Fiber.Fiber<unknown, JsonRpcError.JsonRpcError>) =>
 
 it.effect("an error of aiohttp-json-rpc's server that has no id fails the only call that waits", () =>
   Effect.gen(function*() {
-    const { client, next, write } = yield* byHand({ dialect: Dialect.aiohttp })
+    const { client, next, write } = yield* byHand({ wire: Wire.aiohttp })
     const fiber = yield* Effect.forkChild(client.call("x"))
     assert.strictEqual(yield* next, `{"jsonrpc":"2.0","id":1,"method":"x"}`)
     yield* write(`{"jsonrpc": "2.0", "error": {"code": -32600, "message": "Invalid request"}}`)
@@ -250,7 +250,7 @@ it.effect("an error without id fails no call where it could be about several", (
 
 it.effect("falsy results, which Python's Rockets client takes for none, are results here", () =>
   Effect.gen(function*() {
-    const { client, next, write } = yield* byHand({ dialect: Dialect.rockets })
+    const { client, next, write } = yield* byHand({ wire: Wire.rockets })
     for (const [id, falsy] of [`0`, `""`, `false`, `null`, `[]`].entries()) {
       const fiber = yield* Effect.forkChild(client.call("x"))
       yield* next

@@ -1,7 +1,7 @@
 /** npm `rockets-client`, the JavaScript client of Rockets (seed 000), against our server. */
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Queue } from "effect"
-import { Dialect } from "effect-wire/jsonrpc"
+import { Wire } from "effect-wire/jsonrpc"
 import { createRequire } from "node:module"
 import type { Client as RocketsClient, Notification, Request } from "rockets-client"
 import { eventually, serve } from "./harness.ts"
@@ -28,7 +28,7 @@ const connect = (url: string) =>
   )
 
 const setup = Effect.gen(function*() {
-  const server = yield* serve(Dialect.rockets)
+  const server = yield* serve(Wire.rockets)
   return { ...server, client: yield* connect(server.url.slice("ws://".length)) }
 })
 
@@ -57,7 +57,7 @@ it.live("a hundred requests at once get each its own answer", () =>
 
 it.live("requests made before the connection is open are answered", () =>
   Effect.gen(function*() {
-    const { url } = yield* serve(Dialect.rockets)
+    const { url } = yield* serve(Wire.rockets)
     const client = new Rockets.Client({ url: url.replace("ws://", "http://"), protocol: "rockets" })
     assert.strictEqual(yield* settled(client.request("add", { a: 20, b: 22 })), 42)
     client.disconnect()

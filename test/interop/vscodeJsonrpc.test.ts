@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Queue, type Scope, Stream } from "effect"
-import { Dialect, JsonRpcClient, type JsonRpcError, JsonRpcPeer } from "effect-wire/jsonrpc"
+import { JsonRpcClient, type JsonRpcError, JsonRpcPeer, Wire } from "effect-wire/jsonrpc"
 import { NodeStreamSocket, NodeWebSocket } from "effect-wire/node"
 import { Progress } from "effect-wire/rpc"
 import { Framing } from "effect-wire/socket"
@@ -73,7 +73,7 @@ const framing = Framing.contentLength()
 const carriers: ReadonlyArray<Carrier> = [
   {
     name: "WebSocket",
-    ourServer: serve(Dialect.lsp),
+    ourServer: serve(Wire.lsp),
     theirClient: (port) =>
       Effect.map(
         Effect.acquireRelease(
@@ -107,7 +107,7 @@ const carriers: ReadonlyArray<Carrier> = [
   },
   {
     name: "TCP",
-    ourServer: Effect.flatMap(NodeStreamSocket.makeServer({ framing }), (server) => serveOn(server, Dialect.lsp)),
+    ourServer: Effect.flatMap(NodeStreamSocket.makeServer({ framing }), (server) => serveOn(server, Wire.lsp)),
     theirClient: (port) =>
       Effect.map(
         Effect.acquireRelease(
@@ -275,7 +275,7 @@ for (const carrier of carriers) {
         const peer = yield* JsonRpcPeer.make({
           serves: Caller,
           calls: Calculator,
-          connection: { dialect: Dialect.lsp }
+          connection: { wire: Wire.lsp }
         }).pipe(
           Effect.provideService(Socket.Socket, socket),
           Effect.provide(Caller.toLayer({ name: ([kind]) => Effect.succeed(`${kind} name`) }))
@@ -311,7 +311,7 @@ for (const carrier of carriers) {
           })
           connection.listen()
         })
-        const client = yield* JsonRpcClient.fromSocket(yield* carrier.ourSocket(port), { dialect: Dialect.lsp })
+        const client = yield* JsonRpcClient.fromSocket(yield* carrier.ourSocket(port), { wire: Wire.lsp })
         yield* client.connect
         const heard = yield* gather(client.notifications.pipe(Stream.map((notification) => notification.params)), 3)
         yield* Effect.yieldNow

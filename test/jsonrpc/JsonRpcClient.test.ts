@@ -1,7 +1,7 @@
 /** The client alone: the frames that it sends, and what it makes of whatever comes back. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Schema, Stream } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcTest } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcError, JsonRpcTest, Wire } from "effect-wire/jsonrpc"
 import { Progress } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -241,7 +241,7 @@ describe("batches", () => {
 
   it.effect("that are interrupted cancel each of their calls once", () =>
     Effect.gen(function*() {
-      const { peer, remote } = yield* connect({ dialect: Dialect.rockets })
+      const { peer, remote } = yield* connect({ wire: Wire.rockets })
       const fiber = yield* Effect.forkChild(JsonRpcClient.batch([remote.call("a"), remote.call("b")]))
       yield* peer.take
       yield* Fiber.interrupt(fiber)
@@ -254,7 +254,7 @@ describe("batches", () => {
 describe("streams", () => {
   it.effect("give the elements that come as progress, then those of the answer that did not", () =>
     Effect.gen(function*() {
-      const { client, peer } = yield* connect({ dialect: Dialect.rockets })
+      const { client, peer } = yield* connect({ wire: Wire.rockets })
       const exit = yield* answered(
         Stream.runCollect(client.count()),
         peer,
@@ -267,7 +267,7 @@ describe("streams", () => {
 
   it.effect("fail with ProtocolError at an element that does not fit", () =>
     Effect.gen(function*() {
-      const { client, peer } = yield* connect({ dialect: Dialect.rockets })
+      const { client, peer } = yield* connect({ wire: Wire.rockets })
       for (
         const [i, frame] of [
           `"method":"progress","params":{"id":1,"value":["x"]}`,
@@ -285,7 +285,7 @@ describe("streams", () => {
 
 it.effect("progress that comes after the answer, or for nobody, is dropped", () =>
   Effect.gen(function*() {
-    const { peer, remote } = yield* connect({ dialect: Dialect.rockets })
+    const { peer, remote } = yield* connect({ wire: Wire.rockets })
     const heard: Array<number> = []
     const call = remote.call("x").pipe(Progress.tap((report) => Effect.sync(() => heard.push(report.amount))))
     const exit = yield* answered(
@@ -343,16 +343,16 @@ it.effect("a payload that may be anything arrives as it was, over both of our en
 
 it.effect("a listener that throws ends the client, and its calls fail instead of waiting for ever", () =>
   Effect.gen(function*() {
-    const broken: Dialect.Dialect = {
-      ...Dialect.rockets,
+    const broken: Wire.Wire = {
+      ...Wire.rockets,
       progress: {
-        ...Dialect.rockets.progress!,
+        ...Wire.rockets.progress!,
         decode: () => {
-          throw new Error("broken dialect")
+          throw new Error("broken wire")
         }
       }
     }
-    const { peer, remote } = yield* connect({ dialect: broken })
+    const { peer, remote } = yield* connect({ wire: broken })
     const exit = yield* answered(remote.call("x"), peer, message(`"method":"progress","params":{"id":1}`))
     assert.strictEqual(reasonOf(exit)?._tag, "ConnectionError")
     assert.strictEqual(reasonOf(yield* Effect.exit(remote.call("y")))?._tag, "ConnectionError")

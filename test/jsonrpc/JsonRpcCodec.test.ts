@@ -1,7 +1,7 @@
 /** PROTOCOLS.md, "JSON-RPC 2.0", line by line: in the codec, and through a live server. */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
-import { Dialect, JsonRpcCodec, JsonRpcError, JsonRpcMessage, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcCodec, JsonRpcError, JsonRpcMessage, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import { connect } from "./raw.ts"
@@ -444,7 +444,7 @@ for (const id of digits) {
 
 it.effect("ids beyond 2^53 that are the same number are different ids, cancelled by their digits, named in progress", () =>
   Effect.gen(function*() {
-    const { exchange, pending, send, take, takeJson } = yield* raw({ dialect: Dialect.rockets })
+    const { exchange, pending, send, take, takeJson } = yield* raw({ wire: Wire.rockets })
     const ids = ["9007199254740993", "9007199254740992", "9007199254740994"]
     for (const id of ids) yield* send(request(`"method":"slow","id":${id}`))
     check(yield* exchange(request(`"method":"cancel","params":{"id":9007199254740995}`)), undefined)
@@ -470,7 +470,7 @@ it.effect("__proto__ and constructor as keys of a payload are data, and nothing 
 
 it.effect("an answer that comes after the cancel is dropped, and the connection goes on", () =>
   Effect.gen(function*() {
-    const { exchange } = yield* raw({ dialect: Dialect.rockets })
+    const { exchange } = yield* raw({ wire: Wire.rockets })
     check(yield* exchange(request(`"method":"slow","id":1`)), undefined)
     check(yield* exchange(request(`"method":"cancel","params":{"id":1}`)), errorOf(-31002, 1))
     yield* TestClock.adjust("2 seconds")
@@ -491,7 +491,7 @@ describe("Rockets: Cancel", () => {
   for (const [name, frame, answer] of cancels) {
     it.effect(`${name} cancels nothing`, () =>
       Effect.gen(function*() {
-        const { exchange, takeJson } = yield* raw({ dialect: Dialect.rockets })
+        const { exchange, takeJson } = yield* raw({ wire: Wire.rockets })
         check(yield* exchange(request(`"method":"slow","id":1`)), undefined)
         check(yield* exchange(frame), answer)
         yield* TestClock.adjust("1 second")
@@ -506,12 +506,12 @@ table("aiohttp-json-rpc", [
   ["false stands for an array of it", request(`"method":"one","params":false,"id":1`), result(false, 1)],
   ["an id of null makes a notification", request(`"method":"sum","params":[1],"id":null`), undefined],
   ["also of an unknown method", request(`"method":"nope","id":null`), undefined]
-], { dialect: Dialect.aiohttp })
+], { wire: Wire.aiohttp })
 
 table("LSP: Progress", [
   ["an unknown $/ notification is ignored", request(`"method":"$/unknown"`), undefined],
   ["an unknown $/ request is no method", request(`"method":"$/unknown","id":1`), errorOf(-32601, 1)]
-], { dialect: Dialect.lsp })
+], { wire: Wire.lsp })
 
 it.effect("limits are options", () =>
   Effect.gen(function*() {

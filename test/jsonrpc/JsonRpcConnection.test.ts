@@ -2,13 +2,13 @@
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Inspectable, Logger, Metric, References, Schema, Scope, Stream } from "effect"
 import {
-  Dialect,
   JsonRpcClient,
   JsonRpcClients,
   type JsonRpcError,
   JsonRpcPeer,
   JsonRpcServer,
-  JsonRpcTest
+  JsonRpcTest,
+  Wire
 } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { RpcMetrics } from "effect-wire/rpc"
@@ -118,7 +118,7 @@ it.effect("a server does not read on while too much waits for a peer that does n
 it.effect("a stream waits for a peer that reads slowly", () =>
   Effect.gen(function*() {
     const { layer, state } = world()
-    const run = yield* JsonRpcServer.make(Group, { dialect: Dialect.rockets }).pipe(Effect.provide(layer))
+    const run = yield* JsonRpcServer.make(Group, { wire: Wire.rockets }).pipe(Effect.provide(layer))
     const [near, far] = yield* MemorySocket.makePair({ capacity: 2 })
     yield* Effect.forkScoped(run(far), { startImmediately: true })
     const { pull } = yield* near.reader
@@ -199,7 +199,7 @@ it.effect("a frame over the limit closes the WebSocket with 1009, and interrupts
 it.effect("JsonRpcTest wires a typed client to handlers through the real encoding", () =>
   Effect.gen(function*() {
     const { handlers, release } = yield* makeWorld
-    const client = yield* JsonRpcTest.makeClient(Methods, { dialect: Dialect.rockets }).pipe(Effect.provide(handlers))
+    const client = yield* JsonRpcTest.makeClient(Methods, { wire: Wire.rockets }).pipe(Effect.provide(handlers))
     assert.strictEqual(yield* client.add({ a: 1, b: 2 }), 3)
     const fiber = yield* Effect.forkChild(client.wait({ name: "a" }))
     yield* release("a")
@@ -215,7 +215,7 @@ it.effect("nothing is left of 1,000 connections: no client, no request, no conne
     const clients = yield* JsonRpcClients.make
     const { handlers } = yield* makeWorld
     const refs: Array<WeakRef<object>> = []
-    const run = yield* JsonRpcServer.make(Methods, { dialect: Dialect.rockets }).pipe(
+    const run = yield* JsonRpcServer.make(Methods, { wire: Wire.rockets }).pipe(
       Effect.provide(handlers),
       Effect.provideService(JsonRpcClients.JsonRpcClients, {
         ...clients,
@@ -228,7 +228,7 @@ it.effect("nothing is left of 1,000 connections: no client, no request, no conne
     yield* Effect.forkScoped(server.server.run(run), { startImmediately: true })
     const one = (i: number) =>
       Effect.scoped(Effect.gen(function*() {
-        const remote = yield* JsonRpcClient.fromSocket(server.connect(), { dialect: Dialect.rockets })
+        const remote = yield* JsonRpcClient.fromSocket(server.connect(), { wire: Wire.rockets })
         const client = yield* JsonRpcClient.fromRemote(Methods, remote)
         assert.strictEqual(yield* client.add({ a: i, b: 1 }), i + 1)
         // what is under way when the connection goes: a call, a stream, a batch

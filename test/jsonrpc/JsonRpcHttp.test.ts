@@ -1,7 +1,7 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcHttpClient, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcHttpClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { HttpBody, HttpClient, HttpRouter } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
 
@@ -10,7 +10,7 @@ class Group extends RpcGroup.make(
   Rpc.make("note")
 ) {}
 const Handlers = Group.toLayer({ add: ({ a, b }) => Effect.succeed(a + b), note: () => Effect.void })
-const Routes = JsonRpcServer.layerHttp(Group, { path: "/rpc", dialect: Dialect.rockets }).pipe(Layer.provide(Handlers))
+const Routes = JsonRpcServer.layerHttp(Group, { path: "/rpc", wire: Wire.rockets }).pipe(Layer.provide(Handlers))
 const Server = HttpRouter.serve(Routes, { disableLogger: true }).pipe(Layer.provideMerge(NodeHttpServer.layerTest))
 
 it.live("serves POST", () =>

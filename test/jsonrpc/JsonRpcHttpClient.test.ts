@@ -2,7 +2,7 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Queue, Schema, type Scope, Stream, Tracer } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcHttpClient, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcError, JsonRpcHttpClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { HttpBody, HttpClient, HttpRouter, HttpServerResponse } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Boom, makeWorld, Methods, Plain, type World } from "./suite.ts"
@@ -11,7 +11,7 @@ class Traced extends RpcGroup.make(Rpc.make("trace", { success: Schema.NullOr(Sc
 
 const http = (world: World) => {
   const routes = Layer.mergeAll(
-    JsonRpcServer.layerHttp(Methods, { path: "/rpc", dialect: Dialect.rockets, maxBatch: 10 }).pipe(
+    JsonRpcServer.layerHttp(Methods, { path: "/rpc", wire: Wire.rockets, maxBatch: 10 }).pipe(
       Layer.provide(world.handlers)
     ),
     JsonRpcServer.layerHttp(Traced, { path: "/traced" }).pipe(

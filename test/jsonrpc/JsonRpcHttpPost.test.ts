@@ -2,7 +2,7 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Schema } from "effect"
-import { Dialect, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
 import * as Http from "node:http"
@@ -21,7 +21,7 @@ const Handlers = Group.toLayer({
 })
 const Routes = Layer.mergeAll(
   JsonRpcServer.layerHttp(Group, { path: "/rpc", bodyTimeout: "300 millis", maxBodyBytes: 1000 }),
-  JsonRpcServer.layerHttp(Group, { path: "/mcp", dialect: Dialect.mcp })
+  JsonRpcServer.layerHttp(Group, { path: "/mcp", wire: Wire.mcp })
 ).pipe(Layer.provide(Handlers))
 
 interface Answer {

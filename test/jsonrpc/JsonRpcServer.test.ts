@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schema, Stream } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcError, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { Progress } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -27,8 +27,8 @@ const Handlers = Group.toLayer({
   "a.b": () => Effect.succeed("nested"),
   count: ({ to }) => Stream.range(1, to)
 })
-const Server = JsonRpcServer.layerSocketServer(Group, { dialect: Dialect.rockets }).pipe(Layer.provide(Handlers))
-const App = Layer.merge(Server, JsonRpcClient.layerSocket({ dialect: Dialect.rockets })).pipe(
+const Server = JsonRpcServer.layerSocketServer(Group, { wire: Wire.rockets }).pipe(Layer.provide(Handlers))
+const App = Layer.merge(Server, JsonRpcClient.layerSocket({ wire: Wire.rockets })).pipe(
   Layer.provideMerge(MemorySocket.layer)
 )
 it.effect("a typed, an untyped and a nested client of one connection agree", () =>

@@ -4,7 +4,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Logger, Metric, Schedule, Schema } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcError, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { RpcMetrics } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -31,7 +31,7 @@ const run = (seed: number) =>
       })
     const memory = yield* MemorySocket.makeServer()
     const serve = yield* JsonRpcServer.make(Group, {
-      dialect: Dialect.rockets,
+      wire: Wire.rockets,
       concurrency: 1 + below(4)
     }).pipe(Effect.provide(Group.toLayer({ once: work, again: work })))
     yield* Effect.forkScoped(memory.server.run(serve), { startImmediately: true })
@@ -47,7 +47,7 @@ const run = (seed: number) =>
     const connection = yield* JsonRpcClient.fromSocket(
       Socket.make({ reader: dial, writer: Effect.suspend(() => socket!.writer) }),
       {
-        dialect: Dialect.rockets,
+        wire: Wire.rockets,
         reconnect: Schedule.spaced("50 millis"),
         whileDisconnected: waits ? "wait" : "fail",
         connect: random() < 0.5 ? "lazy" : "eager"

@@ -4,14 +4,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Logger, Metric, Schema, Stream } from "effect"
-import {
-  Dialect,
-  JsonRpcClient,
-  JsonRpcClients,
-  JsonRpcCodec,
-  JsonRpcMessage,
-  JsonRpcServer
-} from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcClients, JsonRpcCodec, JsonRpcMessage, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { Progress, RpcMetrics } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -144,8 +137,8 @@ it.effect(
     Effect.gen(function*() {
       const random = seeded(seed + 1)
       const runs = yield* Effect.forEach(
-        [Dialect.rockets, Dialect.lsp, Dialect.standard],
-        (dialect) => JsonRpcServer.make(Group, { dialect })
+        [Wire.rockets, Wire.lsp, Wire.standard],
+        (wire) => JsonRpcServer.make(Group, { wire })
       )
       const connect = (round: number) =>
         Effect.gen(function*() {
@@ -246,7 +239,7 @@ it.effect("a client survives every frame, and its next call is answered", () =>
   Effect.gen(function*() {
     const random = seeded(seed + 2)
     const [near, far] = yield* MemorySocket.makePair()
-    const client = yield* JsonRpcClient.fromSocket(near, { dialect: Dialect.rockets })
+    const client = yield* JsonRpcClient.fromSocket(near, { wire: Wire.rockets })
     const peer = yield* fromSocket(far)
     yield* client.connect
     for (let sent = 0; sent < frames / 10; sent += 100) {

@@ -4,7 +4,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, Ref, Schema, Scope, Stream } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcClients, JsonRpcError, JsonRpcPeer, JsonRpcServer } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcClients, JsonRpcError, JsonRpcPeer, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { Progress, RpcConnection } from "effect-wire/rpc"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Socket, SocketServer } from "effect/socket"
@@ -115,7 +115,7 @@ export class Dial extends Context.Service<Dial, Effect.Effect<Socket.Socket>>()(
 type Carrier = Layer.Layer<SocketServer.SocketServer | Dial, unknown>
 
 export interface Options {
-  readonly dialect?: Dialect.Dialect
+  readonly wire?: Wire.Wire
   readonly server?: JsonRpcServer.Options
   readonly client?: JsonRpcClient.Options
 }
@@ -123,12 +123,12 @@ export interface Options {
 /** A server with its clients' registry, and one client that may be called back. */
 export const make = (carrier: Carrier, options: Options = {}) =>
   Effect.gen(function*() {
-    const dialect = options.dialect ?? Dialect.rockets
+    const wire = options.wire ?? Wire.rockets
     const world = yield* makeWorld
     const clients = yield* JsonRpcClients.make
     const context = yield* Layer.build(Layer.fresh(carrier))
     const server = Context.get(context, SocketServer.SocketServer)
-    const run = yield* JsonRpcServer.make(Methods, { dialect, ...options.server }).pipe(
+    const run = yield* JsonRpcServer.make(Methods, { wire, ...options.server }).pipe(
       Effect.provide(world.handlers),
       Effect.provideService(JsonRpcClients.JsonRpcClients, clients)
     )
@@ -138,7 +138,7 @@ export const make = (carrier: Carrier, options: Options = {}) =>
     const connect = JsonRpcPeer.make({
       serves: Back,
       calls: Methods,
-      connection: { dialect, ...options.client }
+      connection: { wire, ...options.client }
     }).pipe(
       Effect.provideServiceEffect(Socket.Socket, dial),
       Effect.provide(Back.toLayer({
@@ -149,7 +149,7 @@ export const make = (carrier: Carrier, options: Options = {}) =>
         told: ({ text }) => Effect.asVoid(Queue.offer(told, text))
       }))
     )
-    return { ...world, clients, serving, dial, connect, told, dialect }
+    return { ...world, clients, serving, dial, connect, told, wire }
   })
 
 const event = (world: World) => Queue.take(world.events)

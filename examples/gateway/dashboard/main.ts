@@ -1,6 +1,6 @@
 /** The dashboard in the browser: each panel is one program on our own clients. */
 import { Effect, Layer, Schema } from "effect"
-import { Dialect, JsonRpcClient } from "effect-wire/jsonrpc"
+import { JsonRpcClient, Wire } from "effect-wire/jsonrpc"
 import { JugglerClient } from "effect-wire/juggler"
 import { Reconnect } from "effect-wire/socket"
 import { FetchHttpClient } from "effect/http"
@@ -19,7 +19,7 @@ const socket = (path: string) =>
 const connect = (path: string) =>
   Effect.flatMap(
     socket(path),
-    (socket) => JsonRpcClient.fromSocket(socket, { dialect: Dialect.rockets, reconnect: Reconnect.schedule })
+    (socket) => JsonRpcClient.fromSocket(socket, { wire: Wire.rockets, reconnect: Reconnect.schedule })
   )
 
 const program = Effect.gen(function*() {

@@ -13,7 +13,7 @@ import type { Outbox } from "../../socket/Outbox.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
-import type { Dialect } from "./dialectModel.ts"
+import type { Wire } from "./wireModel.ts"
 
 /**
  * Where the answer to a request goes: a frame of its own, a place in a batch, an HTTP response.
@@ -32,7 +32,7 @@ export interface Sink {
  * @internal
  */
 export interface Answerer {
-  readonly dialect: Dialect
+  readonly wire: Wire
   readonly headers: Headers.Headers
   /** `undefined` where the wire cannot send by itself: then there is no progress. */
   readonly outbox: Outbox | undefined
@@ -113,9 +113,9 @@ export class AnsweredRequest extends EngineRequest {
   }
 
   override get progress(): ((report: Progress.Report) => void) | undefined {
-    const { dialect, outbox } = this.answerer
-    if (dialect.progress === undefined || outbox === undefined) return undefined
-    const strategy = dialect.progress
+    const { wire, outbox } = this.answerer
+    if (wire.progress === undefined || outbox === undefined) return undefined
+    const strategy = wire.progress
     // most requests never report: what it is sent under is found out when one does
     let token: unknown = unknownToken
     return (report) => {
@@ -129,23 +129,23 @@ export class AnsweredRequest extends EngineRequest {
     return this.answerer.outbox !== undefined && this.elementsToken !== undefined
   }
   override get collects(): boolean {
-    return !this.takesChunks || this.answerer.dialect.progress!.repeatsElements
+    return !this.takesChunks || this.answerer.wire.progress!.repeatsElements
   }
   private get elementsToken(): unknown {
-    return this.answerer.dialect.progress?.elementsToken(this.call.params, this.idValue)
+    return this.answerer.wire.progress?.elementsToken(this.call.params, this.idValue)
   }
   override onChunk(values: ReadonlyArray<unknown>): Effect.Effect<void> {
-    const { dialect, outbox } = this.answerer
-    const strategy = dialect.progress!
+    const { wire, outbox } = this.answerer
+    const strategy = wire.progress!
     outbox!.send(Codec.encodeNotification(strategy.method, strategy.encodeElements(this.elementsToken, values)))
     return outbox!.waiting() > highWater ? outbox!.drained(highWater) : Effect.void
   }
 
   private finish(): void {
-    const finish = this.answerer.dialect.progress?.finish
+    const finish = this.answerer.wire.progress?.finish
     this.reports = 0
     if (finish === undefined) return
-    const strategy = this.answerer.dialect.progress!
+    const strategy = this.answerer.wire.progress!
     const token = strategy.token(this.call.params, this.idValue)
     this.answerer.outbox?.send(Codec.encodeNotification(strategy.method, finish(token)))
   }
@@ -185,7 +185,7 @@ export class AnsweredRequest extends EngineRequest {
     this.fail(invalidParams(reason))
   }
   onInterrupt(byPeer: boolean): void {
-    const answer = this.answerer.dialect.cancellation?.answer
+    const answer = this.answerer.wire.cancellation?.answer
     if (answer !== undefined) return this.fail(answer)
     if (byPeer) return this.sink.skip()
     this.fail({ code: JsonRpcError.code.serverError, message: "Request aborted" })
@@ -249,7 +249,7 @@ const idValue = (text: string): unknown => {
 }
 
 const traceOf = (answerer: Answerer, call: Codec.Call): TraceContext | undefined => {
-  const traceparent = answerer.dialect.traceparent?.(call.params) ?? call.message.traceparent
+  const traceparent = answerer.wire.traceparent?.(call.params) ?? call.message.traceparent
   if (typeof traceparent !== "string") return answerer.trace
   const span = HttpTraceContext.w3c({ traceparent } as unknown as Headers.Headers)
   return span._tag === "Some" ? span.value : answerer.trace

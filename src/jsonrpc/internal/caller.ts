@@ -7,7 +7,7 @@ import type { Outbox } from "../../socket/Outbox.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
-import type { Dialect } from "./dialectModel.ts"
+import type { Wire } from "./wireModel.ts"
 
 /**
  * What becomes of a call: exactly one of the three, once.
@@ -106,7 +106,7 @@ const noUnsent: Array<string | BatchCollector> = []
  * @internal
  */
 export class Caller {
-  readonly dialect: Dialect
+  readonly wire: Wire
   private pending = noPending
   private readonly waits: boolean
   private readonly traceContext: boolean
@@ -122,8 +122,8 @@ export class Caller {
   /** Notifications and batches that wait for a connection. */
   private unsent = noUnsent
 
-  constructor(dialect: Dialect, options: { readonly waits: boolean; readonly traceContext: boolean }) {
-    this.dialect = dialect
+  constructor(wire: Wire, options: { readonly waits: boolean; readonly traceContext: boolean }) {
+    this.wire = wire
     this.waits = options.waits
     this.traceContext = options.traceContext
   }
@@ -198,7 +198,7 @@ export class Caller {
       continuation.onLost(this.ended)
       return id
     }
-    const { progress, withTraceparent } = this.dialect
+    const { progress, withTraceparent } = this.wire
     if (progress !== undefined && (options.listener !== undefined || options.isStream)) {
       params = progress.request(params, id, options.isStream)
     }
@@ -247,7 +247,7 @@ export class Caller {
     this.pending.delete("" + id)
     if (!pending.sent) pending.batch?.remove(pending)
     if (pending.sent) this.onCancel?.("" + id)
-    const cancellation = this.dialect.cancellation
+    const cancellation = this.wire.cancellation
     if (!pending.sent || cancellation === undefined) return
     this.outbox?.send(Codec.encodeNotification(cancellation.method, cancellation.encode(id)))
   }
@@ -326,7 +326,7 @@ export class Caller {
 
   /** Progress that the peer reports; `false` when it is for no call of ours. */
   progress(params: unknown): boolean {
-    const decoded = this.dialect.progress?.decode(params)
+    const decoded = this.wire.progress?.decode(params)
     if (decoded === undefined) return false
     const pending = this.pending.get(String(decoded.token))
     if (pending === undefined) return false

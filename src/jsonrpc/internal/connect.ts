@@ -8,9 +8,9 @@ import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as Outbox from "../../socket/Outbox.ts"
 import type * as Codec from "../JsonRpcCodec.ts"
 import type { Caller } from "./caller.ts"
-import type { Dialect } from "./dialectModel.ts"
 import { Endpoint, type EndpointConfig } from "./endpoint.ts"
 import { ScalarParams } from "./scalar.ts"
+import type { Wire } from "./wireModel.ts"
 
 /**
  * Options that both ends of a connection take.
@@ -28,12 +28,12 @@ export interface ConnectOptions extends RpcEngine.Options {
 }
 
 /**
- * What the decoder takes: the limits, what the dialect accepts, and bare parameters for the methods annotated so.
+ * What the decoder takes: the limits, what the wire accepts, and bare parameters for the methods annotated so.
  *
  * @internal
  */
 export const decodeOptions = (
-  dialect: Dialect,
+  wire: Wire,
   options: ConnectOptions,
   methods: ReadonlyMap<string, RpcMethods.Method>
 ): Codec.DecodeOptions => {
@@ -42,8 +42,8 @@ export const decodeOptions = (
   return {
     maxBatch: options.maxBatch,
     maxDepth: options.maxDepth,
-    scalarParams: dialect.scalarParams ? () => true : names.size === 0 ? undefined : (method) => names.has(method),
-    nullIdIsNotification: dialect.nullIdIsNotification
+    scalarParams: wire.scalarParams ? () => true : names.size === 0 ? undefined : (method) => names.has(method),
+    nullIdIsNotification: wire.nullIdIsNotification
   }
 }
 

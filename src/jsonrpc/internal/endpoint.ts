@@ -11,9 +11,9 @@ import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { AnsweredRequest, type Answerer, NotificationRequest, type Sink } from "./answer.ts"
 import type { Caller } from "./caller.ts"
-import type { Dialect } from "./dialectModel.ts"
 import { numberTexts } from "./json.ts"
 import { isRecord } from "./record.ts"
+import type { Wire } from "./wireModel.ts"
 
 /**
  * What the connections of one server, or of one client, share.
@@ -21,7 +21,7 @@ import { isRecord } from "./record.ts"
  * @internal
  */
 export interface EndpointConfig {
-  readonly dialect: Dialect
+  readonly wire: Wire
   readonly methods: ReadonlyMap<string, RpcMethods.ServedMethod>
   readonly access: (rpc: Rpc.AnyWithProps, connection: Connection) => boolean
   readonly decode: Codec.DecodeOptions
@@ -71,8 +71,8 @@ export class Endpoint implements Answerer, Sink {
     this.trace = trace
   }
 
-  get dialect(): Dialect {
-    return this.config.dialect
+  get wire(): Wire {
+    return this.config.wire
   }
   get headers(): Headers.Headers {
     return this.connection.handshake.headers
@@ -167,8 +167,8 @@ export class Endpoint implements Answerer, Sink {
 
   private notification(call: Codec.Call, sink: Sink): void {
     const { caller, connection, session } = this
-    const { access, dialect, methods, onNotification } = this.config
-    const { cancellation, progress } = dialect
+    const { access, wire, methods, onNotification } = this.config
+    const { cancellation, progress } = wire
     if (cancellation !== undefined && call.method === cancellation.method) {
       this.cancel(cancellation.decode(call.params))
     } else if (progress === undefined || call.method !== progress.method || caller?.progress(call.params) !== true) {
@@ -198,7 +198,7 @@ export class Endpoint implements Answerer, Sink {
   }
 
   private payload(method: RpcMethods.Method, params: unknown): unknown {
-    const { metaKeys } = this.dialect
+    const { metaKeys } = this.wire
     if (metaKeys.length > 0 && method.shape !== "struct" && isRecord(params)) {
       const rest = { ...params }
       for (const key of metaKeys) delete rest[key]

@@ -13,13 +13,13 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as Reconnect from "../../socket/Reconnect.ts"
-import { standard } from "../dialects/standard.ts"
 import type { Client, Notification } from "../JsonRpcClient.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import * as JsonRpcRemote from "../JsonRpcRemote.ts"
+import { standard } from "../wires/standard.ts"
 import { Caller } from "./caller.ts"
 import { connect, type ConnectConfig, type ConnectOptions, decodeOptions } from "./connect.ts"
-import type { Dialect } from "./dialectModel.ts"
+import type { Wire } from "./wireModel.ts"
 
 /**
  * Options of a client.
@@ -28,8 +28,8 @@ import type { Dialect } from "./dialectModel.ts"
  * @since 0.1.0
  */
 export interface Options extends ConnectOptions {
-  /** What the server speaks beyond the specification; default `Dialect.standard`. */
-  readonly dialect?: Dialect | undefined
+  /** What the server speaks beyond the specification; default `Wire.standard`. */
+  readonly wire?: Wire | undefined
   /** Connects when the client is made (default), or at the first call, notification or `connect`. */
   readonly connect?: "eager" | "lazy" | undefined
   /** Calls made while there is no connection wait for one (default), or fail at once with `ConnectionError`. */
@@ -39,7 +39,7 @@ export interface Options extends ConnectOptions {
    * client is closed then.
    */
   readonly reconnect?: Reconnect.Policy | undefined
-  /** Sends `traceparent` as a member of each request, for dialects without room for it; default `false`. */
+  /** Sends `traceparent` as a member of each request, for wires without room for it; default `false`. */
   readonly traceContext?: boolean | undefined
 }
 
@@ -56,7 +56,7 @@ export const make = (
   methods: ReadonlyMap<string, RpcMethods.ServedMethod>
 ): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const dialect = options.dialect ?? standard
+    const wire = options.wire ?? standard
     const scope = yield* Effect.scope
     const status = yield* SubscriptionRef.make<Reconnect.Status>({ _tag: "Connecting" })
     const frames = yield* PubSub.sliding<string | Uint8Array>(kept)
@@ -67,7 +67,7 @@ export const make = (
     let isOpen = false
     let watched = false
 
-    const caller = new Caller(dialect, {
+    const caller = new Caller(wire, {
       waits: options.whileDisconnected !== "fail",
       traceContext: options.traceContext === true
     })
@@ -77,11 +77,11 @@ export const make = (
         wanted.openUnsafe()
       }
     }
-    const decode = { ...decodeOptions(dialect, options, methods), expectsAnswers: true }
+    const decode = { ...decodeOptions(wire, options, methods), expectsAnswers: true }
 
     const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>())
     const config: ConnectConfig = {
-      dialect,
+      wire,
       options,
       methods,
       decode,

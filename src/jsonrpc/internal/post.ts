@@ -16,8 +16,8 @@ import * as Handshake from "../../socket/Handshake.ts"
 import * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import { type ConnectOptions, decodeOptions } from "./connect.ts"
-import type { Dialect } from "./dialectModel.ts"
 import { Endpoint, type EndpointConfig } from "./endpoint.ts"
+import type { Wire } from "./wireModel.ts"
 
 /**
  * Options of the POST route.
@@ -98,7 +98,7 @@ const readBody = (request: HttpServerRequest.HttpServerRequest, limit: number) =
  */
 export const make = (
   methods: ReadonlyMap<string, RpcMethods.ServedMethod>,
-  dialect: Dialect,
+  wire: Wire,
   options: PostOptions
 ): Effect.Effect<
   Effect.Effect<
@@ -108,10 +108,10 @@ export const make = (
   >
 > =>
   Effect.map(Effect.context<never>(), (context) => {
-    const decode = decodeOptions(dialect, options, methods)
+    const decode = decodeOptions(wire, options, methods)
     const limit = options.maxBodyBytes ?? 1024 * 1024
     const config: EndpointConfig = {
-      dialect,
+      wire,
       methods,
       access: Context.get(context, RpcConnection.MethodAccess),
       decode,

@@ -1,7 +1,7 @@
 import * as Context from "effect/Context"
 
 /**
- * Annotates a procedure whose parameters may be one bare value, `"params": "x"`, in every dialect; it stands for `["x"]`.
+ * Annotates a procedure whose parameters may be one bare value, `"params": "x"`, in every wire; it stands for `["x"]`.
  *
  * @category annotations
  * @since 0.1.0

@@ -1,5 +1,5 @@
-import type { Dialect } from "../internal/dialectModel.ts"
 import { isRecord, own } from "../internal/record.ts"
+import type { Wire } from "../internal/wireModel.ts"
 import { standard } from "./standard.ts"
 
 const meta = (params: unknown, key: string): unknown => own(own(params, "_meta"), key)
@@ -16,10 +16,10 @@ const withMeta = (params: unknown, key: string, value: unknown): unknown => {
  *
  * Source: MCP 2025-06-18, "Cancellation", "Progress"; PROTOCOLS.md, "MCP".
  *
- * @category dialects
+ * @category wires
  * @since 0.1.0
  */
-export const mcp: Dialect = {
+export const mcp: Wire = {
   ...standard,
   name: "mcp",
   subprotocol: "mcp",

@@ -27,7 +27,7 @@ export interface Cancellation {
 export interface ProgressStrategy {
   /** The notification's method. */
   readonly method: string
-  /** Adds to a request's parameters what asks for its progress, where the dialect wants it asked for. */
+  /** Adds to a request's parameters what asks for its progress, where the wire wants it asked for. */
   readonly request: (params: unknown, id: string | number, isStream: boolean) => unknown
   /** What a request's progress is sent under; `undefined` where none is wanted. `id` is the request's id as a value. */
   readonly token: (params: unknown, id: unknown) => unknown
@@ -39,19 +39,19 @@ export interface ProgressStrategy {
   readonly encode: (token: unknown, report: Report, count: number) => unknown
   /** Parameters that carry elements of a stream. */
   readonly encodeElements: (token: unknown, elements: ReadonlyArray<unknown>) => unknown
-  /** Parameters of a last notification before the answer, where reports were sent and the dialect wants an end. */
+  /** Parameters of a last notification before the answer, where reports were sent and the wire wants an end. */
   readonly finish?: ((token: unknown) => unknown) | undefined
   /** The token and the report of received parameters; elements of a stream are an array in `value`. */
   readonly decode: (params: unknown) => { readonly token: unknown; readonly report: Report } | undefined
 }
 
 /**
- * What a family of peers does beyond, or beside, JSON-RPC 2.0. A plain value: a new dialect is one small file.
+ * What a family of peers does beyond, or beside, JSON-RPC 2.0. A plain value: a new wire is one small file.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Dialect {
+export interface Wire {
   readonly name: string
   /** WebSocket subprotocol that its clients offer. */
   readonly subprotocol: string | undefined
@@ -63,9 +63,9 @@ export interface Dialect {
   readonly nullIdIsNotification: boolean
   /** Whether a contract may not define a method of this name. */
   readonly isReserved: (method: string) => boolean
-  /** Members that the dialect itself puts into parameters (tokens); methods never see them. */
+  /** Members that the wire itself puts into parameters (tokens); methods never see them. */
   readonly metaKeys: ReadonlyArray<string>
-  /** Reads trace context (`traceparent`) from the parameters of a request, where the dialect has room for it. */
+  /** Reads trace context (`traceparent`) from the parameters of a request, where the wire has room for it. */
   readonly traceparent: ((params: unknown) => unknown) | undefined
   /** Adds trace context to the parameters of a request. */
   readonly withTraceparent: ((params: unknown, traceparent: string) => unknown) | undefined

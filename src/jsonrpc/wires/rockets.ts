@@ -1,6 +1,6 @@
 import * as Predicate from "effect/Predicate"
-import type { Dialect } from "../internal/dialectModel.ts"
 import { own } from "../internal/record.ts"
+import type { Wire } from "../internal/wireModel.ts"
 import type { JsonRpcError } from "../JsonRpcError.ts"
 import { standard } from "./standard.ts"
 
@@ -13,10 +13,10 @@ const textOf = (u: unknown): string => typeof u === "string" ? u : ""
  *
  * Source: PROTOCOLS.md, "Rockets".
  *
- * @category dialects
+ * @category wires
  * @since 0.1.0
  */
-export const rockets: Dialect = {
+export const rockets: Wire = {
   ...standard,
   name: "rockets",
   subprotocol: "rockets",

@@ -1,4 +1,4 @@
-import type { Dialect } from "../internal/dialectModel.ts"
+import type { Wire } from "../internal/wireModel.ts"
 import { standard } from "./standard.ts"
 
 /**
@@ -6,10 +6,10 @@ import { standard } from "./standard.ts"
  *
  * Source: PROTOCOLS.md, "aiohttp-json-rpc".
  *
- * @category dialects
+ * @category wires
  * @since 0.1.0
  */
-export const aiohttp: Dialect = {
+export const aiohttp: Wire = {
   ...standard,
   name: "aiohttp",
   scalarParams: true,

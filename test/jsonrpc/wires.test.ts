@@ -1,7 +1,7 @@
 /** PROTOCOLS.md, "Rockets", "LSP", "MCP", "jsonrpc-websocket", "aiohttp-json-rpc": the frames themselves, at both ends. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Logger, Queue, Schema, Stream, Tracer } from "effect"
-import { Dialect, JsonRpcClient, JsonRpcError, JsonRpcPeer, JsonRpcServer, JsonRpcTest } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcError, JsonRpcPeer, JsonRpcServer, JsonRpcTest, Wire } from "effect-wire/jsonrpc"
 import { Progress } from "effect-wire/rpc"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -39,15 +39,14 @@ const Handlers = Group.toLayer({
     )
 })
 
-const raw = (dialect: Dialect.Dialect, options?: JsonRpcServer.Options) =>
-  connect(Group, Handlers, { dialect, ...options })
+const raw = (wire: Wire.Wire, options?: JsonRpcServer.Options) => connect(Group, Handlers, { wire, ...options })
 const message = (members: string) => `{"jsonrpc":"2.0",${members}}`
 const result = (result: unknown, id: unknown) => ({ jsonrpc: "2.0", result, id })
 const error = (code: number, message: string, id: unknown) => ({ jsonrpc: "2.0", error: { code, message }, id })
 const note = (method: string, params: unknown) => ({ jsonrpc: "2.0", method, params })
 
 interface Row {
-  readonly dialect: Dialect.Dialect
+  readonly wire: Wire.Wire
   readonly cancel: ((id: string) => string) | undefined
   readonly cancelled: ((id: unknown) => unknown) | undefined
   readonly interrupted: (id: unknown) => unknown
@@ -55,57 +54,57 @@ interface Row {
 
 const rows: ReadonlyArray<Row> = [
   {
-    dialect: Dialect.standard,
+    wire: Wire.standard,
     cancel: undefined,
     cancelled: undefined,
     interrupted: (id) => error(-32000, "Request aborted", id)
   },
   {
-    dialect: Dialect.aiohttp,
+    wire: Wire.aiohttp,
     cancel: undefined,
     cancelled: undefined,
     interrupted: (id) => error(-32000, "Request aborted", id)
   },
   {
-    dialect: Dialect.rockets,
+    wire: Wire.rockets,
     cancel: (id) => message(`"method":"cancel","params":{"id":${id}}`),
     cancelled: (id) => error(-31002, "Request aborted", id),
     interrupted: (id) => error(-31002, "Request aborted", id)
   },
   {
-    dialect: Dialect.lsp,
+    wire: Wire.lsp,
     cancel: (id) => message(`"method":"$/cancelRequest","params":{"id":${id}}`),
     cancelled: (id) => error(-32800, "Request cancelled", id),
     interrupted: (id) => error(-32800, "Request cancelled", id)
   },
   {
-    dialect: Dialect.mcp,
+    wire: Wire.mcp,
     cancel: (id) => message(`"method":"notifications/cancelled","params":{"requestId":${id},"reason":"enough"}`),
     cancelled: undefined,
     interrupted: (id) => error(-32000, "Request aborted", id)
   }
 ]
 
-for (const { cancel, cancelled, dialect, interrupted } of rows) {
-  describe(dialect.name, () => {
+for (const { cancel, cancelled, wire, interrupted } of rows) {
+  describe(wire.name, () => {
     it.effect("a request that the server itself interrupts is answered", () =>
       Effect.gen(function*() {
-        const { exchange } = yield* raw(dialect)
+        const { exchange } = yield* raw(wire)
         assert.deepStrictEqual(yield* exchange(message(`"method":"gone","id":1`)), [interrupted(1)])
       }))
 
     it.effect("a method whose name is reserved is refused when a server or a peer is made", () =>
       Effect.gen(function*() {
         const reserved = ["cancel", "cancelAll", "progress", "$/cancelRequest", "$/progress", "notifications/cancelled"]
-          .filter(dialect.isReserved)
-        assert.strictEqual(reserved.length > 0, dialect.cancellation !== undefined)
+          .filter(wire.isReserved)
+        assert.strictEqual(reserved.length > 0, wire.cancellation !== undefined)
         for (const name of reserved) {
           const group = RpcGroup.make(Rpc.make(name))
           const handlers = group.toLayer({ [name]: () => Effect.void })
-          const server = yield* Effect.exit(JsonRpcServer.make(group, { dialect }).pipe(Effect.provide(handlers)))
+          const server = yield* Effect.exit(JsonRpcServer.make(group, { wire }).pipe(Effect.provide(handlers)))
           assert.isTrue(Exit.hasDies(server))
           const [near] = yield* MemorySocket.makePair()
-          const peer = yield* JsonRpcPeer.make({ serves: group, calls: Group, connection: { dialect } }).pipe(
+          const peer = yield* JsonRpcPeer.make({ serves: group, calls: Group, connection: { wire } }).pipe(
             Effect.provide(handlers),
             Effect.provideService(Socket.Socket, near),
             Effect.exit
@@ -114,20 +113,20 @@ for (const { cancel, cancelled, dialect, interrupted } of rows) {
         }
       }))
 
-    it.effect("an unknown notification is ignored, a bare value as parameters only where the dialect says so", () =>
+    it.effect("an unknown notification is ignored, a bare value as parameters only where the wire says so", () =>
       Effect.gen(function*() {
-        const { exchange } = yield* raw(dialect)
+        const { exchange } = yield* raw(wire)
         assert.deepStrictEqual(yield* exchange(message(`"method":"$/whatever","params":{}`)), [])
         const [answer] = yield* exchange(message(`"method":"slow","params":7,"id":1`))
-        assert.strictEqual(answer.error.code, dialect.scalarParams ? -32602 : -32600)
+        assert.strictEqual(answer.error.code, wire.scalarParams ? -32602 : -32600)
       }))
 
     it.effect("an id of null is answered with null, or makes a notification", () =>
       Effect.gen(function*() {
-        const { exchange } = yield* raw(dialect)
+        const { exchange } = yield* raw(wire)
         assert.deepStrictEqual(
           yield* exchange(message(`"method":"fence","id":null`)),
-          dialect.nullIdIsNotification ? [] : [result(null, null)]
+          wire.nullIdIsNotification ? [] : [result(null, null)]
         )
       }))
 
@@ -135,7 +134,7 @@ for (const { cancel, cancelled, dialect, interrupted } of rows) {
       it.effect("an interrupted call is dropped without a word, and its late answer too", () =>
         Effect.gen(function*() {
           const [near, far] = yield* MemorySocket.makePair()
-          const client = yield* JsonRpcClient.fromSocket(near, { dialect })
+          const client = yield* JsonRpcClient.fromSocket(near, { wire })
           const peer = yield* fromSocket(far)
           const fiber = yield* Effect.forkChild(client.call("slow"))
           assert.strictEqual((yield* peer.takeJson).id, 1)
@@ -151,7 +150,7 @@ for (const { cancel, cancelled, dialect, interrupted } of rows) {
 
     it.effect("a cancel interrupts a running request, which is answered once", () =>
       Effect.gen(function*() {
-        const { exchange } = yield* raw(dialect)
+        const { exchange } = yield* raw(wire)
         assert.deepStrictEqual(yield* exchange(message(`"method":"slow","id":1`)), [])
         assert.deepStrictEqual(yield* exchange(cancel("1")), cancelled === undefined ? [] : [cancelled(1)])
         assert.deepStrictEqual(yield* exchange(cancel("1")), [])
@@ -163,7 +162,7 @@ for (const { cancel, cancelled, dialect, interrupted } of rows) {
 
     it.effect("a cancel reaches a request that waits its turn; \"1\" is not 1", () =>
       Effect.gen(function*() {
-        const { pending, send, takeJson } = yield* raw(dialect, { concurrency: 1 })
+        const { pending, send, takeJson } = yield* raw(wire, { concurrency: 1 })
         yield* send(
           message(`"method":"slow","id":1`),
           message(`"method":"slow","id":2`),
@@ -181,7 +180,7 @@ for (const { cancel, cancelled, dialect, interrupted } of rows) {
 
     it.effect("a cancelled request of a batch does not hold back the others", () =>
       Effect.gen(function*() {
-        const { send, takeJson } = yield* raw(dialect)
+        const { send, takeJson } = yield* raw(wire)
         yield* send(`[${message(`"method":"slow","id":1`)},${message(`"method":"slow","id":2`)}]`, cancel("1"))
         yield* TestClock.adjust("1 second")
         assert.deepStrictEqual(yield* takeJson, [
@@ -193,14 +192,14 @@ for (const { cancel, cancelled, dialect, interrupted } of rows) {
     it.effect("an interrupted call sends one cancel, and drops the late answer", () =>
       Effect.gen(function*() {
         const [near, far] = yield* MemorySocket.makePair()
-        const client = yield* JsonRpcClient.fromSocket(near, { dialect })
+        const client = yield* JsonRpcClient.fromSocket(near, { wire })
         const peer = yield* fromSocket(far)
         const fiber = yield* Effect.forkChild(client.call("slow"))
         assert.strictEqual((yield* peer.takeJson).id, 1)
         yield* Fiber.interrupt(fiber)
         const sent = yield* peer.takeJson
         assert.deepStrictEqual([sent.method, sent.params.id ?? sent.params.requestId, sent.id], [
-          dialect.cancellation!.method,
+          wire.cancellation!.method,
           1,
           undefined
         ])
@@ -217,7 +216,7 @@ for (const { cancel, cancelled, dialect, interrupted } of rows) {
         const memory = yield* MemorySocket.makeServer()
         const arrived = yield* Queue.unbounded<string>()
         const client = yield* JsonRpcClient.fromSocket(memory.connect({ latency: "1 second" }), {
-          dialect,
+          wire,
           connect: "lazy"
         })
         const fiber = yield* Effect.forkChild(client.call("never"), { startImmediately: true })
@@ -240,7 +239,7 @@ for (const { cancel, cancelled, dialect, interrupted } of rows) {
 describe("Rockets: Progress", () => {
   it.effect("names the request, as its id was written, before the answer", () =>
     Effect.gen(function*() {
-      const { exchange, send, take } = yield* raw(Dialect.rockets)
+      const { exchange, send, take } = yield* raw(Wire.rockets)
       assert.deepStrictEqual(yield* exchange(message(`"method":"report","params":[[0,0.5]],"id":"a"`)), [
         note("progress", { id: "a", operation: "at 0", amount: 0 }),
         note("progress", { id: "a", operation: "at 0.5", amount: 0.5 }),
@@ -252,13 +251,13 @@ describe("Rockets: Progress", () => {
 
   it.effect("a notification has none", () =>
     Effect.gen(function*() {
-      const { exchange } = yield* raw(Dialect.rockets)
+      const { exchange } = yield* raw(Wire.rockets)
       assert.deepStrictEqual(yield* exchange(message(`"method":"report","params":[[0,0.5]]`)), [])
     }))
 
   it.effect("carries the elements of a stream, which the answer repeats", () =>
     Effect.gen(function*() {
-      const { exchange } = yield* raw(Dialect.rockets)
+      const { exchange } = yield* raw(Wire.rockets)
       assert.deepStrictEqual(yield* exchange(message(`"method":"count","params":[3],"id":1`)), [
         note("progress", { id: 1, operation: "", amount: 0, value: [1, 2] }),
         note("progress", { id: 1, operation: "", amount: 0, value: [3] }),
@@ -268,7 +267,7 @@ describe("Rockets: Progress", () => {
 
   it.effect("for nobody, of an unknown id, or of no shape, is ignored", () =>
     Effect.gen(function*() {
-      const { exchange } = yield* raw(Dialect.rockets)
+      const { exchange } = yield* raw(Wire.rockets)
       for (const params of [`{"id":7,"amount":1}`, `{}`, `[]`, `null`, `{"id":{}}`]) {
         assert.deepStrictEqual(yield* exchange(message(`"method":"progress","params":${params}`)), [])
       }
@@ -278,7 +277,7 @@ describe("Rockets: Progress", () => {
 describe("standard", () => {
   it.effect("has no progress; a stream is the array of its elements", () =>
     Effect.gen(function*() {
-      const { exchange } = yield* raw(Dialect.standard)
+      const { exchange } = yield* raw(Wire.standard)
       assert.deepStrictEqual(yield* exchange(message(`"method":"report","params":[[0.5]],"id":1`)), [
         result("reported", 1)
       ])
@@ -299,7 +298,7 @@ describe("standard", () => {
 describe("LSP: Progress", () => {
   it.effect("begins, reports and ends under the token of the request", () =>
     Effect.gen(function*() {
-      const { exchange } = yield* raw(Dialect.lsp)
+      const { exchange } = yield* raw(Wire.lsp)
       assert.deepStrictEqual(
         yield* exchange(message(`"method":"report","params":{"amounts":[0,0.5],"workDoneToken":"t"},"id":1`)),
         [
@@ -313,7 +312,7 @@ describe("LSP: Progress", () => {
 
   it.effect("is not sent without a token", () =>
     Effect.gen(function*() {
-      const { exchange } = yield* raw(Dialect.lsp)
+      const { exchange } = yield* raw(Wire.lsp)
       assert.deepStrictEqual(yield* exchange(message(`"method":"report","params":{"amounts":[0]},"id":1`)), [
         result("reported", 1)
       ])
@@ -325,7 +324,7 @@ describe("LSP: Progress", () => {
 
   it.effect("carries partial results, and the answer is then empty", () =>
     Effect.gen(function*() {
-      const { exchange } = yield* raw(Dialect.lsp)
+      const { exchange } = yield* raw(Wire.lsp)
       assert.deepStrictEqual(
         yield* exchange(message(`"method":"count","params":{"to":3,"partialResultToken":9},"id":1`)),
         [note("$/progress", { token: 9, value: [1, 2] }), note("$/progress", { token: 9, value: [3] }), result([], 1)]
@@ -334,7 +333,7 @@ describe("LSP: Progress", () => {
 
   it.effect("tokens never reach a handler", () =>
     Effect.gen(function*() {
-      const { exchange } = yield* raw(Dialect.lsp)
+      const { exchange } = yield* raw(Wire.lsp)
       assert.deepStrictEqual(
         yield* exchange(message(`"method":"bag","params":{"a":1,"workDoneToken":1,"partialResultToken":2},"id":1`)),
         [result({ a: 1 }, 1)]
@@ -344,7 +343,7 @@ describe("LSP: Progress", () => {
 
 it.effect("LSP: Progress: has an end also when the request fails unexpectedly", () =>
   Effect.gen(function*() {
-    const { exchange } = yield* raw(Dialect.lsp)
+    const { exchange } = yield* raw(Wire.lsp)
     const [begin, end, answer] = yield* exchange(
       message(`"method":"reportAndDie","params":{"workDoneToken":"t"},"id":1`)
     )
@@ -358,7 +357,7 @@ it.effect("LSP: Progress: has an end also when the request fails unexpectedly", 
 describe("MCP: Progress", () => {
   it.effect("goes to the token in _meta, with a total of 1", () =>
     Effect.gen(function*() {
-      const { exchange } = yield* raw(Dialect.mcp)
+      const { exchange } = yield* raw(Wire.mcp)
       assert.deepStrictEqual(
         yield* exchange(message(`"method":"report","params":{"amounts":[0.5],"_meta":{"progressToken":"t"}},"id":1`)),
         [
@@ -383,7 +382,7 @@ describe("MCP: Progress", () => {
 // What a client asks for, and what it understands of what comes.
 const heard = [
   {
-    dialect: Dialect.rockets,
+    wire: Wire.rockets,
     params: { a: 1 },
     frames: [
       `"method":"progress","params":{"id":1,"operation":"x","amount":0.5}`,
@@ -393,7 +392,7 @@ const heard = [
     reports: [{ operation: "x", amount: 0.5 }, { operation: "", amount: 0 }]
   },
   {
-    dialect: Dialect.lsp,
+    wire: Wire.lsp,
     params: { a: 1, workDoneToken: 1 },
     frames: [
       `"method":"$/progress","params":{"token":1,"value":{"kind":"begin","title":"t","percentage":10}}`,
@@ -403,7 +402,7 @@ const heard = [
     reports: [{ operation: "t", amount: 0.1 }, { operation: "m", amount: 0.2 }, { operation: "", amount: 1 }]
   },
   {
-    dialect: Dialect.mcp,
+    wire: Wire.mcp,
     params: { a: 1, _meta: { progressToken: 1 } },
     frames: [
       `"method":"notifications/progress","params":{"progressToken":1,"progress":5,"total":10,"message":"m"}`,
@@ -413,11 +412,11 @@ const heard = [
   }
 ]
 
-for (const { dialect, frames, params, reports } of heard) {
-  it.effect(`a client asks for progress where the dialect wants that, and hears it (${dialect.name})`, () =>
+for (const { wire, frames, params, reports } of heard) {
+  it.effect(`a client asks for progress where the wire wants that, and hears it (${wire.name})`, () =>
     Effect.gen(function*() {
       const [near, far] = yield* MemorySocket.makePair()
-      const client = yield* JsonRpcClient.fromSocket(near, { dialect })
+      const client = yield* JsonRpcClient.fromSocket(near, { wire })
       const peer = yield* fromSocket(far)
       const got: Array<Progress.Report> = []
       const fiber = yield* Effect.forkChild(
@@ -439,7 +438,7 @@ const traceparent = `00-${traceId}-b7ad6b7169203331-01`
 describe("JSON-RPC 2.0: Trace context", () => {
   it.effect("a request with traceparent runs in that trace", () =>
     Effect.gen(function*() {
-      const { exchange } = yield* raw(Dialect.standard)
+      const { exchange } = yield* raw(Wire.standard)
       assert.deepStrictEqual(yield* exchange(message(`"method":"trace","traceparent":"${traceparent}","id":1`)), [
         result(traceId, 1)
       ])
@@ -452,19 +451,19 @@ describe("JSON-RPC 2.0: Trace context", () => {
 
   it.effect("MCP has it in _meta", () =>
     Effect.gen(function*() {
-      const { exchange } = yield* raw(Dialect.mcp)
+      const { exchange } = yield* raw(Wire.mcp)
       assert.deepStrictEqual(
         yield* exchange(message(`"method":"trace","params":{"_meta":{"traceparent":"${traceparent}"}},"id":1`)),
         [result(traceId, 1)]
       )
     }))
 
-  it.effect("a client that is asked to sends it: as a member, or where the dialect has room for it", () =>
+  it.effect("a client that is asked to sends it: as a member, or where the wire has room for it", () =>
     Effect.gen(function*() {
-      const send = (dialect: Dialect.Dialect, traceContext: boolean) =>
+      const send = (wire: Wire.Wire, traceContext: boolean) =>
         Effect.gen(function*() {
           const [near, far] = yield* MemorySocket.makePair()
-          const client = yield* JsonRpcClient.fromSocket(near, { dialect, traceContext })
+          const client = yield* JsonRpcClient.fromSocket(near, { wire, traceContext })
           const peer = yield* fromSocket(far)
           const fiber = yield* Effect.forkChild(
             client.call("x", { a: 1 }).pipe(
@@ -475,14 +474,14 @@ describe("JSON-RPC 2.0: Trace context", () => {
           yield* Fiber.interrupt(fiber)
           return sent
         })
-      assert.strictEqual((yield* send(Dialect.standard, true)).traceparent, traceparent)
-      assert.isUndefined((yield* send(Dialect.standard, false)).traceparent)
-      assert.deepStrictEqual((yield* send(Dialect.mcp, false)).params, { a: 1, _meta: { traceparent } })
+      assert.strictEqual((yield* send(Wire.standard, true)).traceparent, traceparent)
+      assert.isUndefined((yield* send(Wire.standard, false)).traceparent)
+      assert.deepStrictEqual((yield* send(Wire.mcp, false)).params, { a: 1, _meta: { traceparent } })
     }))
 })
 
-for (const dialect of [Dialect.rockets, Dialect.mcp]) {
-  it.effect(`one trace: the span of the call is the parent of the span of its request (${dialect.name})`, () => {
+for (const wire of [Wire.rockets, Wire.mcp]) {
+  it.effect(`one trace: the span of the call is the parent of the span of its request (${wire.name})`, () => {
     const spans: Array<Tracer.Span> = []
     const tracer = Tracer.make({
       span: (options) => {
@@ -492,7 +491,7 @@ for (const dialect of [Dialect.rockets, Dialect.mcp]) {
       }
     })
     return Effect.gen(function*() {
-      const client = yield* JsonRpcTest.makeClient(Group, { dialect, traceContext: true, spanPrefix: "rpc" })
+      const client = yield* JsonRpcTest.makeClient(Group, { wire, traceContext: true, spanPrefix: "rpc" })
       const id = yield* client.trace().pipe(Effect.withSpan("outer"))
       const [outer, call, request] = spans
       assert.deepStrictEqual([outer!.name, call!.name, call!.kind, request!.name, request!.kind], [
@@ -513,10 +512,10 @@ for (const dialect of [Dialect.rockets, Dialect.mcp]) {
   })
 }
 
-it.effect("a new dialect is one value", () =>
+it.effect("a new wire is one value", () =>
   Effect.gen(function*() {
-    const polite: Dialect.Dialect = {
-      ...Dialect.rockets,
+    const polite: Wire.Wire = {
+      ...Wire.rockets,
       name: "polite",
       cancellation: {
         method: "please.stop",
@@ -535,7 +534,7 @@ it.effect("a new dialect is one value", () =>
 
 it("failures have the codes of the Rockets clients", () => {
   const code = (reason: JsonRpcError.JsonRpcError["reason"]) =>
-    Dialect.rocketsCode(new JsonRpcError.JsonRpcError({ reason }))
+    Wire.rocketsCode(new JsonRpcError.JsonRpcError({ reason }))
   const lost = (cause?: unknown) =>
     new JsonRpcError.ConnectionError({ message: "", maybeExecuted: true, ...(cause === undefined ? {} : { cause }) })
   assert.strictEqual(code(new JsonRpcError.RemoteError({ code: 7, message: "" })), 7)

@@ -1,5 +1,5 @@
-import type { Dialect } from "../internal/dialectModel.ts"
 import { isRecord, own } from "../internal/record.ts"
+import type { Wire } from "../internal/wireModel.ts"
 import { standard } from "./standard.ts"
 
 /**
@@ -9,10 +9,10 @@ import { standard } from "./standard.ts"
  *
  * Source: LSP 3.17, "Base Protocol", "Cancellation Support", "Progress Support"; PROTOCOLS.md, "LSP".
  *
- * @category dialects
+ * @category wires
  * @since 0.1.0
  */
-export const lsp: Dialect = {
+export const lsp: Wire = {
   ...standard,
   name: "lsp",
   cancellation: {

@@ -1,12 +1,12 @@
-import type { Dialect } from "../internal/dialectModel.ts"
+import type { Wire } from "../internal/wireModel.ts"
 
 /**
  * JSON-RPC 2.0 and nothing else: no cancellation, no progress.
  *
- * @category dialects
+ * @category wires
  * @since 0.1.0
  */
-export const standard: Dialect = {
+export const standard: Wire = {
   name: "standard",
   subprotocol: undefined,
   cancellation: undefined,

@@ -1,0 +1,12 @@
+/**
+ * What families of JSON-RPC peers do beyond the specification, as plain values: how a call is cancelled, how its progress
+ * travels, what is accepted of their clients. A new wire is one value of {@link Wire}; nothing else changes.
+ *
+ * @since 0.1.0
+ */
+export type { Cancellation, ProgressStrategy, Wire } from "./internal/wireModel.ts"
+export { aiohttp } from "./wires/aiohttp.ts"
+export { lsp } from "./wires/lsp.ts"
+export { mcp } from "./wires/mcp.ts"
+export { rockets, rocketsCode } from "./wires/rockets.ts"
+export { standard } from "./wires/standard.ts"
