@@ -88,8 +88,10 @@ export class Upgrades {
           net.off("close", onClose)
           // nothing may be written behind the handshake: the response that the app gives back has been sent
           const response = NodeHttpServerRequest.toServerResponse(request) as Http.ServerResponse
-          response.detachSocket(net)
-          response.destroy()
+          if (!response.writableEnded) {
+            response.detachSocket(net)
+            response.destroy()
+          }
           resume(exit)
         }
         const onClose = () => settle(Exit.fail(closedEarly))
