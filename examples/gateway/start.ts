@@ -1,6 +1,7 @@
 /** Start and stop of the process: the first lines, the one line of a failure, and signals. */
 import { NodeRuntime } from "@effect/platform-node"
-import { Cause, Console, Effect, Exit, Layer, Logger, References } from "effect"
+import { Cause, Console, Effect, Exit, Layer, References } from "effect"
+import { NodeLogger } from "effect-wire/node"
 import { HttpServer } from "effect/http"
 import { Settings } from "./config.ts"
 import { served } from "./served.ts"
@@ -21,12 +22,21 @@ export const layerAnnounce = Layer.effectDiscard(Effect.gen(function*() {
   }
 }))
 
-/** Logs go to standard error, from `LOG_LEVEL` on; standard output is for the lines of the start. */
+/**
+ * Logs go to standard error, from `LOG_LEVEL` on; standard output is for the lines of the start. Neither a full disk nor a
+ * pipe that is closed or not read ends or holds up the gateway.
+ */
 export const layerLogging = Layer.unwrap(Effect.map(Settings, ({ logLevel }) =>
   Layer.mergeAll(
     Layer.succeed(References.MinimumLogLevel, logLevel),
-    Layer.succeed(Logger.LogToStderr, true)
+    NodeLogger.layer()
   )))
+
+/** What standard output and standard error raise where nobody reads them any more is no reason to end. */
+const ignoreClosedPipes = () => {
+  process.stdout.on("error", () => {})
+  process.stderr.on("error", () => {})
+}
 
 /**
  * Runs the gateway until a signal. A failure of the start is one line and exit code 1. The first SIGINT or SIGTERM stops
@@ -34,6 +44,7 @@ export const layerLogging = Layer.unwrap(Effect.map(Settings, ({ logLevel }) =>
  */
 export const runMain = <A>(main: Effect.Effect<A, StartError>): void => {
   let stoppingSince: number | undefined
+  ignoreClosedPipes()
   const onSignal = () => {
     if (stoppingSince === undefined) {
       stoppingSince = performance.now()

@@ -1,4 +1,5 @@
 export * as NodeHtpasswd from "./NodeHtpasswd.ts"
+export * as NodeLogger from "./NodeLogger.ts"
 export * as NodePasswordHash from "./NodePasswordHash.ts"
 export * as NodeSqliteClient from "./NodeSqliteClient.ts"
 export * as NodeStreamSocket from "./NodeStreamSocket.ts"

@@ -148,3 +148,13 @@ it.live(
     }),
   60_000
 )
+
+it.live("a log that cannot be written changes nothing for anybody", () =>
+  Effect.gen(function*() {
+    const gateway = yield* start({ LOG_LEVEL: "All" }, { log: "/dev/full" })
+    const rpc = yield* client(yield* gateway.address)
+    for (let i = 0; i < 3; i++) yield* Effect.flip(rpc.call("crash"))
+    assert.strictEqual(yield* rpc.call("ping"), "pong")
+    gateway.kill("SIGTERM")
+    assert.strictEqual(yield* gateway.exit, 0)
+  }), timeout)

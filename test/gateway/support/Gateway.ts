@@ -1,7 +1,7 @@
 /** The gateway as a person runs it: a process of its own, with a free port and a directory of its own. */
 import { Context, Deferred, Effect, Layer, Schema, type Scope, Semaphore } from "effect"
 import { spawn } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, openSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -25,7 +25,7 @@ export interface Process {
 /** Starts it, as `npm start` does or by `npm start` itself; it is killed with the scope. */
 export const start = (
   env: Record<string, string> = {},
-  options?: { readonly byNpm?: boolean }
+  options?: { readonly byNpm?: boolean; /** A file that standard error goes to. */ readonly log?: string }
 ): Effect.Effect<Process, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -36,7 +36,7 @@ export const start = (
       const child = spawn(command, args, {
         cwd: root,
         env: { ...process.env, NODE_ENV: "production", PORT: "0", DATA_DIR: join(directory, "data"), ...env },
-        stdio: ["ignore", "pipe", "pipe"]
+        stdio: ["ignore", "pipe", options?.log === undefined ? "pipe" : openSync(options.log, "w")]
       })
       const exit = Deferred.makeUnsafe<number | null>()
       const address = Deferred.makeUnsafe<string, StartFailed>()
@@ -46,8 +46,8 @@ export const start = (
         const found = /^listening on http:\/\/(\S+)$/m.exec(output)
         if (found !== null) Deferred.doneUnsafe(address, Effect.succeed(found[1]!))
       }
-      child.stdout.on("data", onData)
-      child.stderr.on("data", onData)
+      child.stdout?.on("data", onData)
+      child.stderr?.on("data", onData)
       child.on("close", (code) => {
         Deferred.doneUnsafe(address, Effect.fail(new StartFailed({ output })))
         Deferred.doneUnsafe(exit, Effect.succeed(code))
