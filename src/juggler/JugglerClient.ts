@@ -28,6 +28,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 import * as Peer from "./internal/peer.ts"
 import type * as PeerModel from "./internal/peerModel.ts"
+import { Replica } from "./internal/replica.ts"
 import * as Sharing from "./internal/sharing.ts"
 import { Store } from "./internal/store.ts"
 import * as JsonPatch from "./JsonPatch.ts"
@@ -174,6 +175,7 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
     const generation = options.generation ?? JugglerGeneration.v07
     const limits = { ...JsonPatch.defaultLimits, ...options.limits }
     const store = new Store(null, limits)
+    const replica = new Replica(store)
     const first = yield* Deferred.make<void>()
     const local = options.local ?? (yield* Effect.orDie(JugglerState.makeJson(null, options.limits)))
     const status = yield* SubscriptionRef.make<Status>("connecting")
@@ -192,7 +194,7 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
       methods: options.serves ?? new Map(),
       defaultAction: options.defaultAction,
       local,
-      remote: store,
+      remote: replica,
       onState: () => Deferred.doneUnsafe(first, Effect.void),
       onNotify: (name, data) => {
         const exit = decoders.get(name)?.(data)

@@ -21,13 +21,35 @@ import type { Json } from "./JsonPointer.ts"
  * @since 0.1.0
  */
 export type Message =
-  | { readonly _tag: "State"; readonly patch: unknown }
+  | { readonly _tag: "State"; readonly patch: unknown; readonly stamp?: Stamp | undefined }
   | { readonly _tag: "Message"; readonly payload: Json }
   | { readonly _tag: "Request"; readonly id: number; readonly name: string; readonly data: Json }
-  | { readonly _tag: "Response"; readonly id: number; readonly success: boolean; readonly data: Json }
+  | {
+    readonly _tag: "Response"
+    readonly id: number
+    readonly success: boolean
+    readonly data: Json
+    /** The version of the state that shows what the request did, told to ends that resume. */
+    readonly version?: number | undefined
+  }
   | { readonly _tag: "Notify"; readonly name: string; readonly data: Json }
   | { readonly _tag: "Ping"; readonly payload: string }
   | { readonly _tag: "Pong"; readonly payload: string }
+
+/**
+ * Where in the history of a state a `State` message stands, told to ends that resume (see PROTOCOLS.md, "Juggler: resume").
+ * Without `base` the patch is the whole; with it, what leads from version `base` to `version`. `more`: the rest of the step
+ * follows, so that nothing can be resumed in between.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Stamp {
+  readonly epoch: string
+  readonly version: number
+  readonly base?: number | undefined
+  readonly more?: boolean | undefined
+}
 
 /**
  * Why something is no message: the connection is closed with the code.
@@ -89,8 +111,10 @@ export interface Generation {
   readonly pings: boolean
   /** The frames of a message: one, or its segments of at most `segmentSize` characters. */
   readonly encode: (message: Message, segmentSize?: number) => ReadonlyArray<string>
+  /** Whether `State` and `Response` may carry versions, and pings the wish for them. */
+  readonly resumes: boolean
   /** The frames of a `State` message whose patch is JSON text already. */
-  readonly encodeState: (patch: string, segmentSize?: number) => ReadonlyArray<string>
+  readonly encodeState: (patch: string, segmentSize?: number, stamp?: Stamp) => ReadonlyArray<string>
   readonly receiver: (limits?: Partial<Limits>) => Receiver
 }
 
@@ -132,14 +156,26 @@ const parse = (
   try {
     value = JSON.parse(text)
   } catch {
-    return malformed(1007, "the message is no JSON")
+    return malformed(1007, `the message is no JSON${hint(text)}`)
   }
-  if (!isRecord(value)) return malformed(1002, "the message is no object")
+  if (!isRecord(value)) return malformed(1002, `the message is no object${hint(text)}`)
   // short texts cannot be deep: each level takes two characters
   if (text.length > limits.maxDepth * 2 && isDeep(value, limits.maxDepth)) {
     return malformed(1002, "the message is nested too deeply")
   }
-  return read(value) ?? malformed(1002, "no message of this generation")
+  return read(value) ?? malformed(1002, `no message of this generation${hint(text)}`)
+}
+
+/** Which generation the peer seems to speak, by the first characters of what this one does not know. */
+const hint = (text: string): string => {
+  const name = /^[01]\{"type"|^[23]/.test(text)
+    ? "0.7"
+    : /^\{"type": ?"(?:DATA|MESSAGE|PING|PONG)"/.test(text)
+    ? "0.5"
+    : /^\{"type": ?"(?:state|request|response|notify)"/.test(text)
+    ? "0.6"
+    : undefined
+  return name === undefined ? "" : `: the peer seems to speak generation ${name}`
 }
 
 const whole =
@@ -190,6 +226,32 @@ const readRpc = (payload: Json): Message | undefined => {
     default:
       return undefined
   }
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+
+/** The stamp of a `state`; what is no stamp is none. */
+const readStamp = (record: { readonly [key: string]: Json }): Stamp | undefined => {
+  const epoch = member(record, "epoch")
+  const version = member(record, "version")
+  if (typeof epoch !== "string" || epoch.length > 64 || !isCount(version)) return undefined
+  const base = member(record, "base")
+  return isCount(base)
+    ? { epoch, version, base, ...(member(record, "more") === true ? { more: true } : {}) }
+    : { epoch, version }
+}
+
+const readResuming = (record: { readonly [key: string]: Json }): Message | undefined => {
+  const message = readAsymmetric(record)
+  if (message?._tag === "State") {
+    const stamp = readStamp(record)
+    return stamp === undefined ? message : { ...message, stamp }
+  }
+  if (message?._tag === "Response") {
+    const version = member(record, "version")
+    return isCount(version) ? { ...message, version } : message
+  }
+  return message
 }
 
 const readAsymmetric = (record: { readonly [key: string]: Json }): Message | undefined => {
@@ -265,6 +327,21 @@ const writeAsymmetric = (message: Message): string => {
   }
 }
 
+const writeStamp = ({ base, epoch, more, version }: Stamp): string =>
+  `,"epoch":${JSON.stringify(epoch)},"version":${version}${base === undefined ? "" : `,"base":${base}`}${
+    more === true ? `,"more":true` : ""
+  }`
+
+const writeResuming = (message: Message): string => {
+  const text = writeAsymmetric(message)
+  if (message._tag === "State" && message.stamp !== undefined) {
+    return `${text.slice(0, -1)}${writeStamp(message.stamp)}}`
+  }
+  return message._tag === "Response" && message.version !== undefined
+    ? `${text.slice(0, -1)},"version":${message.version}}`
+    : text
+}
+
 const fromServerOnly = new Set<Message["_tag"]>(["State", "Response", "Notify"])
 const asymmetric = (pings: boolean): Generation["allows"] => (tag, from) =>
   tag === "Ping" || tag === "Pong" ? pings : from === "server" ? fromServerOnly.has(tag) : tag === "Request"
@@ -280,6 +357,7 @@ export const v05: Generation = {
   symmetric: true,
   allows: (tag) => tag !== "Notify",
   pings: false,
+  resumes: false,
   encode: (message) => [writeSymmetric(message)],
   encodeState: (patch) => [`{"type":"DATA","payload":${patch}}`],
   receiver: whole(readSymmetric)
@@ -296,6 +374,7 @@ export const v06: Generation = {
   symmetric: false,
   allows: asymmetric(false),
   pings: false,
+  resumes: false,
   encode: (message) => [writeAsymmetric(message)],
   encodeState: (patch) => [`{"type":"state","diff":${patch}}`],
   receiver: whole(readAsymmetric)
@@ -329,12 +408,14 @@ export const v07: Generation = {
   symmetric: false,
   allows: asymmetric(true),
   pings: true,
+  resumes: true,
   encode: (message, size = defaultSegmentSize) => {
     if (message._tag === "Ping") return ["2" + message.payload]
     if (message._tag === "Pong") return ["3" + message.payload]
-    return segments(writeAsymmetric(message), size)
+    return segments(writeResuming(message), size)
   },
-  encodeState: (patch, size = defaultSegmentSize) => segments(`{"type":"state","diff":${patch}}`, size),
+  encodeState: (patch, size = defaultSegmentSize, stamp) =>
+    segments(`{"type":"state","diff":${patch}${stamp === undefined ? "" : writeStamp(stamp)}}`, size),
   receiver: (options) => {
     const limits = { ...defaultLimits, ...options }
     let parts: Array<string> = []
@@ -343,12 +424,12 @@ export const v07: Generation = {
       if (typeof frame !== "string") return malformed(1003, "a binary frame")
       switch (frame.charCodeAt(0)) {
         case 48: {
-          if (parts.length === 0) return parse(frame.slice(1), limits, readAsymmetric)
+          if (parts.length === 0) return parse(frame.slice(1), limits, readResuming)
           parts.push(frame.slice(1))
           const text = parts.join("")
           parts = []
           length = 0
-          return parse(text, limits, readAsymmetric)
+          return parse(text, limits, readResuming)
         }
         case 49:
           length += frame.length - 1
@@ -361,7 +442,7 @@ export const v07: Generation = {
         case 51:
           return { _tag: "Pong", payload: frame.slice(1) }
         default:
-          return malformed(1002, frame === "" ? "an empty frame" : "an unknown kind of frame")
+          return malformed(1002, frame === "" ? "an empty frame" : `an unknown kind of frame${hint(frame)}`)
       }
     }
   }

@@ -106,11 +106,14 @@ class OutboxImpl implements Outbox {
     if (this.queue === noFrames) this.queue = [frame]
     else this.queue.push(frame)
     this.queued += frame.length
-    if (this.corks === 0 && !this.writing && !this.scheduled) {
-      this.scheduled = true
-      if (scheduled.push(this) === 1) queueMicrotask(flushAll)
-    }
+    if (this.corks === 0 && !this.writing) this.schedule()
     return true
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return
+    this.scheduled = true
+    if (scheduled.push(this) === 1) queueMicrotask(flushAll)
   }
 
   cork(): void {
@@ -162,10 +165,16 @@ class OutboxImpl implements Outbox {
 
   /** Nothing further is written until this write has ended. */
   private await(write: Effect.Effect<void, Socket.SocketError>): void {
+    // first: where both ends are in one process, the peer may answer, and be answered, before the write returns
+    this.writing = true
     const fiber = Effect.runForkWith(this.context)(write)
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return this.ended(exit)
-    this.writing = true
+    if (exit !== undefined) {
+      this.writing = false
+      this.ended(exit)
+      if (this.queue.length > 0) this.schedule()
+      return
+    }
     fiber.addObserver((exit) => {
       this.writing = false
       this.ended(exit)

@@ -217,4 +217,20 @@ describe("JugglerGeneration", () => {
       }
     }
   }, { arbitrary: { runs: 300 } })
+
+  it("says which generation the peer seems to speak, where it is another", () => {
+    for (const mine of Object.values(JugglerGeneration.all)) {
+      for (const theirs of Object.values(JugglerGeneration.all)) {
+        for (
+          const message of [{ _tag: "State", patch: [] }, { _tag: "Response", id: 1, success: true, data: 1 }] as const
+        ) {
+          const read = mine.receiver()(theirs.encode(message)[0]!)
+          const other = read?._tag === "Malformed" ? /generation (0\.\d)/.exec(read.detail)?.[1] : undefined
+          assert.strictEqual(other, mine === theirs ? undefined : theirs.name)
+        }
+      }
+    }
+    const ping = JugglerGeneration.v06.receiver()(JugglerGeneration.v07.encode({ _tag: "Ping", payload: "" })[0]!)
+    assert.include((ping as { detail: string }).detail, "generation 0.7")
+  })
 })

@@ -151,4 +151,28 @@ describe("Outbox", () => {
       yield* outbox.drained()
       assert.strictEqual(outbox.waiting(), 0)
     }))
+
+  it.effect("keeps the order where the peer, in the same process, is answered before the write has returned", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const [left, right] = yield* MemorySocket.makePair()
+      const { pull } = yield* left.reader
+      const outbox = yield* Outbox.make(yield* left.writer)
+      const writer = yield* right.writer
+      const { pull: heard } = yield* right.reader
+      const frames: Array<unknown> = []
+      yield* Effect.forkScoped(Effect.forever(Effect.map(pull, () => {
+        outbox.cork()
+        outbox.send("answer")
+        outbox.uncork()
+      })))
+      yield* Effect.forkScoped(Effect.forever(Effect.flatMap(heard, (batch) => {
+        frames.push(...batch)
+        return frames.length === 1 ? writer.write("question") : Effect.void
+      })))
+      yield* Effect.yieldNow
+      for (const frame of ["a", "b", "c"]) outbox.send(frame)
+      yield* outbox.drained()
+      while (frames.length < 4) yield* Effect.yieldNow
+      assert.deepStrictEqual(frames, ["a", "b", "c", "answer"])
+    })))
 })

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
@@ -29,12 +30,23 @@ import * as JugglerState from "../JugglerState.ts"
 import { Calls, defaultMethod, misfit, ServedRequest } from "./calls.ts"
 import type { Peer, PeerConfig } from "./peerModel.ts"
 import { Follower, type Publisher, publisherOf } from "./publisher.ts"
+import { Replica } from "./replica.ts"
+import * as Resume from "./resume.ts"
 import * as Sharing from "./sharing.ts"
 import { Store } from "./store.ts"
 
 const json = Sharing.make<Json, Json>(Schema.Json)
 
 const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
+
+/** States up to this size, in characters, are sent before it is known whether the peer resumes. */
+const sentUnasked = 16_384
+
+/** How long, in milliseconds, a peer may take to say whether it resumes. */
+const answersWithin = 1_000
+
+/** How often a peer may ask on one connection for what it missed. */
+const maxAsked = 16
 
 /** Opens a socket for the current scope. */
 export const open = (
@@ -47,7 +59,7 @@ export const open = (
     const outbox = yield* Outbox.make(yield* socket.writer)
     const connection = yield* RpcConnection.make(outbox)
     const local = config.local ?? (yield* JugglerState.makeJson(null, options.limits))
-    const remote = config.remote ?? new Store(null, { ...JsonPatch.defaultLimits, ...options.limits })
+    const remote = config.remote ?? new Replica(new Store(null, { ...JsonPatch.defaultLimits, ...options.limits }))
     const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>()) as Context.Context<never>
     const closedSignal = yield* Deferred.make<void>()
     const messages: Queue.Queue<Json, JugglerError.JugglerError> = yield* Queue.unbounded<
@@ -65,7 +77,8 @@ export const open = (
     yield* Effect.addFinalizer(() => Effect.sync(() => peer.end("the connection was closed")))
     peer.pull = pull
     peer.startedAt = yield* Clock.currentTimeMillis
-    if (generation.symmetric || role === "server") peer.publish()
+    if (generation.symmetric || role === "server") peer.publish((yield* Random.next).toString(36).slice(2, 14))
+    peer.greet()
     yield* peer.keepAlive()
     return peer
   })
@@ -81,7 +94,7 @@ class PeerImpl implements Peer {
   pull!: Effect.Effect<ReadonlyArray<string | Uint8Array>, Socket.SocketError>
   startedAt = 0
   private readonly config: PeerConfig
-  private readonly remoteStore: Store
+  private readonly replica: Replica
   private readonly queue: Queue.Queue<Json, JugglerError.JugglerError>
   private readonly closedSignal: Deferred.Deferred<void>
   private readonly fork: <A, E>(effect: Effect.Effect<A, E>) => import("effect/Fiber").Fiber<A, E>
@@ -100,9 +113,9 @@ class PeerImpl implements Peer {
   private refusing = false
   private isClosed = false
   private fault: JugglerError.JugglerError | undefined
-  /** The first state of a connection starts from `null`, whatever is known from an earlier one. */
-  private fresh = true
   private heard = 0
+  /** How often the peer has asked for what it missed. */
+  private asked = 0
   /** Messages sent since the outbox was empty. */
   private sending = 0
 
@@ -110,7 +123,7 @@ class PeerImpl implements Peer {
     config: PeerConfig,
     connection: RpcConnection.Connection,
     outbox: Outbox.Outbox,
-    remote: Store,
+    remote: Replica,
     local: JugglerState.JugglerState<any, any>,
     messages: Queue.Queue<Json, JugglerError.JugglerError>,
     closedSignal: Deferred.Deferred<void>,
@@ -120,8 +133,8 @@ class PeerImpl implements Peer {
     this.generation = config.generation
     this.connection = connection
     this.outbox = outbox
-    this.remoteStore = remote
-    this.remote = JugglerState.readable(remote, json)
+    this.replica = remote
+    this.remote = JugglerState.readable(remote.store, json)
     this.local = local
     this.queue = messages
     this.closedSignal = closedSignal
@@ -145,12 +158,48 @@ class PeerImpl implements Peer {
     this.close = this.close.bind(this)
   }
 
-  publish(): void {
-    const { autoflush } = this.config.options
+  publish(epoch: string): void {
+    const { autoflush, resume } = this.config.options
     const delay = autoflush === "off" ? undefined : millis(autoflush ?? 200)
-    this.publisher = publisherOf(JugglerState.storeOf(this.local), delay, this.fork)
-    this.follower = new Follower(this.generation, this.segmentSize, this.outbox, this.highWater)
+    const store = JugglerState.storeOf(this.local)
+    const history = this.generation.resumes && resume !== false
+      ? Resume.historyOf(store, epoch, resume?.maxSize ?? 1_048_576)
+      : undefined
+    this.publisher = publisherOf(store, delay, this.fork)
+    this.follower = new Follower(this.generation, this.segmentSize, this.outbox, this.highWater, history)
+    this.follower.asked = history !== undefined && store.document.size > sentUnasked
     this.publisher.join(this.follower)
+  }
+
+  /** Tells the peer that this end resumes, or asks whether it does. */
+  greet(): void {
+    const { options, role } = this.config
+    if (role === "client") {
+      const point = this.replica.opened()
+      if (this.generation.resumes && options.resume !== false) {
+        this.write({ _tag: "Ping", payload: Resume.hello(point) })
+      }
+      return
+    }
+    const { follower } = this
+    if (follower?.asked !== true) return
+    // whatever comes first is the answer
+    this.write({ _tag: "Ping", payload: Resume.question })
+    this.fork(Effect.andThen(
+      Effect.timeoutOption(Deferred.await(this.closedSignal), answersWithin),
+      Effect.sync(() => this.publisher!.release(follower))
+    ))
+  }
+
+  /** A ping of the peer, which may be more than that. */
+  private onPing(payload: string): void {
+    const { follower } = this
+    const hello = follower?.history === undefined ? undefined : Resume.readHello(payload)
+    if (hello !== undefined) {
+      if (++this.asked > maxAsked) return this.abort(1008, "the whole was asked for too often")
+      this.publisher!.resume(follower!, hello.point)
+    }
+    this.write({ _tag: "Pong", payload })
   }
 
   keepAlive(): Effect.Effect<void, never, Scope.Scope> {
@@ -249,42 +298,40 @@ class PeerImpl implements Peer {
     if (!this.generation.allows(message._tag, this.peerRole)) {
       return this.abort(1002, `a ${this.peerRole} sends no ${message._tag}`)
     }
+    if (this.follower?.asked === true && message._tag !== "Ping") this.publisher!.release(this.follower)
     switch (message._tag) {
       case "State":
-        return this.onState(message.patch)
+        return this.onState(message.patch, message.stamp)
       case "Message":
         Queue.offerUnsafe(this.queue, message.payload)
         return
       case "Request":
         return this.onRequest(message)
       case "Response":
+        this.replica.onAnswer(message.version)
         return this.calls.answered(message.id, message.success, message.data)
       case "Notify":
         return this.config.onNotify?.(message.name, message.data)
       case "Ping":
-        this.write({ _tag: "Pong", payload: message.payload })
-        return
+        return this.onPing(message.payload)
       case "Pong":
         return
     }
   }
 
-  private onState(patch: unknown): void {
-    let error: JsonPatch.JsonPatchError | undefined
-    if (this.fresh && this.remoteStore.version > 0) {
-      // a new connection after an earlier one: what is equal stays what it was
-      const start = new Store(null, this.remoteStore.limits)
-      error = start.patch(patch, true) ?? this.remoteStore.merge(start.document.root)
-    } else error = this.remoteStore.patch(patch, true)
-    this.fresh = false
-    if (error !== undefined) this.abort(1002, `a patch does not apply: ${error.message}`)
-    else this.config.onState?.()
+  private onState(patch: unknown, stamp: JugglerGeneration.Stamp | undefined): void {
+    const result = this.replica.receive(patch, stamp)
+    if (result === undefined) this.config.onState?.()
+    else if (result === "ask") this.write({ _tag: "Ping", payload: Resume.hello(this.replica.point) })
+    else if (result === "lost") this.abort(1002, "patches are missing, and do not come")
+    else this.abort(1002, `a patch does not apply: ${result.message}`)
   }
 
   private onRequest(request: Extract<Message, { readonly _tag: "Request" }>): void {
     const { data, id, name } = request
     const answer = (success: boolean, data: Json) => {
-      this.write({ _tag: "Response", id, success, data })
+      const version = this.follower?.stamped === true ? JugglerState.storeOf(this.local).version : undefined
+      this.write({ _tag: "Response", id, success, data, version })
     }
     if (name === "" && !this.generation.symmetric) return answer(true, data)
     if (this.refusing) return answer(false, "the server is closing")
@@ -311,7 +358,10 @@ class PeerImpl implements Peer {
     this.fork(Effect.andThen(
       Effect.andThen(
         Metric.update(JugglerMetrics.closedFor(code), 1),
-        Effect.logDebug(`a Juggler connection is closed: ${detail}`)
+        // what a client does is for its server to judge; a server that cannot be followed is for somebody to look after
+        (this.config.role === "client" ? Effect.logWarning : Effect.logDebug)(
+          `a Juggler connection is closed: ${detail}`
+        )
       ),
       Effect.timeoutOption(this.outbox.close(code, detail.slice(0, 100)), "1 second")
     ))

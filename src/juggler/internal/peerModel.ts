@@ -14,7 +14,7 @@ import type * as JugglerError from "../JugglerError.ts"
 import type * as JugglerGeneration from "../JugglerGeneration.ts"
 import type { Generation } from "../JugglerGeneration.ts"
 import type * as JugglerState from "../JugglerState.ts"
-import type { Store } from "./store.ts"
+import type { Replica } from "./replica.ts"
 
 /** Options that both ends take. */
 export interface PeerOptions extends RpcEngine.Options {
@@ -33,6 +33,13 @@ export interface PeerOptions extends RpcEngine.Options {
   readonly segmentSize?: number | undefined
   /** Bounds of what is received. */
   readonly limits?: Partial<JugglerGeneration.Limits & JsonPatch.Limits> | undefined
+  /**
+   * Going on where a connection stopped, with another end of ours (0.7): the client is told epoch and version of the state,
+   * and after a reconnection gets what it missed instead of the whole. At a server `maxSize` characters of the last
+   * operations are kept for it, default 1,048,576, and never more than the state has. `false`: a server does not answer, a
+   * client does not ask. Ends that do not know this notice nothing but a ping.
+   */
+  readonly resume?: { readonly maxSize: number } | false | undefined
   /** Messages received and not yet taken by the application (0.5), beyond which reading pauses; default 1,024. */
   readonly maxMessages?: number | undefined
   /** Messages of ours that the peer has not taken, beyond which `send`, `call` and `notify` wait; default 1,024. */
@@ -57,8 +64,8 @@ export interface PeerConfig {
   readonly defaultAction: DefaultAction | undefined
   /** What this end shows; the default is data of this connection only, `null` at first. */
   readonly local: JugglerState.JugglerState<any, any> | undefined
-  /** Where the peer's data is kept; the default is a store of this connection only. */
-  readonly remote: Store | undefined
+  /** Where the peer's data is kept; the default is one of this connection only. */
+  readonly remote: Replica | undefined
   readonly onNotify: ((name: string, data: Json) => void) | undefined
   readonly onState: (() => void) | undefined
 }

@@ -3,16 +3,18 @@
  * as text once and framed once for each generation, whatever the number of followers.
  *
  * A follower whose outbox is full gets no patches; when it has read enough it gets the whole. So what waits for a slow
- * reader is bounded, and it sees the newest state.
+ * reader is bounded, and it sees the newest state. A follower that resumes is told epoch and version with each patch, and
+ * gets what it missed instead of the whole where that is still known.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Outbox } from "../../socket/Outbox.ts"
 import type { Operation } from "../JsonPatch.ts"
 import type { Json } from "../JsonPointer.ts"
-import type { Generation } from "../JugglerGeneration.ts"
+import type { Generation, Stamp } from "../JugglerGeneration.ts"
 import { diffInto } from "./diff.ts"
-import { Pending } from "./pending.ts"
+import { cut, Pending } from "./pending.ts"
+import type { History, Point } from "./resume.ts"
 import type { Store } from "./store.ts"
 
 /** One end that follows a store. */
@@ -22,8 +24,16 @@ export class Follower {
   readonly outbox: Outbox
   /** Characters that may wait in the outbox before patches are held back. */
   readonly highWater: number
+  /** Knows what was missed, where the peer may ask for it. */
+  readonly history: History | undefined
   /** It has to get the whole before it can get patches. */
   stale = true
+  /** It is not known yet whether it resumes: nothing is sent. */
+  asked = false
+  /** It is told epoch and version. */
+  stamped = false
+  /** Where it stopped: what it missed since then may stand for the whole. */
+  point: Point | undefined = undefined
   /** Something was sent to it; until then it holds `null`. */
   started = false
   /** Its outbox is full. */
@@ -31,11 +41,23 @@ export class Follower {
   /** Characters of the whole that was sent last, as long as they may be waiting: they are no sign of a slow reader. */
   allowance = 0
 
-  constructor(generation: Generation, segmentSize: number, outbox: Outbox, highWater: number) {
+  constructor(
+    generation: Generation,
+    segmentSize: number,
+    outbox: Outbox,
+    highWater: number,
+    history: History | undefined
+  ) {
     this.generation = generation
     this.segmentSize = segmentSize
     this.outbox = outbox
     this.highWater = highWater
+    this.history = history
+  }
+
+  /** Nothing can be sent to it at the moment. */
+  get waits(): boolean {
+    return this.congested || this.asked
   }
 
   isFull(): boolean {
@@ -50,27 +72,47 @@ type Fork = (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 /** Documents up to this size are compared with what was sent last, so that nothing is sent for what was taken back. */
 const comparedUpTo = 4_096
 
-/** The frames of a text, made once for each generation and segment size. */
+/** Between which versions a patch leads; without a `base` it is the whole. */
+type Step = Omit<Stamp, "epoch">
+
+interface Made {
+  readonly generation: Generation
+  readonly segmentSize: number
+  readonly stamped: boolean
+  readonly frames: ReadonlyArray<string>
+}
+
+/** The frames of a text, made once for each generation and segment size, with and without a stamp. */
 class Frames {
-  private readonly made = new Map<string, ReadonlyArray<string>>()
+  private readonly made: Array<Made> = []
+  private last: Made | undefined
   private readonly text: string
-  constructor(text: string) {
+  private readonly step: Step
+  constructor(text: string, step: Step) {
     this.text = text
+    this.step = step
   }
   get length(): number {
     return this.text.length
   }
   send(follower: Follower): void {
-    const key = `${follower.generation.name}/${follower.segmentSize}`
-    let frames = this.made.get(key)
+    const { generation, outbox, segmentSize, stamped } = follower
     follower.started = true
-    if (frames === undefined) {
-      frames = follower.generation.encodeState(this.text, follower.segmentSize)
-      this.made.set(key, frames)
+    if (this.last === undefined || !fits(this.last, follower)) {
+      this.last = this.made.find((made) => fits(made, follower))
+      if (this.last === undefined) {
+        const stamp = stamped ? { epoch: follower.history!.epoch, ...this.step } : undefined
+        this.last = { generation, segmentSize, stamped, frames: generation.encodeState(this.text, segmentSize, stamp) }
+        this.made.push(this.last)
+      }
     }
-    for (let i = 0; i < frames.length; i++) follower.outbox.send(frames[i]!)
+    const { frames } = this.last
+    for (let i = 0; i < frames.length; i++) outbox.send(frames[i]!)
   }
 }
+
+const fits = (made: Made, { generation, segmentSize, stamped }: Follower): boolean =>
+  made.generation === generation && made.segmentSize === segmentSize && made.stamped === stamped
 
 export class Publisher {
   readonly followers = new Set<Follower>()
@@ -84,6 +126,8 @@ export class Publisher {
   private stop: (() => void) | undefined
   /** What was sent last, where it is small. */
   private synced: { readonly value: Json } | undefined
+  /** The version that those who are not stale were brought to. */
+  private version = 0
 
   constructor(store: Store, delay: number | undefined, fork: Fork, onEmpty: () => void) {
     this.store = store
@@ -95,13 +139,42 @@ export class Publisher {
   join(follower: Follower): void {
     if (this.stop === undefined) {
       this.stop = this.store.listen((operations) => this.changed(operations))
+      this.version = this.store.version
       this.remember()
     }
     // those who are here already get what is pending, so that from now on one patch fits all
     if (this.delay !== undefined) this.flush()
     this.followers.add(follower)
     if (this.delay === undefined) follower.stale = this.store.document.root !== null || this.pending.size > 0
-    else this.sendWhole([follower])
+    else if (!follower.asked) this.bring(follower)
+  }
+
+  /** A follower that was asked does not resume, or did not say so in time. */
+  release(follower: Follower): void {
+    if (!follower.asked) return
+    if (this.delay !== undefined) this.flush()
+    follower.asked = false
+    if (this.delay !== undefined) this.bring(follower)
+  }
+
+  /** A follower resumes: from now on it is told versions; `point` is where it stopped, on this connection or another. */
+  resume(follower: Follower, point: Point | undefined): void {
+    const again = follower.stamped
+    follower.stamped = true
+    if (follower.asked) {
+      follower.point = point
+      return this.release(follower)
+    }
+    if (follower.congested) return
+    if (this.delay !== undefined) this.flush()
+    if (again || !follower.started) {
+      follower.point = point
+      if (this.delay === undefined) follower.stale = true
+      else this.bring(follower)
+      return
+    }
+    // it was sent the whole before it could say so
+    if (!follower.stale) new Frames("[]", { base: this.version, version: this.version }).send(follower)
   }
 
   leave(follower: Follower): void {
@@ -137,39 +210,66 @@ export class Publisher {
   /** Sends what is pending, now. */
   flush(): void {
     if (this.timer !== undefined) this.cancelTimer()
+    const base = this.version
     const patches = this.take()
     const stale: Array<Follower> = []
     let fresh = 0
+    let stamped = false
     for (const follower of this.followers) {
-      if (follower.congested) continue
+      if (follower.waits) continue
       if (follower.stale) stale.push(follower)
       else if (patches.length > 0 && follower.isFull()) this.congest(follower)
-      else fresh++
-    }
-    if (fresh > 0) {
-      for (const patch of patches) {
-        const frames = new Frames(JSON.stringify(patch))
-        for (const follower of this.followers) if (!follower.stale && !follower.congested) frames.send(follower)
+      else {
+        fresh++
+        if (follower.stamped) stamped = true
       }
     }
-    if (stale.length > 0) this.sendWhole(stale)
+    if (fresh > 0 && patches.length > 0) this.sendPatches(patches, base, this.followers)
+    else if (stamped && this.version !== base) {
+      // nothing has changed, but where it stands
+      const frames = new Frames("[]", { base, version: this.version })
+      for (const follower of this.followers) {
+        if (follower.stamped && !follower.stale && !follower.waits) frames.send(follower)
+      }
+    }
+    for (const follower of stale) this.bring(follower)
+  }
+
+  /** Sends patches that lead from a version to the present one. */
+  private sendPatches(
+    patches: ReadonlyArray<ReadonlyArray<Operation>>,
+    base: number,
+    followers: Iterable<Follower>
+  ): void {
+    for (let i = 0; i < patches.length; i++) {
+      const step = i === patches.length - 1 ? { base, version: this.version } : { base, version: base, more: true }
+      const frames = new Frames(JSON.stringify(patches[i]), step)
+      for (const follower of followers) if (!follower.stale && !follower.waits) frames.send(follower)
+    }
   }
 
   /** What is pending as patches, each of which a peer with the usual limits applies. */
   private take(): ReadonlyArray<ReadonlyArray<Operation>> {
-    if (this.pending.size === 0) return []
+    if (this.version === this.store.version) return []
+    this.version = this.store.version
     const { document, limits } = this.store
     let operations: ReadonlyArray<Operation> | undefined
     if (this.delay !== 0 && this.synced !== undefined) {
       const found: Array<Operation> = []
       if (typeof diffInto(found, this.synced.value, document.root, limits) === "number") operations = found
     }
-    const patches = operations === undefined
-      ? this.pending.patches(document, limits.maxOperations)
-      : operations.length === 0
+    const patches = (operations ?? this.pending.list).length === 0
       ? []
+      : operations === undefined
+      ? this.pending.patches(document, limits.maxOperations)
       : [operations]
     this.pending.clear()
+    for (const follower of this.followers) {
+      if (follower.stamped) {
+        follower.history!.mark()
+        break
+      }
+    }
     this.remember()
     return patches
   }
@@ -182,19 +282,26 @@ export class Publisher {
   /** The whole as text, as long as somebody needs it: many may join at the same time. */
   private whole: { readonly version: number; readonly frames: WeakRef<Frames> } | undefined
 
-  private sendWhole(followers: ReadonlyArray<Follower>): void {
-    const { document: { root }, version } = this.store
+  /** Brings a follower to the present version: by what it missed, or by the whole. */
+  private bring(follower: Follower): void {
+    const { document: { root }, limits, version } = this.store
+    const { point } = follower
+    follower.stale = false
+    follower.point = undefined
+    if (follower.stamped) follower.history!.mark()
+    const missed = point === undefined ? undefined : follower.history!.since(point)
+    if (missed !== undefined) {
+      const patches = missed.length === 0 ? [[]] : cut(missed, limits.maxOperations)
+      return this.sendPatches(patches, point!.version, [follower])
+    }
+    if (root === null && !follower.started && !follower.stamped) return
     let frames = this.whole?.version === version ? this.whole.frames.deref() : undefined
     if (frames === undefined) {
-      frames = new Frames(JSON.stringify([{ op: "replace", path: "", value: root }]))
+      frames = new Frames(JSON.stringify([{ op: "replace", path: "", value: root }]), { version })
       this.whole = { version, frames: new WeakRef(frames) }
     }
-    for (const follower of followers) {
-      follower.stale = false
-      if (root === null && !follower.started) continue
-      follower.allowance = frames.length
-      frames.send(follower)
-    }
+    follower.allowance = frames.length
+    frames.send(follower)
   }
 
   private congest(follower: Follower): void {
@@ -206,7 +313,7 @@ export class Publisher {
       if (this.delay !== undefined) this.flush()
       follower.congested = false
       if (this.pending.size > 0) follower.stale = true
-      else this.sendWhole([follower])
+      else this.bring(follower)
     }))
   }
 }

@@ -27,7 +27,10 @@ export class Store {
   /** Counts the commits. */
   version = 0
   private readonly listeners = new Set<Listener>()
+  private recorder: Listener | undefined
   private readonly watchers = new Set<() => void>()
+  /** Watchers hear at the end of {@link batch}. */
+  private quiet = false
 
   constructor(initial: Json, limits: Limits) {
     this.document = new OwnedDocument(initial, limits)
@@ -40,10 +43,28 @@ export class Store {
     return () => this.listeners.delete(listener)
   }
 
+  /** Like {@link listen}, for as long as the store is there, and before all others. */
+  record(listener: Listener): void {
+    this.recorder = listener
+  }
+
   /** Hears that there was a commit. */
   watch(watcher: () => void): () => void {
     this.watchers.add(watcher)
     return () => this.watchers.delete(watcher)
+  }
+
+  /** What `f` commits is told to the watchers once, at its end; to the listeners at once. */
+  batch(f: () => void): void {
+    if (this.quiet) return f()
+    const before = this.version
+    this.quiet = true
+    try {
+      f()
+    } finally {
+      this.quiet = false
+      if (this.version !== before) { for (const watcher of this.watchers) watcher() }
+    }
   }
 
   /** Sets the whole; what is the same reference as before is not entered, what is equal is no change. */
@@ -83,7 +104,9 @@ export class Store {
     const { document } = this
     if (check === undefined) {
       // values that a listener keeps may not be changed in place
-      if (!document.apply(patch, adopt && this.listeners.size === 0)) return errorOf(document)
+      if (!document.apply(patch, adopt && this.listeners.size === 0 && this.recorder === undefined)) {
+        return errorOf(document)
+      }
       if ((patch as ReadonlyArray<Operation>).length > 0) this.emit(patch as ReadonlyArray<Operation>)
       return undefined
     }
@@ -170,7 +193,8 @@ export class Store {
 
   private emit(operations: ReadonlyArray<Operation>): void {
     this.version++
+    this.recorder?.(operations)
     for (const listener of this.listeners) listener(operations)
-    for (const watcher of this.watchers) watcher()
+    if (!this.quiet) { for (const watcher of this.watchers) watcher() }
   }
 }
