@@ -5,8 +5,8 @@ import * as DateTime from "effect/DateTime"
 import * as Base64 from "effect/encoding/Base64"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Message from "../Message.ts"
-import { contentTypes, decodePayload } from "./payload.ts"
+import { contentTypes, decodePayload } from "../../internal/payload.ts"
+import * as Message from "../../Message.ts"
 
 /** The kinds of payloads, by the number that the stores use. */
 export const kinds = ["json", "text", "binary"] as const

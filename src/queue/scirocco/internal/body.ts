@@ -8,10 +8,10 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as Message from "../Message.ts"
-import * as QueueMetrics from "../QueueMetrics.ts"
-import { contentTypes } from "./payload.ts"
-import * as Wire from "./sciroccoWire.ts"
+import { contentTypes } from "../../internal/payload.ts"
+import * as Message from "../../Message.ts"
+import * as QueueMetrics from "../../QueueMetrics.ts"
+import * as Wire from "./wire.ts"
 
 /** The answer that ends a request early; what has not been read of the body is not waited for. */
 export class Refused {

@@ -11,9 +11,9 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import { makeGate } from "./internal/sciroccoGate.ts"
-import { makeHandlers } from "./internal/sciroccoHandlers.ts"
-import { MessageQueue } from "./MessageQueue.ts"
+import { MessageQueue } from "../MessageQueue.ts"
+import { makeGate } from "./internal/gate.ts"
+import { makeHandlers } from "./internal/handlers.ts"
 
 /**
  * How the server answers, and what it refuses.

@@ -25,7 +25,7 @@ interface Ask {
 class Server extends Context.Service<Server, {
   readonly port: number
   readonly ask: (method: string, path: string, ask?: Ask) => Effect.Effect<Answer>
-}>()("effect-wire/test/queue/SciroccoServer.test/Server") {}
+}>()("effect-wire/test/queue/scirocco/SciroccoServer.test/Server") {}
 
 const makeServer = Effect.map(HttpServer.HttpServer, ({ address }): Server["Service"] => {
   const port = "port" in address ? address.port : 0

@@ -4,7 +4,7 @@ import { Effect, Layer, Redacted } from "effect"
 import { MessageQueue, SciroccoClient, SciroccoServer } from "effect-wire/queue"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
-import { Clock, suite } from "./suite.ts"
+import { Clock, suite } from "../suite.ts"
 
 const token = Redacted.make("a token")
 

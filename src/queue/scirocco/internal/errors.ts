@@ -13,8 +13,8 @@ import {
   QueueUnavailable,
   Unauthorized,
   Unsupported
-} from "../MessageQueueError.ts"
-import { parseJson } from "./sciroccoBody.ts"
+} from "../../MessageQueueError.ts"
+import { parseJson } from "./body.ts"
 
 export const unavailable = (operation: string, cause: unknown): MessageQueueError =>
   new MessageQueueError({ reason: new QueueUnavailable({ operation, uncertain: true, cause }) })

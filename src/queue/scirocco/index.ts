@@ -1,0 +1,2 @@
+export * as SciroccoClient from "./SciroccoClient.ts"
+export * as SciroccoServer from "./SciroccoServer.ts"
