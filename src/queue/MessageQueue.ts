@@ -138,7 +138,10 @@ export class MessageQueue extends Context.Service<MessageQueue, {
     payload: PayloadInput,
     options?: PushOptions
   ) => Effect.Effect<Message, MessageQueueError>
-  /** Adds all of these messages or none, and gives them in the same order. (Over HTTP: one after the other.) */
+  /**
+   * Adds all of these messages or none, and gives them in the same order. (On the original Scirocco server: one after the
+   * other.)
+   */
   readonly pushMany: (entries: ReadonlyArray<Entry>) => Effect.Effect<ReadonlyArray<Message>, MessageQueueError>
   /** Takes the first message for this node, waiting for one up to `wait`. Interruption leaves nothing held. */
   readonly pull: (node: string, options?: PullOptions) => Effect.Effect<Option.Option<Delivery>, MessageQueueError>
@@ -149,6 +152,11 @@ export class MessageQueue extends Context.Service<MessageQueue, {
   ) => Effect.Effect<ReadonlyArray<Delivery>, MessageQueueError>
   /** The work is done. `LeaseLost` when the caller does not hold the message any more. */
   readonly ack: (held: Held) => Effect.Effect<void, MessageQueueError>
+  /**
+   * The work on all of these is done. Gives the ids of those that the caller does not hold any more, in their order; nothing
+   * was done about them, and the others are acknowledged. (On the original Scirocco server: one after the other.)
+   */
+  readonly ackMany: (held: ReadonlyArray<Held>) => Effect.Effect<ReadonlyArray<string>, MessageQueueError>
   /**
    * The work failed: the message becomes pullable again after `delay` (default: at once), or dead after its `maxTries`.
    * The cause is remembered. `LeaseLost` as in `ack`.

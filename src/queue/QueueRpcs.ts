@@ -14,6 +14,7 @@ import * as Rpc from "effect/rpc/Rpc"
 import type * as RpcClient from "effect/rpc/RpcClient"
 import * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"
+import { givingBack } from "./internal/givingBack.ts"
 import { makeIds } from "./internal/ids.ts"
 import * as Validate from "./internal/validate.ts"
 import * as Message from "./Message.ts"
@@ -86,6 +87,11 @@ export class QueueRpcs extends RpcGroup.make(
     error
   }),
   Rpc.make("queue.ack", { payload: HeldFields, error }),
+  Rpc.make("queue.ackMany", {
+    payload: { held: Schema.Array(Schema.Struct(HeldFields)) },
+    success: Schema.Array(Schema.String),
+    error
+  }),
   Rpc.make("queue.nack", {
     payload: { ...HeldFields, delay: Schema.optionalKey(Millis), cause: Schema.optionalKey(Schema.String) },
     error
@@ -161,6 +167,7 @@ export const layerHandlers: Layer.Layer<
         ...(lease === undefined ? {} : { lease: duration(lease) })
       })),
     "queue.ack": (held) => hide(queue.ack(heldOf(held))),
+    "queue.ackMany": ({ held }) => hide(queue.ackMany(held.map(heldOf))),
     "queue.nack": (held) => hide(queue.nack(heldOf(held), { delay: duration(held.delay), cause: held.cause })),
     "queue.reject": (held) => hide(queue.reject(heldOf(held), { cause: held.cause })),
     "queue.release": (held) => hide(queue.release(heldOf(held))),
@@ -253,7 +260,10 @@ export const fromRpcClient = <E>(
     let left = pull?.wait === undefined ? 0 : (yield* Validate.checkDuration("wait", pull.wait)) ?? Infinity
     while (true) {
       const wait = Math.min(left, maxWait)
-      const deliveries = yield* call("pull", client["queue.pull"]({ node, max, wait, ...lease }))
+      const deliveries = yield* givingBack(call("pull", client["queue.pull"]({ node, max, wait, ...lease })), {
+        fork: Effect.forkDetach,
+        release: ({ destination, id, lease }) => call("release", client["queue.release"]({ id, destination, token: lease.token }))
+      })
       left -= wait
       if (deliveries.length > 0 || left <= 0) return deliveries
     }
@@ -276,6 +286,9 @@ export const fromRpcClient = <E>(
     pullMany,
     ack: Effect.fn("MessageQueue.ack")(function*(by) {
       yield* call("ack", client["queue.ack"](yield* held(by)))
+    }),
+    ackMany: Effect.fn("MessageQueue.ackMany")(function*(by) {
+      return yield* call("ack", client["queue.ackMany"]({ held: yield* Effect.forEach(by, held) }))
     }),
     nack: Effect.fn("MessageQueue.nack")(function*(by, nack) {
       const delay = nack?.delay === undefined ? {} : { delay: yield* Validate.checkDuration("delay", nack.delay) }

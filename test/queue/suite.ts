@@ -178,6 +178,41 @@ export const suite = <R = never>(
       })
   )
 
+  test("ackMany acknowledges what is held, and names what is not", (queue, advance) =>
+    Effect.gen(function*() {
+      yield* queue.pushMany(Arr.range(1, 6).map((payload) => ({ destination: b, source: a, payload })))
+      yield* queue.push(a, "another node's", { source: a })
+      const [lost] = yield* queue.pullMany(b, { max: 1, lease: "1 second" })
+      yield* advance("1 second")
+      const held = [...(yield* queue.pullMany(b)), ...(yield* queue.pullMany(a))]
+      assert.strictEqual(held.length, 7)
+      assert.deepStrictEqual(yield* queue.ackMany([held[1]!, lost!, held[0]!, ...held.slice(2)]), [lost!.id])
+      assert.strictEqual((yield* queue.counts({ node: b })).processed, 6)
+      assert.strictEqual((yield* queue.counts({ node: a })).processed, 1)
+      assert.deepStrictEqual(yield* queue.ackMany([]), [])
+    }))
+
+  test("an interrupted pull of many gives back what it took, at whatever moment", (queue, advance) =>
+    Effect.gen(function*() {
+      yield* queue.pushMany(Arr.range(1, 40).map((payload) => ({ destination: b, source: a, payload })))
+      const taken: Array<Message.Delivery> = []
+      for (let turns = 0; turns < 20; turns++) {
+        const pulling = yield* Effect.forkChild(queue.pullMany(b, { max: 10 }))
+        yield* Effect.forEach(Arr.range(0, turns), () =>
+          turns < 10 ? Effect.yieldNow : advance("1 millis"))
+        yield* Fiber.interrupt(pulling)
+        const exit = yield* Fiber.await(pulling)
+        if (exit._tag === "Success") taken.push(...exit.value)
+      }
+      while (taken.length < 40) {
+        const more = yield* queue.pullMany(b, { max: 40 })
+        taken.push(...more)
+        if (more.length === 0) yield* advance("100 millis")
+      }
+      assert.strictEqual(new Set(taken.map((one) => one.id)).size, 40)
+      assert.isTrue(taken.every((one) => one.tries === 1))
+    }))
+
   test("extend keeps a message, without end if it says so", (queue, advance) =>
     Effect.gen(function*() {
       yield* queue.push(b, "x", { source: a })

@@ -139,6 +139,14 @@ export const makeEngine = Effect.fnUntraced(function*(
       Effect.map(pullMany(node, { ...pull, max: 1 }), (deliveries) => Option.fromNullishOr(deliveries[0])),
     pullMany,
     ack: (held) => finish(Op.ack, held, null, null),
+    ackMany: Effect.fnUntraced(function*(held) {
+      const lost = yield* Effect.forEach(held, (one) =>
+        finish(Op.ack, one, null, null).pipe(
+          Effect.as(undefined),
+          Effect.catchReason("MessageQueueError", "LeaseLost", () => Effect.succeed(one.id))
+        ), { concurrency: (yield* store.inTransaction) ? 1 : "unbounded" })
+      return lost.filter((id) => id !== undefined)
+    }),
     nack: Effect.fnUntraced(function*(held, nack) {
       const delay = nack?.delay === undefined ? 0 : yield* Validate.checkDuration("delay", nack.delay)
       if (delay === null) return yield* finish(Op.reject, held, null, Validate.checkCause(nack?.cause))

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Message from "../Message.ts"
 import { invalid, type MessageQueueError } from "../MessageQueueError.ts"
+import * as ExactJson from "./exactJson.ts"
 import type { Encoded } from "./store.ts"
 
 const encoder = new TextEncoder()
@@ -21,7 +22,7 @@ export const encodePayload = (
   const payload = Message.payload(input)
   switch (payload._tag) {
     case "Json": {
-      const text = stringify(payload.value)
+      const text = ExactJson.textOf(payload) ?? stringify(payload.value)
       return text === undefined
         ? invalid("payload", "is no JSON value")
         : Effect.succeed({ kind: 0, type: type ?? contentTypes[0], bytes: encoder.encode(text) })
@@ -37,13 +38,19 @@ export const encodePayload = (
 
 export const decodePayload = (kind: number, bytes: Uint8Array): Message.Payload =>
   kind === 0
-    ? Message.json(JSON.parse(decoder.decode(bytes)))
+    ? ExactJson.decode(decoder.decode(bytes))
     : kind === 1
     ? Message.text(decoder.decode(bytes))
     : Message.binary(new Uint8Array(bytes))
 
-/** `JSON.stringify` throws for cycles, bigints and too deep values, and gives nothing for functions. */
-const stringify = (value: unknown): string | undefined => Option.getOrUndefined(stringifyOption(value))
+/**
+ * `JSON.stringify` throws for cycles, bigints and too deep values, gives nothing for functions, and `null` for numbers that
+ * JSON has not.
+ */
+const stringify = (value: unknown): string | undefined => {
+  const text = Option.getOrUndefined(stringifyOption(value))
+  return text !== undefined && text.includes("null") && ExactJson.hasNonFinite(value) ? undefined : text
+}
 
 const stringifyOption = Option.liftThrowable((value: unknown): string | undefined => JSON.stringify(value))
 

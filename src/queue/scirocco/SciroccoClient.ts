@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -17,10 +18,12 @@ import type { HttpMethod } from "effect/http/HttpMethod"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import { givingBack } from "../internal/givingBack.ts"
 import { contentTypes } from "../internal/payload.ts"
 import type { Encoded, NewMessage } from "../internal/store.ts"
 import * as Validate from "../internal/validate.ts"
-import type * as Message from "../Message.ts"
+import * as Message from "../Message.ts"
 import { type Counts, type Entry, type Held, MessageQueue } from "../MessageQueue.ts"
 import { fail, LeaseLost, MessageNotFound, type MessageQueueError, Unsupported } from "../MessageQueueError.ts"
 import { answerError, unavailable } from "./internal/errors.ts"
@@ -46,6 +49,9 @@ export interface Options {
   readonly maxPayload?: number | undefined
 }
 
+/** Most messages of one request. */
+const maxBatch = 1000
+
 interface Answer {
   readonly status: number
   readonly headers: { readonly [name: string]: string | undefined }
@@ -62,9 +68,10 @@ const iso = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(m
  */
 export const make = (
   options: Options
-): Effect.Effect<MessageQueue["Service"], MessageQueueError, HttpClient.HttpClient> =>
+): Effect.Effect<MessageQueue["Service"], MessageQueueError, HttpClient.HttpClient | Scope.Scope> =>
   Effect.gen(function*() {
     const client = yield* HttpClient.HttpClient
+    const scope = yield* Effect.scope
     const self = yield* Validate.checkNode("node", options.node ?? "0")
     const base = options.url.replace(/\/+$/, "")
     const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.timeout ?? "30 seconds"))
@@ -79,7 +86,8 @@ export const make = (
       extra?: {
         readonly headers?: Record<string, string | null | undefined>
         readonly body?: Encoded | undefined
-        readonly json?: unknown
+        /** JSON text. */
+        readonly json?: string
         readonly wait?: number
         readonly id?: string
       }
@@ -94,7 +102,9 @@ export const make = (
       let outgoing = HttpClientRequest.setHeaders(HttpClientRequest.make(method)(base + path), headers)
       if (extra?.body !== undefined) {
         outgoing = HttpClientRequest.bodyUint8Array(outgoing, extra.body.bytes, contentTypes[extra.body.kind]!)
-      } else if (extra?.json !== undefined) outgoing = HttpClientRequest.bodyJsonUnsafe(outgoing, extra.json)
+      } else if (extra?.json !== undefined) {
+        outgoing = HttpClientRequest.bodyText(outgoing, extra.json, contentTypes[0])
+      }
       const answer = yield* client.execute(outgoing).pipe(
         Effect.flatMap((response) =>
           Effect.map(response.arrayBuffer, (body): Answer => ({
@@ -140,6 +150,22 @@ export const make = (
         ? { "scirocco-status": "scheduled", "scirocco-scheduled-time": iso(entry.at) }
         : {}
 
+    /** Whether this is a server that knows several messages in one request: not known, until it has been asked. */
+    let isOurs: boolean | undefined
+
+    /** Asks for several at once; `undefined` from the original server, which is asked one by one from then on. */
+    const several = (
+      asked: Effect.Effect<Answer, MessageQueueError>
+    ): Effect.Effect<Answer | undefined, MessageQueueError> =>
+      isOurs === false ? Effect.undefined : asked.pipe(
+        Effect.tap(() => Effect.sync(() => void (isOurs = true))),
+        Effect.catchReason("MessageQueueError", "Unsupported", () =>
+          Effect.sync(() => {
+            isOurs = false
+            return undefined
+          }))
+      )
+
     const push = Effect.fnUntraced(function*(entry: Entry, checked: NewMessage) {
       const now = yield* Clock.currentTimeMillis
       const answer = yield* request("push", "POST", "/messageQueue", checked.source, {
@@ -161,32 +187,73 @@ export const make = (
       return yield* messageOf("push", answer, true)
     })
 
+    const pushBatch = Effect.fnUntraced(function*(
+      entries: ReadonlyArray<Entry>,
+      checked: ReadonlyArray<NewMessage>
+    ): Effect.fn.Return<ReadonlyArray<Message.Delivery> | undefined, MessageQueueError> {
+      const now = yield* Clock.currentTimeMillis
+      const list = entries.map((entry, index) => {
+        const one = checked[index]!
+        return Wire.toEntry({
+          node_destination: one.destination,
+          topic: one.topic ?? undefined,
+          payload_type: entry.payloadType,
+          priority: one.priority,
+          ordering_key: one.orderingKey ?? undefined,
+          deduplication_key: one.deduplicationKey ?? undefined,
+          deduplication_window: one.deduplicationKey === null ? undefined : one.deduplicationWindow,
+          max_tries: entry.maxTries,
+          delay: one.delay ?? undefined,
+          scheduled_time: one.at !== null && one.at > now ? iso(one.at) : undefined
+        }, Message.payload(entry.payload))
+      })
+      const answer = yield* several(request("pushMany", "POST", "/messageQueue/batch", checked[0]!.source, {
+        json: `[${list.join(",")}]`
+      }))
+      if (answer === undefined) return undefined
+      return yield* listOf("push", answer)
+    })
+
+    const listOf = (
+      operation: string,
+      answer: Answer
+    ): Effect.Effect<ReadonlyArray<Message.Delivery>, MessageQueueError> => {
+      const messages = Wire.fromList(new TextDecoder().decode(answer.body))
+      return messages === undefined
+        ? Effect.fail(unavailable(operation, new Error("the answer is no list of messages")))
+        : Effect.succeed(messages)
+    }
+
     const check = (entry: Entry) => Validate.checkEntry(entry, "", defaults)
 
-    const pullOne = Effect.fnUntraced(function*(
+    /** One request for up to `max` messages. The original server gives one, whatever it is asked. */
+    const pullOnce = Effect.fnUntraced(function*(
       node: string,
+      max: number,
       lease: number | null | undefined,
       wait: number
-    ): Effect.fn.Return<Message.Delivery | undefined, MessageQueueError> {
-      const seconds = wait === 0 ? "" : `?wait=${wait / 1000}`
-      const answer = yield* request("pull", "GET", `/messageQueue${seconds}`, node, {
+    ): Effect.fn.Return<ReadonlyArray<Message.Delivery>, MessageQueueError> {
+      const query = new URLSearchParams()
+      if (wait > 0) query.set("wait", String(wait / 1000))
+      if (max > 1 && isOurs !== false) query.set("max", String(max))
+      const answer = yield* request("pull", "GET", `/messageQueue${query.size === 0 ? "" : `?${query}`}`, node, {
         wait,
         headers: {
           "scirocco-lease-time": lease === undefined ? null : lease === null ? "0" : String(lease / 1000)
         }
       })
-      if (answer.status === 204) return undefined
-      return { ...(yield* messageOf("pull", answer)), lease: Wire.leaseFrom(answer.headers) }
-    })
-
-    /** A wait that is longer than one request may be is several. */
-    const pullWaiting = Effect.fnUntraced(function*(node: string, lease: number | null | undefined, wait: number) {
-      const end = (yield* Clock.currentTimeMillis) + wait
-      while (true) {
-        const left = Math.max(0, end - (yield* Clock.currentTimeMillis))
-        const delivery = yield* pullOne(node, lease, Math.min(maxWait, left))
-        if (delivery !== undefined || left <= maxWait) return delivery
+      if (answer.status === 204) return []
+      if (answer.headers["scirocco-id"] === undefined) return yield* listOf("pull", answer)
+      const deliveries = [{ ...(yield* messageOf("pull", answer)), lease: Wire.leaseFrom(answer.headers) }]
+      if (max === 1) return deliveries
+      isOurs = false
+      while (deliveries.length < max) {
+        // What is in hand is not given up for a failure of the next.
+        const next = yield* Effect.orElseSucceed(pullOnce(node, 1, lease, 0), () => [])
+        if (next.length === 0) break
+        deliveries.push(...next)
       }
+      return deliveries
     })
 
     const pullMany: MessageQueue["Service"]["pullMany"] = Effect.fn("MessageQueue.pull")(function*(node, pull) {
@@ -194,21 +261,22 @@ export const make = (
       const max = yield* Validate.checkLimit("max", pull?.max, 10)
       const lease = pull?.lease === undefined ? undefined : yield* Validate.checkDuration("lease", pull.lease)
       const wait = pull?.wait === undefined ? 0 : (yield* Validate.checkDuration("wait", pull.wait)) ?? Infinity
-      const deliveries: Array<Message.Delivery> = []
-      let next = yield* pullWaiting(node, lease, wait)
-      while (next !== undefined) {
-        deliveries.push(next)
-        if (deliveries.length === max) break
-        // What is in hand is not given up for a failure of the next.
-        next = yield* Effect.orElseSucceed(pullOne(node, lease, 0), () => undefined)
+      const end = (yield* Clock.currentTimeMillis) + wait
+      // A wait that is longer than one request may be is several.
+      while (true) {
+        const left = Math.max(0, end - (yield* Clock.currentTimeMillis))
+        const deliveries = yield* givingBack(pullOnce(node, max, lease, Math.min(maxWait, left)), {
+          fork: Effect.forkIn(scope),
+          release: (delivery) => finish("release", delivery)
+        })
+        if (deliveries.length > 0 || left <= maxWait) return deliveries
       }
-      return deliveries
     })
 
     const finish = Effect.fnUntraced(function*(
       operation: "ack" | "nack" | "reject" | "release" | "extend",
       held: Held,
-      json?: unknown
+      said?: unknown
     ): Effect.fn.Return<void, MessageQueueError> {
       if (!Validate.isMessageId(held.id)) return yield* fail(new LeaseLost({ id: String(held.id) }))
       yield* Validate.checkNode("destination", held.destination)
@@ -217,8 +285,30 @@ export const make = (
       yield* request(operation, "PATCH", `/messageQueue/${held.id}/${operation}`, held.destination, {
         id: held.id,
         headers: { prefer: "return=minimal", "scirocco-lease": token === "" ? null : token },
-        ...(json === undefined ? {} : { json })
+        ...(said === undefined ? {} : { json: JSON.stringify(said) })
       })
+    })
+
+    const ackBatch = Effect.fnUntraced(function*(
+      node: string,
+      held: ReadonlyArray<Held>
+    ): Effect.fn.Return<ReadonlyArray<string>, MessageQueueError> {
+      const answer = yield* several(request("ackMany", "PATCH", "/messageQueue/ack", node, {
+        json: JSON.stringify(held.map((one) => ({ id: one.id, lease: one.lease?.token || undefined })))
+      }))
+      if (answer === undefined) {
+        const lost = yield* Effect.forEach(held, (one) =>
+          finish("ack", one).pipe(
+            Effect.as([]),
+            Effect.catchReason("MessageQueueError", "LeaseLost", () => Effect.succeed([one.id]))
+          ))
+        return lost.flat()
+      }
+      const body = yield* jsonOf("ackMany", answer)
+      const lost = typeof body === "object" && body !== null && "lost" in body ? body.lost : undefined
+      return Array.isArray(lost)
+        ? lost.map(String)
+        : yield* Effect.fail(unavailable("ackMany", new Error("the answer names no messages")))
     })
 
     const nodeOf = (node: string | undefined) =>
@@ -236,12 +326,32 @@ export const make = (
       }),
       pushMany: Effect.fn("MessageQueue.push")(function*(entries) {
         const checked = yield* Effect.forEach(entries, check)
+        const isOneSource = checked.every((one) => one.source === checked[0]!.source)
+        if (checked.length > 1 && checked.length <= maxBatch && isOneSource) {
+          const pushed = yield* pushBatch(entries, checked)
+          if (pushed !== undefined) return pushed.map(({ lease: _, ...message }) => message)
+        }
         return yield* Effect.forEach(entries, (entry, index) => push(entry, checked[index]!))
       }),
       pull: (node, pull) =>
         Effect.map(pullMany(node, { ...pull, max: 1 }), ([delivery]) => Option.fromNullishOr(delivery)),
       pullMany,
       ack: Effect.fn("MessageQueue.ack")((held) => finish("ack", held)),
+      ackMany: Effect.fn("MessageQueue.ackMany")(function*(held) {
+        const lost: Array<string> = []
+        for (const [node, ofNode] of Object.entries(Arr.groupBy(held, (one) => one.destination))) {
+          yield* Validate.checkNode("destination", node)
+          for (let at = 0; at < ofNode.length; at += maxBatch) {
+            lost.push(...(yield* ackBatch(node, ofNode.slice(at, at + maxBatch))))
+          }
+        }
+        const left = lost.slice()
+        return held.map((one) => one.id).filter((id) => {
+          const at = left.indexOf(id)
+          if (at >= 0) left.splice(at, 1)
+          return at >= 0
+        })
+      }),
       nack: Effect.fn("MessageQueue.nack")(function*(held, nack) {
         return yield* finish("nack", held, { delay: yield* millis("delay", nack?.delay), cause: nack?.cause })
       }),
@@ -267,12 +377,12 @@ export const make = (
         if (list?.cursor !== undefined) query.set("cursor", list.cursor)
         const answer = yield* request("list", "GET", `/messages?${query}`, node)
         if (answer.status === 204) return { messages: [] }
-        const entries = yield* jsonOf("list", answer)
-        const messages = Array.isArray(entries) ? entries.map(Wire.fromListed) : [undefined]
+        const messages = yield* listOf("list", answer)
         const cursor = answer.headers["scirocco-cursor"]
-        return messages.every((message) => message !== undefined)
-          ? { messages, ...(cursor === undefined ? {} : { cursor }) }
-          : yield* Effect.fail(unavailable("list", new Error("the answer is no list of messages")))
+        return {
+          messages: messages.map(({ lease: _, ...message }) => message),
+          ...(cursor === undefined ? {} : { cursor })
+        }
       }),
       update: Effect.fn("MessageQueue.update")(function*(id, payload, update) {
         const node = yield* nodeOf(update?.node)
@@ -296,7 +406,7 @@ export const make = (
         return yield* countOf(
           "redrive",
           yield* request("redrive", "POST", "/messages/redrive", node, {
-            json: { ids: redrive?.ids }
+            json: JSON.stringify({ ids: redrive?.ids })
           })
         )
       }),

@@ -31,6 +31,8 @@ export interface Options {
     readonly json?: number | undefined
     readonly text?: number | undefined
     readonly binary?: number | undefined
+    /** A whole `POST /messageQueue/batch` or `PATCH /messageQueue/ack`, of at most 1,000 entries. Default 8,388,608. */
+    readonly batch?: number | undefined
   } | undefined
   /** Most messages of one list. Default 100, at most 1,000. */
   readonly maxList?: number | undefined
@@ -81,6 +83,8 @@ export const layer = (
     const routes: ReadonlyArray<readonly [path: HttpRouter.PathInput, methods: Record<string, Handler>]> = [
       ...(options.root === false ? [] : [["/", { GET: handlers.describe }] as const]),
       ["/messageQueue", { GET: handlers.pull, POST: handlers.push, HEAD: handlers.notAllowed }],
+      ["/messageQueue/batch", { POST: handlers.pushBatch }],
+      ["/messageQueue/ack", { PATCH: handlers.ackBatch }],
       ["/messageQueue/counts", { GET: handlers.counts }],
       ["/messageQueue/:id/ack", { PATCH: handlers.finish("ack") }],
       ["/messageQueue/:id/nack", { PATCH: handlers.finish("nack") }],

@@ -3,8 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Redacted } from "effect"
 import { MessageQueue, SciroccoServer } from "effect-wire/queue"
 import { HttpRouter, HttpServer } from "effect/http"
+import { execFile, spawnSync } from "node:child_process"
 import { createServer } from "node:http"
 import { connect } from "node:net"
+import { join } from "node:path"
 
 const token = "the token"
 
@@ -73,9 +75,10 @@ const test = (
     ask: Server["Service"]["ask"],
     server: Server["Service"]
   ) => Effect.Effect<unknown, unknown, MessageQueue.MessageQueue>,
-  options?: Partial<SciroccoServer.Options>
+  options?: Partial<SciroccoServer.Options>,
+  run: typeof it.live | typeof it.live.skip = it.live
 ) =>
-  it.live(title, () =>
+  run(title, () =>
     Effect.gen(function*() {
       const server = yield* Server
       return yield* body(server.ask, server)
@@ -176,7 +179,7 @@ describe("SciroccoServer", () => {
       assert.strictEqual(listed.payload_type, "image/x-odd")
     }))
 
-  test("text is read in its charset, and text that is none in it is refused", (ask) =>
+  test("text is read in its charset; without one it is UTF-8, or Latin-1 byte for byte", (ask) =>
     Effect.gen(function*() {
       const push = (contentType: string, bytes: ReadonlyArray<number>) =>
         ask("POST", "/messageQueue", {
@@ -185,12 +188,196 @@ describe("SciroccoServer", () => {
         })
       assert.strictEqual((yield* push("text/plain; charset=ISO-8859-1", [0xe9])).text, "é")
       assert.strictEqual((yield* push("text/plain;charset=\"utf-8\"", [0xc3, 0xa9])).text, "é")
-      for (const body of [[0xe9], [0xc3], [0xff, 0xfe, 0x41], [0xed, 0xa0, 0x80], [0xc0, 0x80]]) {
-        const refused = yield* push("text/plain", body)
+      const every = Array.from({ length: 256 }, (_, byte) => byte)
+      for (const body of [[0xe9], [0xc3], [0xff, 0xfe, 0x41], [0xed, 0xa0, 0x80], [0xc0, 0x80], every]) {
+        const answer = yield* push("text/plain", body)
+        assert.strictEqual(answer.status, 201)
+        assert.strictEqual(answer.text, Buffer.from(body).toString("latin1"))
+        const refused = yield* push("text/plain; charset=utf-8", body)
         assert.strictEqual(refused.status, 400)
         assert.isDefined(refused.json.errors.payload)
       }
       assert.strictEqual((yield* push("text/plain; charset=klingon", [65])).status, 400)
+    }))
+
+  test("header names of the wire are spelled as the original spells them, on every answer", (ask, server) =>
+    Effect.gen(function*() {
+      const names = (answer: string) =>
+        answer.split("\r\n").map((line) => line.split(":", 1)[0]!).filter((name) => /^scirocco-/i.test(name))
+      const say = (method: string, path: string, node: string, headers: ReadonlyArray<string> = [], body = "") =>
+        raw(server.port, [
+          `${method} ${path} HTTP/1.1`,
+          "Host: x",
+          `Authorization: ${token}`,
+          `Scirocco-Node-Source: ${node}`,
+          ...headers,
+          `Content-Length: ${body.length}`,
+          "",
+          body
+        ])
+      const message = [
+        "Scirocco-Id",
+        "Scirocco-Node-Source",
+        "Scirocco-Node-Destination",
+        "Scirocco-Status",
+        "Scirocco-Tries",
+        "Scirocco-Payload-Type",
+        "Scirocco-Payload-Kind",
+        "Scirocco-Priority",
+        "Scirocco-Max-Tries",
+        "Scirocco-Topic",
+        "Scirocco-Created-Time"
+      ]
+      const pushed = yield* say("POST", "/messageQueue", "aa", [
+        "Content-Type: text/plain",
+        "Scirocco-Node-Destination: bb",
+        "Scirocco-Topic: t"
+      ], "x")
+      assert.deepStrictEqual(names(pushed), message)
+      assert.deepStrictEqual(names(yield* say("GET", "/messageQueue", "bb")), [
+        ...message,
+        "Scirocco-Processing-Time",
+        "Scirocco-Lease",
+        "Scirocco-Lease-Expires"
+      ])
+      const id = /Scirocco-Id: (\w+)/.exec(pushed)![1]
+      assert.deepStrictEqual(names(yield* say("HEAD", `/messages/${id}`, "aa")), [...message, "Scirocco-Processing-Time"])
+      assert.include(yield* say("PATCH", `/messageQueue/${id}/ack`, "bb"), "Scirocco-Processed-Time: ")
+      assert.include(yield* say("GET", "/messages?limit=1", "aa"), "Scirocco-Cursor: ")
+      assert.match(pushed, /^HTTP\/1.1 201 Created\r\n/)
+      assert.include(pushed.toLowerCase(), "\r\ncontent-length: 1\r\n")
+      yield* ask("DELETE", "/globalDataSpace")
+    }))
+
+  const withPython = spawnSync("python3", ["--version"]).status === 0 ? it.live : it.live.skip
+  test("a client in Python that compares header names, as the original's does, works with it", (_, { port }) =>
+    Effect.gen(function*() {
+      const story = yield* python(["http://127.0.0.1:" + port, "af123", token])
+      assert.isDefined(story.pushed.id)
+      assert.strictEqual(story.received.length, 5)
+      for (const { acked, metadata } of story.received) {
+        assert.strictEqual(acked, "processed")
+        assert.match(metadata.id, /^[0-9a-f]{24}$/)
+        assert.strictEqual(metadata.node_source, "af123")
+        assert.strictEqual(metadata.node_destination, "af123")
+        assert.strictEqual(metadata.status, "processing")
+        assert.strictEqual(metadata.tries, "1")
+        assert.isString(metadata.created_time)
+        assert.isString(metadata.processing_time)
+      }
+      const every = Buffer.from(Uint8Array.from({ length: 256 }, (_, byte) => byte)).toString("base64")
+      assert.deepStrictEqual(story.received.map((one: any) => [one.metadata.payload_type, one.payload]), [
+        ["application/json", { type: "message", n: 12345678901234567890 }],
+        ["text/plain", "plain words: café"],
+        ["application/json", "a JSON string: café"],
+        ["text/plain", "0123456789"],
+        ["image/x-odd", every]
+      ])
+      assert.include(story.text, "\"n\": 12345678901234567890")
+      assert.strictEqual(story.listed.length, 6)
+      assert.strictEqual(story.one[1].status, "processed")
+      assert.strictEqual(story.updated[2], "now naïve")
+      assert.deepStrictEqual(story.deleted[2], { ok: 1, n: 1 })
+    }), {}, withPython)
+
+  test("numbers come back digit for digit, and those that JSON cannot hold are refused", (ask) =>
+    Effect.gen(function*() {
+      const push = (body: string) => ask("POST", "/messageQueue", { headers: json, body })
+      const exact = "{\"id\":12345678901234567890,\"pi\":3.14159265358979323846264338,\"ten\":[1e3,-0,0.10],\"s\":\"1e999\"}"
+      assert.strictEqual((yield* push(exact)).text, exact)
+      const pulled = yield* ask("GET", "/messageQueue", { node: "bb" })
+      assert.strictEqual(pulled.text, exact)
+      assert.include((yield* ask("GET", "/messages", { node: "bb" })).text, `"payload":${exact}`)
+      for (const body of ["1e400", "[-1e999]", "{\"a\":{\"b\":1" + "0".repeat(400) + "}}"]) {
+        const refused = yield* push(body)
+        assert.strictEqual(refused.status, 400)
+        assert.isDefined(refused.json.errors.payload)
+      }
+      const batch = `[{"node_destination":"bb","payload_type":"x","payload":${exact}},
+        {"payload": 18014398509481985 , "node_destination":"bb"}]`
+      assert.strictEqual((yield* ask("POST", "/messageQueue/batch", { headers: json, body: batch })).status, 201)
+      const several = yield* ask("GET", "/messageQueue?max=10", { node: "bb" })
+      assert.include(several.text, `"payload":${exact}`)
+      assert.include(several.text, "\"payload\":18014398509481985}")
+      // A program reads the nearest number; the text and the value cannot part.
+      const queue = yield* MessageQueue.MessageQueue
+      const [message] = (yield* queue.list({ node: "bb" })).messages
+      const value = message!.payload.value as { id: number }
+      assert.strictEqual(value.id, 12345678901234567890)
+      assert.throws(() => void (value.id = 1), TypeError)
+      assert.strictEqual((yield* Effect.flip(queue.push("bb", { a: [Infinity] }))).reason._tag, "InvalidMessage")
+      assert.strictEqual((yield* queue.push("bb", { a: null, b: 1e300 })).status, "pending")
+    }))
+
+  test("times beyond the calendar are refused, and harm no list", (ask) =>
+    Effect.gen(function*() {
+      yield* ask("POST", "/messageQueue", { headers: text, body: "x" })
+      const pulled = yield* ask("GET", "/messageQueue", { node: "bb" })
+      const id = pulled.headers.get("Scirocco-Id")
+      const lease = { "Scirocco-Lease": pulled.headers.get("Scirocco-Lease")!, "Content-Type": "application/json" }
+      const say = (word: string, body: string) =>
+        ask("PATCH", `/messageQueue/${id}/${word}`, { node: "bb", headers: lease, body })
+      for (const millis of ["8.6e15", "8639000000000000", "1e300", "1e999"]) {
+        assert.strictEqual((yield* say("nack", `{"delay": ${millis}}`)).status, 400)
+        assert.strictEqual((yield* say("extend", `{"lease": ${millis}}`)).status, 400)
+      }
+      for (const delay of ["8639000000000000", "9".repeat(400)]) {
+        const headers = { ...text, "Scirocco-Status": "scheduled", "Scirocco-Delay": delay }
+        assert.strictEqual((yield* ask("POST", "/messageQueue", { headers, body: "x" })).status, 400)
+        const lease = { "Scirocco-Lease-Time": delay }
+        assert.strictEqual((yield* ask("GET", "/messageQueue", { node: "bb", headers: lease })).status, 400)
+      }
+      for (const node of ["aa", "bb"]) assert.strictEqual((yield* ask("GET", "/messages", { node })).status, 200)
+      assert.strictEqual((yield* say("nack", "{\"delay\": 1000}")).status, 200)
+    }))
+
+  test("several messages are pushed, pulled and acknowledged in one request each", (ask) =>
+    Effect.gen(function*() {
+      const batch = (body: unknown) =>
+        ask("POST", "/messageQueue/batch", { headers: json, body: JSON.stringify(body) })
+      const pushed = yield* batch([
+        { node_destination: "bb", payload: { a: 1 }, topic: "t", priority: 2 },
+        { node_destination: "bb", payload: "text", payload_kind: "text", payload_type: "letter", ordering_key: "k" },
+        { node_destination: "bb", payload: "AP8=", payload_kind: "binary" },
+        { node_destination: "bb", payload: null, delay: 3_600_000 }
+      ])
+      assert.strictEqual(pushed.status, 201)
+      assert.deepStrictEqual(pushed.json.map((one: any) => [one.status, one.payload_kind, one.payload]), [
+        ["pending", "json", { a: 1 }],
+        ["pending", "text", "text"],
+        ["pending", "binary", "AP8="],
+        ["scheduled", "json", null]
+      ])
+      const pulled = yield* ask("GET", "/messageQueue?max=10", { node: "bb" })
+      assert.deepStrictEqual(pulled.json.map((one: any) => one.payload), [{ a: 1 }, "text", "AP8="])
+      const held = pulled.json.map((one: any) => ({ id: one._id, lease: one.lease }))
+      const acked = yield* ask("PATCH", "/messageQueue/ack", {
+        node: "bb",
+        headers: json,
+        body: JSON.stringify([...held, { id: "ff", lease: "x" }, { id: held[0].id, lease: "another" }])
+      })
+      assert.deepStrictEqual(acked.json, { ok: 1, n: 3, lost: ["ff", held[0].id] })
+      assert.strictEqual((yield* ask("GET", "/messageQueue?max=10", { node: "bb" })).status, 204)
+      // All or none, and what is wrong is named.
+      for (
+        const [field, entry] of [
+          ["node_destination", { payload: 1 }],
+          ["node_destination", { node_destination: "no hex", payload: 1 }],
+          ["payload", { node_destination: "bb" }],
+          ["payload", { node_destination: "bb", payload: "?", payload_kind: "binary" }],
+          ["payload", { node_destination: "bb", payload: 1, payload_kind: "odd" }],
+          ["priority", { node_destination: "bb", payload: 1, priority: 1e9 }],
+          ["scheduled_time", { node_destination: "bb", payload: 1, scheduled_time: "soon" }]
+        ] as const
+      ) {
+        const refused = yield* batch([{ node_destination: "bb", payload: 1 }, entry])
+        assert.strictEqual(refused.status, 400)
+        assert.deepStrictEqual(Object.keys(refused.json.errors), [field])
+      }
+      assert.strictEqual((yield* batch("x")).status, 400)
+      assert.strictEqual((yield* batch([{ node_destination: "bb", payload: "x".repeat(102_401) }])).status, 413)
+      assert.strictEqual((yield* ask("GET", "/messageQueue?max=0", { node: "bb" })).status, 400)
+      assert.strictEqual((yield* ask("GET", "/messageQueue?max=1", { node: "bb" })).status, 204)
     }))
 
   test("a push that is not right is told what is wrong", (ask) =>
@@ -504,4 +691,17 @@ const raw = (port: number, lines: ReadonlyArray<string>) =>
     socket.on("error", (error) => resume(answer === "" ? Effect.die(error) : Effect.succeed(answer)))
     socket.on("close", () => resume(Effect.succeed(answer)))
     return Effect.sync(() => socket.destroy())
+  })
+
+/** The story of `client.py`, as it was printed and as a value. */
+const python = (args: ReadonlyArray<string>) =>
+  Effect.callback<any>((resume) => {
+    const child = execFile(
+      "python3",
+      [join(import.meta.dirname, "client.py"), ...args],
+      { timeout: 25_000 },
+      (error, out, said) =>
+        resume(error === null ? Effect.succeed({ ...JSON.parse(out), text: out }) : Effect.die(new Error(said)))
+    )
+    return Effect.sync(() => child.kill("SIGKILL"))
   })

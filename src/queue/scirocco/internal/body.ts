@@ -8,6 +8,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as ExactJson from "../../internal/exactJson.ts"
 import { contentTypes } from "../../internal/payload.ts"
 import * as Message from "../../Message.ts"
 import * as QueueMetrics from "../../QueueMetrics.ts"
@@ -101,16 +102,32 @@ export const readPayload = Effect.fnUntraced(function*(
   }
   const bytes = yield* readBody(request, limits[kind]!, timeout)
   if (kind === 2) return { payload: Message.binary(bytes), type }
-  const text = decode(bytes, Wire.charset(contentType) ?? "utf-8")
-  if (Option.isNone(text)) return yield* invalid("payload", "is no text in its charset")
-  if (kind === 1) return { payload: Message.text(text.value), type }
-  const value = parseJson(text.value.replace(/^\uFEFF/, ""))
-  if (Option.isNone(value)) return yield* invalid("payload", "is no JSON")
-  return { payload: Message.json(value.value), type }
+  const text = decode(bytes, Wire.charset(contentType))
+  if (text === undefined) return yield* invalid("payload", "is no text in its charset")
+  if (kind === 1) return { payload: Message.text(text), type }
+  const payload = ExactJson.payloadOf(text.replace(/^\uFEFF/, ""))
+  if (payload === "invalid") return yield* invalid("payload", "is no JSON")
+  if (payload === "number") return yield* invalid("payload", "has a number that is too large")
+  return { payload, type }
 })
 
-const decode = Option.liftThrowable((bytes: Uint8Array, charset: string): string =>
+/**
+ * Text in its charset. Without one it is UTF-8, or else Latin-1, byte for byte, as the original client sends it. (The
+ * `TextDecoder` has no Latin-1: it reads Windows-1252 under that name.)
+ */
+const decode = (bytes: Uint8Array, charset: string | undefined): string | undefined => {
+  const text = Option.getOrUndefined(decodeOption(bytes, charset ?? "utf-8"))
+  return text === undefined && charset === undefined ? latin1(bytes) : text
+}
+
+const decodeOption = Option.liftThrowable((bytes: Uint8Array, charset: string): string =>
   new TextDecoder(charset, { fatal: true, ignoreBOM: true }).decode(bytes)
 )
+
+const latin1 = (bytes: Uint8Array): string => {
+  let text = ""
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192))
+  return text
+}
 
 export const parseJson = Option.liftThrowable((text: string) => JSON.parse(text))

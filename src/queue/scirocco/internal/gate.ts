@@ -3,15 +3,19 @@
  */
 import * as Digest from "effect/crypto/Digest"
 import * as Effect from "effect/Effect"
+import * as HttpEffect from "effect/http/HttpEffect"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Redacted from "effect/Redacted"
 import type { Options } from "../SciroccoServer.ts"
+import { spell } from "./wire.ts"
 
 type Handler = Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest>
 
 /** Characters of an `Authorization` header that are looked at. */
 const maxToken = 8192
+
+const spellHeaders: HttpEffect.PreResponseHandler = (_, response) => Effect.succeed(spell(response))
 
 const refused = HttpServerResponse.jsonUnsafe({ message: "Not authorized." }, { status: 403 })
 
@@ -27,15 +31,17 @@ export const makeGate = (options: Options): Effect.Effect<(handler: Handler) => 
         : Effect.map(sha256(authorization.replace(/^Bearer +/i, "")), (shown) => isSame(expected, shown))
 
     return (handler: Handler): Handler =>
-      Effect.flatMap(HttpServerRequest, (request) =>
-        Effect.flatMap(isMaster(request.headers["authorization"]), (master) =>
-          master
-            ? handler
-            : Effect.flatMap(
-              options.authorize?.(request) ?? Effect.succeed(false),
-              (allowed) =>
-                allowed ? handler : Effect.succeed(refused)
-            )))
+      HttpEffect.withPreResponseHandler(
+        Effect.flatMap(HttpServerRequest, (request) =>
+          Effect.flatMap(isMaster(request.headers["authorization"]), (master) =>
+            master
+              ? handler
+              : Effect.flatMap(
+                options.authorize?.(request) ?? Effect.succeed(false),
+                (allowed) => allowed ? handler : Effect.succeed(refused)
+              ))),
+        spellHeaders
+      )
   }).pipe(Effect.provide(Digest.layerWebCrypto))
 
 /** Looks at every byte, wherever the first difference is. */

@@ -13,6 +13,7 @@ import * as Message from "../../Message.ts"
 import type { Held, MessageQueue, PushOptions } from "../../MessageQueue.ts"
 import type { MessageQueueError, Reason } from "../../MessageQueueError.ts"
 import type { Options } from "../SciroccoServer.ts"
+import * as Batch from "./batch.ts"
 import * as Body from "./body.ts"
 import * as Wire from "./wire.ts"
 
@@ -21,6 +22,9 @@ type Response = HttpServerResponse.HttpServerResponse
 type Handler = Effect.Effect<Response, never, HttpServerRequest>
 
 const notFound = { message: "Resource not found." }
+/** The longest duration: a hundred years. What ends after the calendar of JavaScript has no time that could be told. */
+const maxMillis = 36_525 * 86_400_000
+const maxSeconds = maxMillis / 1000
 const nodeId = /^[0-9a-fA-F]{1,128}$/
 
 /** The names of fields on the wire. */
@@ -60,6 +64,7 @@ export const makeHandlers = (options: Options, queue: Queue) => {
     options.limits?.text ?? 102_400,
     options.limits?.binary ?? 1_024_000
   ] as const
+  const maxBatch = options.limits?.batch ?? 8_388_608
   const maxList = Math.max(1, Math.min(1000, options.maxList ?? 100))
   const maxWait = Duration.toSeconds(Duration.fromInputUnsafe(options.maxWait ?? "60 seconds"))
   const bodyTimeout = options.bodyTimeout ?? "10 seconds"
@@ -74,6 +79,16 @@ export const makeHandlers = (options: Options, queue: Queue) => {
 
   const json = (body: unknown, status = 200): Response => HttpServerResponse.jsonUnsafe(body, { status })
   const none = HttpServerResponse.empty({ status: 204 })
+  const array = (
+    messages: ReadonlyArray<Message.Message | Message.Delivery>,
+    headers: Record<string, string> = {},
+    status = 200
+  ): Response =>
+    HttpServerResponse.text(`[${messages.map(Wire.toListed).join(",")}]`, {
+      status,
+      contentType: "application/json",
+      headers
+    })
 
   const answer = (message: Message.Message | Message.Delivery, status: number, raw = false): Response => {
     const { bytes, contentType } = Wire.toBody(message.payload, raw)
@@ -95,6 +110,10 @@ export const makeHandlers = (options: Options, queue: Queue) => {
       ? Effect.succeed(node)
       : Body.invalid("node_source", "is no node id: 1 to 128 hexadecimal digits")
   }
+
+  /** Other queues than those of this wire have names that people choose. */
+  const checkDestination = (node: string): Effect.Effect<void, Body.Refused> =>
+    nodeId.test(node) ? Effect.void : Body.invalid("node_destination", "is no node id: 1 to 128 hexadecimal digits")
 
   const id = Effect.flatMap(RouteContext, ({ params }) => {
     const id = params["id"] ?? ""
@@ -125,7 +144,7 @@ export const makeHandlers = (options: Options, queue: Queue) => {
 
   const schedule = Effect.fnUntraced(function*(request: HttpServerRequest) {
     if (request.headers["scirocco-status"] !== "scheduled") return {}
-    const delay = yield* number("delay", request.headers["scirocco-delay"])
+    const delay = yield* number("delay", request.headers["scirocco-delay"], maxMillis)
     if (delay !== undefined) return { delay }
     const text = request.headers["scirocco-scheduled-time"]
     if (text === undefined) {
@@ -145,6 +164,7 @@ export const makeHandlers = (options: Options, queue: Queue) => {
     if (source === undefined) return yield* Body.invalid("node_source", "is required")
     const destination = headers["scirocco-node-destination"]
     if (destination === undefined) return yield* Body.invalid("node_destination", "is required")
+    yield* checkDestination(destination)
     const payloadType = headers["scirocco-payload-type"]
     if (payloadType !== undefined && (payloadType.length < 1 || payloadType.length > 30)) {
       return yield* Body.invalid("payload_type", "is not 1 to 30 characters")
@@ -155,7 +175,7 @@ export const makeHandlers = (options: Options, queue: Queue) => {
       topic: headers["scirocco-topic"],
       orderingKey: headers["scirocco-ordering-key"],
       deduplicationKey: headers["scirocco-deduplication-key"],
-      deduplicationWindow: yield* number("deduplication_window", headers["scirocco-deduplication-window"]),
+      deduplicationWindow: yield* number("deduplication_window", headers["scirocco-deduplication-window"], maxMillis),
       priority: yield* integer("priority", headers["scirocco-priority"]),
       maxTries: yield* integer("max_tries", headers["scirocco-max-tries"])
     }
@@ -167,14 +187,41 @@ export const makeHandlers = (options: Options, queue: Queue) => {
     const node = yield* nodeOf(request)
     if (node === undefined) return none
     const wait = yield* number("wait", yield* parameter("wait"))
-    const lease = yield* number("lease_time", request.headers["scirocco-lease-time"])
-    const delivery = yield* queue.pull(node, {
+    const lease = yield* number("lease_time", request.headers["scirocco-lease-time"], maxSeconds)
+    const max = yield* integer("max", yield* parameter("max"))
+    if (max !== undefined && max < 1) return yield* Body.invalid("max", "is less than 1")
+    const pull = {
       wait: Duration.seconds(Math.min(maxWait, wait ?? 0)),
       ...(lease === undefined
         ? {}
         : { lease: lease === 0 ? Duration.infinity : Duration.seconds(lease) })
-    })
-    return Option.match(delivery, { onNone: () => none, onSome: (message) => answer(message, 200) })
+    }
+    if (max === undefined) {
+      const delivery = yield* queue.pull(node, pull)
+      return Option.match(delivery, { onNone: () => none, onSome: (message) => answer(message, 200) })
+    }
+    const deliveries = yield* queue.pullMany(node, { ...pull, max: Math.min(maxList, max) })
+    return deliveries.length === 0 ? none : array(deliveries)
+  }))
+
+  /** The text of a JSON body. */
+  const jsonText = (request: HttpServerRequest, limit: number) =>
+    Effect.map(Body.readBody(request, limit, bodyTimeout), (bytes) => new TextDecoder().decode(bytes))
+
+  const pushBatch = handle(Effect.fnUntraced(function*(request) {
+    const source = yield* nodeOf(request)
+    if (source === undefined) return yield* Body.invalid("node_source", "is required")
+    const entries = yield* Batch.readEntries(yield* jsonText(request, maxBatch), source, limits)
+    yield* Effect.forEach(entries, (entry) => checkDestination(entry.destination))
+    return array(yield* queue.pushMany(entries), {}, 201)
+  }))
+
+  const ackBatch = handle(Effect.fnUntraced(function*(request) {
+    const node = yield* nodeOf(request)
+    if (node === undefined) return yield* Body.refuse(404, notFound)
+    const held = yield* Batch.readHeld(yield* jsonText(request, maxBatch), node)
+    const lost = yield* queue.ackMany(held)
+    return json({ ok: 1, n: held.length - lost.length, lost })
   }))
 
   /** Who holds a message, and with which token. */
@@ -202,7 +249,9 @@ export const makeHandlers = (options: Options, queue: Queue) => {
       const cause = said.get("cause")
       const millis = said.get(word === "nack" ? "delay" : "lease")
       if (cause !== undefined && typeof cause !== "string") return yield* Body.invalid("cause", "is no text")
-      if (millis !== undefined && millis !== null && !(typeof millis === "number" && millis >= 0)) {
+      if (
+        millis !== undefined && millis !== null && !(typeof millis === "number" && millis >= 0 && millis <= maxMillis)
+      ) {
         return yield* Body.invalid(word === "nack" ? "delay" : "lease", "is no number of milliseconds")
       }
       const duration = millis === null ? Duration.infinity : millis as number | undefined
@@ -248,9 +297,7 @@ export const makeHandlers = (options: Options, queue: Queue) => {
       cursor: yield* parameter("cursor")
     })
     if (page.messages.length === 0) return none
-    return HttpServerResponse.jsonUnsafe(page.messages.map(Wire.toListed), {
-      headers: page.cursor === undefined ? {} : { "scirocco-cursor": page.cursor }
-    })
+    return array(page.messages, page.cursor === undefined ? {} : { "scirocco-cursor": page.cursor })
   }))
 
   const update = handle(Effect.fnUntraced(function*(request) {
@@ -277,7 +324,9 @@ export const makeHandlers = (options: Options, queue: Queue) => {
     options: (methods: ReadonlyArray<string>): Handler =>
       Effect.succeed(HttpServerResponse.empty({ status: 204, headers: { allow: [...methods, "OPTIONS"].join(", ") } })),
     push,
+    pushBatch,
     pull,
+    ackBatch,
     finish,
     get,
     list,

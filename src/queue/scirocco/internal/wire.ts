@@ -3,8 +3,11 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Base64 from "effect/encoding/Base64"
+import * as Headers from "effect/http/Headers"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { membersOf, payloadOf, textOf } from "../../internal/exactJson.ts"
 import { contentTypes, decodePayload } from "../../internal/payload.ts"
 import * as Message from "../../Message.ts"
 
@@ -50,20 +53,43 @@ const metadata = (message: Message.Message): Record<string, string | number> => 
   return fields
 }
 
+/**
+ * An answer whose headers of this wire are spelled as the original spells them: `Scirocco-Node-Source`. HTTP ignores the case
+ * of names, the original's client does not: it takes every field for missing. All other names are left as they are.
+ */
+export const spell = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse => {
+  const headers: Record<string, string> = {}
+  let isOurs = false
+  for (const [name, value] of Object.entries(response.headers)) {
+    const ours = name.startsWith("scirocco-")
+    isOurs ||= ours
+    headers[ours ? spelled(name) : name] = value
+  }
+  // The map of a response is taken over as it is when its cookies are replaced; every other way lower-cases it.
+  return isOurs
+    ? HttpServerResponse.replaceCookies({ ...response, headers: Headers.fromRecordUnsafe(headers) }, response.cookies)
+    : response
+}
+
+const spelled = (name: string): string => name.replace(/(?:^|-)[a-z]/g, (start) => start.toUpperCase())
+
 export const toHeaders = (message: Message.Message | Message.Delivery): Record<string, string> => {
   const headers: Record<string, string> = { "scirocco-id": message.id }
   for (const [name, value] of Object.entries(metadata(message))) {
     // What somebody said about a failure is any text, which a header is not.
     headers[header(name)] = name === "error" ? encodeURIComponent(value) : String(value)
   }
-  if ("lease" in message) {
-    headers["scirocco-lease"] = message.lease.token
-    if (message.lease.expiresAt !== undefined) {
-      headers["scirocco-lease-expires"] = DateTime.formatIso(message.lease.expiresAt)
-    }
-  }
+  for (const [name, value] of Object.entries(leaseFields(message))) headers[header(name)] = value
   return headers
 }
+
+const leaseFields = (message: Message.Message | Message.Delivery): Record<string, string> =>
+  "lease" in message
+    ? {
+      lease: message.lease.token,
+      ...(message.lease.expiresAt === undefined ? {} : { lease_expires: DateTime.formatIso(message.lease.expiresAt) })
+    }
+    : {}
 
 /** The body of an answer. A binary payload is a JSON string of its base64, but in the answer to its push it is itself. */
 export const toBody = (
@@ -72,7 +98,7 @@ export const toBody = (
 ): { readonly bytes: Uint8Array; readonly contentType: string } => {
   switch (payload._tag) {
     case "Json":
-      return { bytes: encoder.encode(JSON.stringify(payload.value)), contentType: "application/json; charset=utf-8" }
+      return { bytes: encoder.encode(jsonText(payload)), contentType: "application/json; charset=utf-8" }
     case "Text":
       return { bytes: encoder.encode(payload.value), contentType: "text/plain; charset=utf-8" }
     case "Binary":
@@ -87,12 +113,23 @@ export const toBody = (
 
 const encoder = new TextEncoder()
 
-/** An entry of `GET /messages`. */
-export const toListed = (message: Message.Message): Record<string, unknown> => ({
-  _id: message.id,
-  ...metadata(message),
-  payload: message.payload._tag === "Binary" ? Base64.encode(message.payload.value) : message.payload.value
-})
+const jsonText = (payload: Message.JsonPayload): string => textOf(payload) ?? JSON.stringify(payload.value)
+
+/** Fields and a payload as one JSON object; the digits of the payload's numbers are its sender's. */
+const withPayload = (fields: Record<string, unknown>, payload: Message.Payload): string => {
+  const value = payload._tag === "Json"
+    ? jsonText(payload)
+    : JSON.stringify(payload._tag === "Binary" ? Base64.encode(payload.value) : payload.value)
+  return `${JSON.stringify(fields).slice(0, -1)},"payload":${value}}`
+}
+
+/** An entry of a list of messages. */
+export const toListed = (message: Message.Message | Message.Delivery): string =>
+  withPayload({ _id: message.id, ...metadata(message), ...leaseFields(message) }, message.payload)
+
+/** An entry of a batch that is pushed. */
+export const toEntry = (fields: Record<string, unknown>, payload: Message.Payload): string =>
+  withPayload({ ...fields, payload_kind: kindOf(payload) }, payload)
 
 /** A message of an answer's headers and body; `undefined` when they are none. `raw`: a binary body is the bytes. */
 export const fromHeaders = (
@@ -109,16 +146,29 @@ export const fromHeaders = (
 }
 
 /** The lease of an answer; the original server gives none, and then the id and the node have to do. */
-export const leaseFrom = (headers: { readonly [name: string]: string | undefined }): Message.Lease => {
-  const expires = parseTime(headers["scirocco-lease-expires"])
+export const leaseFrom = (headers: { readonly [name: string]: string | undefined }): Message.Lease =>
+  leaseOf((name) => headers[header(name)])
+
+const leaseOf = (field: (name: string) => string | undefined): Message.Lease => {
+  const expires = parseTime(field("lease_expires"))
   return {
-    token: headers["scirocco-lease"] ?? "",
+    token: field("lease") ?? "",
     ...(expires === undefined ? {} : { expiresAt: DateTime.makeUnsafe(expires) })
   }
 }
 
-/** A message of an entry of a list. */
-export const fromListed = (entry: unknown): Message.Message | undefined => {
+/** The messages of a list, each with its lease where it has one; `undefined` where the text is no list of messages. */
+export const fromList = (text: string): ReadonlyArray<Message.Delivery> | undefined => {
+  const entries = Option.getOrUndefined(parseOption(text))
+  const payloads = membersOf(text, "payload")
+  if (!Array.isArray(entries) || payloads === undefined) return undefined
+  const messages = entries.map((entry, index) => fromListed(entry, payloads[index]))
+  return messages.every((message) => message !== undefined) ? messages : undefined
+}
+
+const parseOption = Option.liftThrowable((text: string): unknown => JSON.parse(text))
+
+const fromListed = (entry: unknown, json: string | undefined): Message.Delivery | undefined => {
   if (typeof entry !== "object" || entry === null) return undefined
   const fields = new Map<string, unknown>(Object.entries(entry))
   const text = (name: string): string | undefined => {
@@ -129,13 +179,15 @@ export const fromListed = (entry: unknown): Message.Message | undefined => {
   const value = fields.get("payload")
   const kind = kindFrom(text("payload_kind"), text("payload_type"), typeof value === "string" ? "" : contentTypes[0])
   const payload = kind === "json"
-    ? Message.json(value as never)
+    ? json === undefined ? undefined : payloadOf(json)
     : typeof value !== "string"
     ? undefined
     : kind === "text"
     ? Message.text(value)
     : fromBase64(value)
-  return id === undefined || payload === undefined ? undefined : fromFields(id, text, payload, text("error"))
+  return id === undefined || payload === undefined || typeof payload === "string"
+    ? undefined
+    : { ...fromFields(id, text, payload, text("error")), lease: leaseOf(text) }
 }
 
 const statuses: ReadonlySet<string> = new Set(Message.Status.literals)
