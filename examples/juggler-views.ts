@@ -1,6 +1,7 @@
 /**
  * One state, a view for each caller: everybody sees the public part, an operator also the rooms that are his. A view is a
- * function; what changes in it is sent, what changes outside of it is not.
+ * function, or a part of the state; what changes in it is sent, what changes outside of it is not. Callers with the same
+ * view share it.
  *
  * Run: npx tsx examples/juggler-views.ts
  * Prints: guest: {"title":"plant","rooms":{}}
@@ -8,11 +9,12 @@
  * Prints: ann:   {"title":"plant","rooms":{"boiler":{"bar":5}}}
  * Prints: guest: {"title":"plant 2","rooms":{}}
  * Prints: ann:   {"title":"plant 2","rooms":{"boiler":{"bar":5}}}
+ * Prints: display: 5 bar
  * Prints: frames: guest 2, ann 3
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Schema, Stream } from "effect"
-import { type JsonPointer, JugglerClient, JugglerServer, JugglerState } from "effect-wire/juggler"
+import { type JsonPointer, JugglerClient, JugglerServer, JugglerState, JugglerView } from "effect-wire/juggler"
 import { MemorySocket } from "effect-wire/socket"
 
 const Plant = Schema.Struct({
@@ -40,9 +42,14 @@ const program = Effect.gen(function*() {
   const run = yield* JugglerServer.make(undefined, {
     state: plant,
     autoflush: "10 millis",
-    // who it is would be said by an `Authenticator`; here by a header
-    view: (state, { connection }) =>
-      viewOf(state as typeof Plant.Type, connection.handshake.headers["user"]) as unknown as JsonPointer.Json
+    view: ({ connection }) => {
+      // who it is would be said by an `Authenticator`; here by a header
+      const user = connection.handshake.headers["user"]
+      if (user === "display") return JugglerView.at("/rooms/boiler/bar")
+      return JugglerView.make((state) => viewOf(state as typeof Plant.Type, user) as unknown as JsonPointer.Json, {
+        key: `of ${user}`
+      })
+    }
   })
   yield* Effect.forkScoped(memory.server.run(run))
 
@@ -61,6 +68,8 @@ const program = Effect.gen(function*() {
     })
   const guest = yield* follow("guest", {})
   const ann = yield* follow("ann", { user: "ann" })
+  const display = yield* JugglerClient.fromSocket(memory.connect({ headers: { user: "display" } }))
+  yield* display.connected
   yield* plant.put("/rooms/boiler/bar", 5)
   yield* plant.put("/rooms/cellar/bar", 2)
   const until = (client: typeof ann, condition: (view: typeof View.Type) => boolean) =>
@@ -69,6 +78,7 @@ const program = Effect.gen(function*() {
   yield* plant.put("/title", "plant 2")
   for (const client of [guest, ann]) yield* until(client, ({ title }) => title === "plant 2")
   yield* Effect.sleep("50 millis")
+  yield* Console.log(`display: ${yield* display.state.json} bar`)
   yield* Console.log(`frames: guest ${yield* guest.state.version}, ann ${yield* ann.state.version}`)
 })
 

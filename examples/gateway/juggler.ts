@@ -11,7 +11,8 @@ import {
   JugglerConnection,
   JugglerGeneration,
   JugglerServer,
-  JugglerState
+  JugglerState,
+  JugglerView
 } from "effect-wire/juggler"
 import type { WebSocketRoute } from "effect-wire/socket"
 import { Actions, Panel, Requests } from "./panel.ts"
@@ -75,22 +76,31 @@ const Handlers = Requests.toLayer(Effect.gen(function*() {
   })
 }))
 
+/** So many calls of one client may wait for its answer. */
+const maxCallBacks = 256
+
 /** What 0.5 shows: the counter and the client's own data. */
 const mirror = (connection: JugglerConnection.JugglerConnection) =>
   Effect.gen(function*() {
     const panel = yield* PanelState
-    const show = Effect.gen(function*() {
-      yield* connection.set({ counter: (yield* panel.at("/counter"))!, echo: yield* connection.remote.json })
-    })
-    yield* Effect.forkScoped(Effect.ignore(
-      Stream.runForEach(Stream.merge(panel.select("/counter"), connection.remote.changes), () => show)
-    ))
-    yield* Stream.runForEach(connection.messages, (message) => {
+    const { local, remote } = connection
+    yield* local.set({ counter: (yield* panel.at("/counter"))!, echo: null })
+    let underWay = 0
+    const answer = Stream.runForEach(connection.messages, (message) => {
       const called = callOf(message)
-      return called === undefined
-        ? Effect.ignore(connection.send({ echo: message }))
-        : Effect.forkScoped(callBack(connection, called.action, called.args))
+      if (called === undefined) return Effect.ignore(connection.send({ echo: message }))
+      if (underWay === maxCallBacks) return Effect.ignore(connection.send({ error: "too many calls" }))
+      underWay++
+      return Effect.forkScoped(Effect.ensuring(
+        callBack(connection, called.action, called.args),
+        Effect.sync(() => underWay--)
+      ))
     })
+    yield* Effect.all([
+      JugglerView.mirror(panel, "/counter", local, "/counter"),
+      JugglerView.mirror(remote, "", local, "/echo"),
+      answer
+    ], { concurrency: "unbounded", discard: true })
   })
 
 const callOf = (message: JsonPointer.Json) => {

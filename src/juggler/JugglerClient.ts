@@ -194,6 +194,7 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
       methods: options.serves ?? new Map(),
       defaultAction: options.defaultAction,
       local,
+      show: undefined,
       remote: replica,
       onState: () => Deferred.doneUnsafe(first, Effect.void),
       onNotify: (name, data) => {

@@ -15,11 +15,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcGroup from "effect/rpc/RpcGroup"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketModule from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import * as Stream from "effect/Stream"
 import * as BasicAuth from "../identity/BasicAuth.ts"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
@@ -28,6 +28,8 @@ import * as TrustedProxies from "../socket/TrustedProxies.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import * as Peer from "./internal/peer.ts"
 import type * as PeerModel from "./internal/peerModel.ts"
+import * as Sharing from "./internal/sharing.ts"
+import { Views } from "./internal/views.ts"
 import type { JsonPatchError } from "./JsonPatch.ts"
 import type { Json } from "./JsonPointer.ts"
 import { JugglerClients } from "./JugglerClients.ts"
@@ -35,6 +37,7 @@ import type { JugglerConnection } from "./JugglerConnection.ts"
 import type { JugglerError } from "./JugglerError.ts"
 import * as JugglerGeneration from "./JugglerGeneration.ts"
 import * as JugglerState from "./JugglerState.ts"
+import type * as JugglerView from "./JugglerView.ts"
 
 /**
  * Options of a server. `R` is what the functions among them need.
@@ -51,10 +54,10 @@ export interface Options<R = never> extends PeerModel.PeerOptions {
    */
   readonly state?: JugglerState.ReadableState<any> | undefined
   /**
-   * What a connection is shown instead of the state itself: a function of the state's JSON and of the connection. It runs
-   * once for each connection and autoflush delay in which the state changed; only what it gives is compared.
+   * What the connections are shown instead of the state itself, or what each is shown; connections with the same view share
+   * it. A view is not written to: what a connection sets is overwritten by the next change.
    */
-  readonly view?: ((state: Json, connection: JugglerConnection) => Json) | undefined
+  readonly view?: JugglerView.View | ((connection: JugglerConnection) => JugglerView.View) | undefined
   /** Runs for each connection, in its scope, until it closes. A failure closes the connection (1011). */
   readonly onConnection?:
     | ((connection: JugglerConnection) => Effect.Effect<unknown, unknown, R | Scope.Scope>)
@@ -97,7 +100,13 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
     const clients = yield* Effect.serviceOption(JugglerClients)
     const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
     const { onConnection, state, view } = options
-    const shared = state === undefined || view !== undefined ? undefined : state
+    const views = state === undefined || view === undefined ? undefined : new Views(
+      JugglerState.storeOf(state),
+      Sharing.make<Json, Json>(Schema.Json),
+      Peer.delayOf(options.autoflush),
+      Effect.runForkWith(context as Context.Context<never>)
+    )
+    const shared = views === undefined ? state : undefined
     const config: PeerModel.PeerConfig = {
       generation: options.generation ?? JugglerGeneration.v07,
       role: "server",
@@ -108,6 +117,9 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
         : (name, data) =>
           Effect.provideContext(options.defaultAction!(name, data) as Effect.Effect<Json, unknown>, context),
       local: shared as JugglerState.JugglerState<any, any> | undefined,
+      show: views === undefined
+        ? undefined
+        : (connection, onFault) => views.show(typeof view === "function" ? view(connection) : view!, onFault),
       remote: undefined,
       onNotify: undefined,
       onState: undefined
@@ -117,7 +129,6 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
       Effect.scoped(Effect.gen(function*() {
         const peer = yield* Peer.open(socket, config)
         if (Option.isSome(clients)) yield* clients.value.register(peer)
-        if (state !== undefined && view !== undefined) yield* Effect.forkScoped(showView(peer, state, view))
         if (onConnection !== undefined) {
           yield* Effect.forkScoped(Effect.catchCause(onConnection(peer), (cause) =>
             Effect.andThen(
@@ -158,21 +169,6 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
           )
         )
   })
-
-/** Keeps a connection's data equal to its view of the state. */
-const showView = (
-  peer: PeerModel.Peer,
-  state: JugglerState.ReadableState<any>,
-  view: (state: Json, connection: JugglerConnection) => Json
-): Effect.Effect<void> =>
-  JugglerState.follow(JugglerState.storeOf(state), () => JugglerState.storeOf(state).document.snapshot([])!).pipe(
-    Stream.runForEach((value) =>
-      Effect.catch(
-        peer.local.set(view(value, peer)),
-        (error) => Effect.andThen(Effect.logError("a view is no JSON", error), peer.close(1011))
-      )
-    )
-  )
 
 /**
  * Serves the `Socket` of the environment.

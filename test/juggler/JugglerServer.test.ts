@@ -8,7 +8,8 @@ import {
   JugglerError,
   JugglerGeneration,
   JugglerServer,
-  JugglerState
+  JugglerState,
+  JugglerView
 } from "effect-wire/juggler"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -209,8 +210,7 @@ describe("JugglerServer", () => {
         const run = yield* serve({
           generation: v06,
           state,
-          view: (value, { connection }) =>
-            (value as { rooms: Record<string, Json> }).rooms[connection.handshake.headers["room"]!] ?? null
+          view: ({ connection }) => JugglerView.at(["rooms", connection.handshake.headers["room"]!])
         })
         const memory = yield* MemorySocket.makeServer()
         yield* Effect.forkScoped(memory.server.run(run))

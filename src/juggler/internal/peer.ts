@@ -28,16 +28,21 @@ import type { Generation, Message } from "../JugglerGeneration.ts"
 import * as JugglerMetrics from "../JugglerMetrics.ts"
 import * as JugglerState from "../JugglerState.ts"
 import { Calls, defaultMethod, misfit, ServedRequest } from "./calls.ts"
-import type { Peer, PeerConfig } from "./peerModel.ts"
+import type { Peer, PeerConfig, PeerOptions } from "./peerModel.ts"
 import { Follower, type Publisher, publisherOf } from "./publisher.ts"
 import { Replica } from "./replica.ts"
 import * as Resume from "./resume.ts"
 import * as Sharing from "./sharing.ts"
 import { Store } from "./store.ts"
+import type { Shown } from "./views.ts"
 
 const json = Sharing.make<Json, Json>(Schema.Json)
 
 const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
+
+/** Milliseconds that changes are gathered; `undefined`: until a flush. */
+export const delayOf = (autoflush: PeerOptions["autoflush"]): number | undefined =>
+  autoflush === "off" ? undefined : millis(autoflush ?? 200)
 
 /** States up to this size, in characters, are sent before it is known whether the peer resumes. */
 const sentUnasked = 16_384
@@ -58,7 +63,6 @@ export const open = (
     const { pull } = yield* socket.reader
     const outbox = yield* Outbox.make(yield* socket.writer)
     const connection = yield* RpcConnection.make(outbox)
-    const local = config.local ?? (yield* JugglerState.makeJson(null, options.limits))
     const remote = config.remote ?? new Replica(new Store(null, { ...JsonPatch.defaultLimits, ...options.limits }))
     const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>()) as Context.Context<never>
     const closedSignal = yield* Deferred.make<void>()
@@ -66,7 +70,10 @@ export const open = (
       Json,
       JugglerError.JugglerError
     >()
-    const peer = new PeerImpl(config, connection, outbox, remote, local, messages, closedSignal, context)
+    const peer = new PeerImpl(config, connection, outbox, remote, messages, closedSignal, context)
+    peer.shown = config.show?.(peer, () => peer.abort(1011, "the view failed"))
+    if (peer.hasEnded) peer.shown?.leave()
+    peer.local = peer.shown?.state ?? config.local ?? (yield* JugglerState.makeJson(null, options.limits))
     peer.session = yield* RpcEngine.open(connection, options)
     peer.methods = new Map(
       Array.from(config.methods, ([name, method]) => [name, {
@@ -86,7 +93,8 @@ export const open = (
 class PeerImpl implements Peer {
   readonly generation: Generation
   readonly connection: RpcConnection.Connection
-  readonly local: JugglerState.JugglerState<Json, any>
+  local!: JugglerState.JugglerState<Json, any>
+  shown: Shown | undefined
   readonly remote: JugglerState.ReadableState<Json>
   readonly outbox: Outbox.Outbox
   session!: RpcEngine.Session
@@ -124,7 +132,6 @@ class PeerImpl implements Peer {
     connection: RpcConnection.Connection,
     outbox: Outbox.Outbox,
     remote: Replica,
-    local: JugglerState.JugglerState<any, any>,
     messages: Queue.Queue<Json, JugglerError.JugglerError>,
     closedSignal: Deferred.Deferred<void>,
     context: Context.Context<never>
@@ -135,7 +142,6 @@ class PeerImpl implements Peer {
     this.outbox = outbox
     this.replica = remote
     this.remote = JugglerState.readable(remote.store, json)
-    this.local = local
     this.queue = messages
     this.closedSignal = closedSignal
     this.fork = Effect.runForkWith(context)
@@ -158,9 +164,14 @@ class PeerImpl implements Peer {
     this.close = this.close.bind(this)
   }
 
+  get hasEnded(): boolean {
+    return this.isClosed
+  }
+
   publish(epoch: string): void {
+    if (this.isClosed) return
     const { autoflush, resume } = this.config.options
-    const delay = autoflush === "off" ? undefined : millis(autoflush ?? 200)
+    const delay = this.shown === undefined ? delayOf(autoflush) : this.shown.delay
     const store = JugglerState.storeOf(this.local)
     const history = this.generation.resumes && resume !== false
       ? Resume.historyOf(store, epoch, resume?.maxSize ?? 1_048_576)
@@ -330,7 +341,9 @@ class PeerImpl implements Peer {
   private onRequest(request: Extract<Message, { readonly _tag: "Request" }>): void {
     const { data, id, name } = request
     const answer = (success: boolean, data: Json) => {
-      const version = this.follower?.stamped === true ? JugglerState.storeOf(this.local).version : undefined
+      const version = this.follower?.stamped === true
+        ? this.shown?.version() ?? JugglerState.storeOf(this.local).version
+        : undefined
       this.write({ _tag: "Response", id, success, data, version })
     }
     if (name === "" && !this.generation.symmetric) return answer(true, data)
@@ -351,7 +364,7 @@ class PeerImpl implements Peer {
   }
 
   /** Ends the connection from this side, with a close code, as soon as what waits is written or a second has passed. */
-  private abort(code: number, detail: string): void {
+  abort(code: number, detail: string): void {
     if (this.isClosed) return
     this.fault ??= new JugglerError.JugglerError({ reason: new JugglerError.ProtocolError({ detail }) })
     this.end(detail, code)
@@ -372,6 +385,7 @@ class PeerImpl implements Peer {
     if (this.isClosed) return
     this.isClosed = true
     if (this.follower !== undefined) this.publisher!.leave(this.follower)
+    this.shown?.leave()
     this.calls.end(detail, code)
     Queue.failCauseUnsafe(this.queue, Cause.fail(JugglerError.closed("the connection is closed", { code })))
     Deferred.doneUnsafe(this.closedSignal, Effect.void)
@@ -424,6 +438,7 @@ class PeerImpl implements Peer {
     return Effect.suspend(() => {
       const gone = this.gone
       if (gone !== undefined) return Effect.fail(gone)
+      this.shown?.flush()
       this.publisher?.flush()
       return Effect.andThen(
         this.outbox.drained(0),

@@ -15,6 +15,7 @@ import type * as JugglerGeneration from "../JugglerGeneration.ts"
 import type { Generation } from "../JugglerGeneration.ts"
 import type * as JugglerState from "../JugglerState.ts"
 import type { Replica } from "./replica.ts"
+import type { Shown } from "./views.ts"
 
 /** Options that both ends take. */
 export interface PeerOptions extends RpcEngine.Options {
@@ -64,6 +65,8 @@ export interface PeerConfig {
   readonly defaultAction: DefaultAction | undefined
   /** What this end shows; the default is data of this connection only, `null` at first. */
   readonly local: JugglerState.JugglerState<any, any> | undefined
+  /** What this end shows instead; `onFault` when it can be shown no longer. */
+  readonly show: ((connection: JugglerConnection, onFault: () => void) => Shown) | undefined
   /** Where the peer's data is kept; the default is one of this connection only. */
   readonly remote: Replica | undefined
   readonly onNotify: ((name: string, data: Json) => void) | undefined

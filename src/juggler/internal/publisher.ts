@@ -333,3 +333,8 @@ export const publisherOf = (store: Store, delay: number | undefined, fork: Fork)
   }
   return publisher
 }
+
+/** Sends what is pending of a store to everybody who is not waiting for a flush of his own. */
+export const flushAll = (store: Store): void => {
+  for (const [delay, publisher] of shared.get(store) ?? []) if (delay !== undefined) publisher.flush()
+}
