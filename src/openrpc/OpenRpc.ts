@@ -37,6 +37,7 @@ export {
   type Method,
   type TopicObject
 } from "./internal/openRpcModel.ts"
+export { compare } from "./OpenRpcCompare.ts"
 
 /**
  * Describes a method or a topic; called twice, the second adds to the first.

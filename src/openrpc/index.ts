@@ -1,2 +1,3 @@
 export * as OpenRpc from "./OpenRpc.ts"
 export * as OpenRpcCodegen from "./OpenRpcCodegen.ts"
+export * as OpenRpcCompare from "./OpenRpcCompare.ts"

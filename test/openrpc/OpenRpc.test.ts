@@ -122,7 +122,7 @@ it.effect("methods are described: parameters in both forms, results, errors with
         code: -32050,
         message: "division by zero",
         name: "DivisionByZero",
-        schema: { $ref: "#/components/schemas/effect-wire_test_openrpc_OpenRpc.test_DivisionByZeroEncoded" }
+        schema: { $ref: "#/components/schemas/effect-wire_test_openrpc_OpenRpc.test_DivisionByZero" }
       }],
       examples: [{
         name: "half",

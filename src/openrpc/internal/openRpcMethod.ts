@@ -48,20 +48,58 @@ export class Schemas {
       schema: { properties: Object.fromEntries(multi.schemas.map((schema, index) => [`_${index}`, schema])) },
       definitions: multi.definitions
     })
-    this.definitions = definitions
-    this.converted = this.asts.map((_, index) => (schema.properties as Record<string, Json>)[`_${index}`]!)
+    const names = plainNames(Object.keys(definitions))
+    const rename = renamer(names)
+    this.definitions = Object.fromEntries(
+      Object.entries(definitions).map(([name, definition]) => [names.get(name)!, rename(definition) as Json])
+    )
+    this.converted = this.asts.map((_, index) =>
+      rename((schema.properties as Record<string, Json>)[`_${index}`]) as Json
+    )
   }
 
   /** Follows a reference to its definition. */
   resolve(schema: Json): Json {
     let current = schema
     for (let depth = 0; depth < 16 && typeof current.$ref === "string"; depth++) {
-      const name = current.$ref.slice("#/components/schemas/".length)
+      const name = current.$ref.slice(prefix.length)
       if (!Object.hasOwn(this.definitions, name)) break
       current = this.definitions[name]!
     }
     return current
   }
+}
+
+/**
+ * Names of definitions as people would choose them: what travels is always the encoded side, so `PrinterEncoded` is
+ * `Printer`, unless there is another one of that name.
+ */
+const plainNames = (names: ReadonlyArray<string>): ReadonlyMap<string, string> => {
+  const taken = new Set(names)
+  return new Map(names.map((name) => {
+    const plain = name.replace(/Encoded$/, "")
+    if (plain === name || plain === "" || taken.has(plain)) return [name, name]
+    taken.add(plain)
+    return [name, plain]
+  }))
+}
+
+const prefix = "#/components/schemas/"
+
+const renamer = (names: ReadonlyMap<string, string>) => {
+  const rename = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(rename)
+    if (typeof value !== "object" || value === null) return value
+    return Object.fromEntries(
+      Object.entries(value).map(([key, inner]) => {
+        const name = key === "$ref" && typeof inner === "string" && inner.startsWith(prefix)
+          ? names.get(inner.slice(prefix.length))
+          : undefined
+        return [key, name === undefined ? rename(inner) : prefix + name]
+      })
+    )
+  }
+  return rename
 }
 
 /** @internal */
