@@ -37,13 +37,12 @@ const Document = Schema.fromJsonString(Schema.Struct({
   components: Schema.optionalKey(Schema.Unknown),
   "x-topics": Schema.optionalKey(Schema.Array(Schema.Unknown))
 }))
-const read = (source: string) =>
-  Effect.flatMap(
-    /^https?:/.test(source)
-      ? Effect.flatMap(HttpClient.get(source), (response) => response.text)
-      : FileSystem.FileSystem.use((fs) => fs.readFileString(source)),
-    Schema.decodeEffect(Document)
-  )
+const read = Effect.fnUntraced(function*(source: string) {
+  const text = /^https?:/.test(source)
+    ? yield* Effect.flatMap(HttpClient.get(source), (response) => response.text)
+    : yield* FileSystem.FileSystem.use((fs) => fs.readFileString(source))
+  return yield* Schema.decodeEffect(Document)(text)
+})
 
 const program = Effect.gen(function*() {
   const [before, after] = yield* Stdio.Stdio.use((stdio) => stdio.args)

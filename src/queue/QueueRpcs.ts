@@ -262,7 +262,8 @@ export const fromRpcClient = <E>(
       const wait = Math.min(left, maxWait)
       const deliveries = yield* givingBack(call("pull", client["queue.pull"]({ node, max, wait, ...lease })), {
         fork: Effect.forkDetach,
-        release: ({ destination, id, lease }) => call("release", client["queue.release"]({ id, destination, token: lease.token }))
+        release: ({ destination, id, lease }) =>
+          call("release", client["queue.release"]({ id, destination, token: lease.token }))
       })
       left -= wait
       if (deliveries.length > 0 || left <= 0) return deliveries

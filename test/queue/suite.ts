@@ -192,26 +192,28 @@ export const suite = <R = never>(
       assert.deepStrictEqual(yield* queue.ackMany([]), [])
     }))
 
-  test("an interrupted pull of many gives back what it took, at whatever moment", (queue, advance) =>
-    Effect.gen(function*() {
-      yield* queue.pushMany(Arr.range(1, 40).map((payload) => ({ destination: b, source: a, payload })))
-      const taken: Array<Message.Delivery> = []
-      for (let turns = 0; turns < 20; turns++) {
-        const pulling = yield* Effect.forkChild(queue.pullMany(b, { max: 10 }))
-        yield* Effect.forEach(Arr.range(0, turns), () =>
-          turns < 10 ? Effect.yieldNow : advance("1 millis"))
-        yield* Fiber.interrupt(pulling)
-        const exit = yield* Fiber.await(pulling)
-        if (exit._tag === "Success") taken.push(...exit.value)
-      }
-      while (taken.length < 40) {
-        const more = yield* queue.pullMany(b, { max: 40 })
-        taken.push(...more)
-        if (more.length === 0) yield* advance("100 millis")
-      }
-      assert.strictEqual(new Set(taken.map((one) => one.id)).size, 40)
-      assert.isTrue(taken.every((one) => one.tries === 1))
-    }))
+  test(
+    "an interrupted pull of many gives back what it took, at whatever moment",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        yield* queue.pushMany(Arr.range(1, 40).map((payload) => ({ destination: b, source: a, payload })))
+        const taken: Array<Message.Delivery> = []
+        for (let turns = 0; turns < 20; turns++) {
+          const pulling = yield* Effect.forkChild(queue.pullMany(b, { max: 10 }))
+          yield* Effect.forEach(Arr.range(0, turns), () => turns < 10 ? Effect.yieldNow : advance("1 millis"))
+          yield* Fiber.interrupt(pulling)
+          const exit = yield* Fiber.await(pulling)
+          if (exit._tag === "Success") taken.push(...exit.value)
+        }
+        while (taken.length < 40) {
+          const more = yield* queue.pullMany(b, { max: 40 })
+          taken.push(...more)
+          if (more.length === 0) yield* advance("100 millis")
+        }
+        assert.strictEqual(new Set(taken.map((one) => one.id)).size, 40)
+        assert.isTrue(taken.every((one) => one.tries === 1))
+      })
+  )
 
   test("extend keeps a message, without end if it says so", (queue, advance) =>
     Effect.gen(function*() {

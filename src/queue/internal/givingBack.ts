@@ -20,14 +20,17 @@ export const givingBack = (
   }
 ): Pull =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(options.fork(Effect.interruptible(pull)), (fiber) =>
-      Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
-        Fiber.join(fiber).pipe(
-          Effect.timeout("1 second"),
-          Effect.flatMap(Effect.forEach((delivery) => Effect.ignore(options.release(delivery)))),
-          Effect.ignoreCause,
-          Effect.ensuring(Fiber.interrupt(fiber)),
-          Effect.interruptible,
-          options.fork
-        )))
+    Effect.flatMap(
+      options.fork(Effect.interruptible(pull)),
+      (fiber) =>
+        Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
+          Fiber.join(fiber).pipe(
+            Effect.timeout("1 second"),
+            Effect.flatMap(Effect.forEach((delivery) => Effect.ignore(options.release(delivery)))),
+            Effect.ignoreCause,
+            Effect.ensuring(Fiber.interrupt(fiber)),
+            Effect.interruptible,
+            options.fork
+          ))
+    )
   )
