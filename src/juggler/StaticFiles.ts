@@ -1,6 +1,7 @@
 /**
- * The files of a GUI, served by Effect's own static server (ranges, etags, no listing), behind the one check that it lacks:
- * the real path of what is asked for has to lie inside the real path of the root, so a symbolic link does not lead out.
+ * The files of a GUI, served by Effect's own static server (ranges, etags, no listing), behind the checks that it lacks:
+ * the real path of what is asked for has to lie inside the real path of the root, so a symbolic link does not lead out, and
+ * files whose names begin with a dot are not served, but those of `/.well-known`.
  *
  * **Gotchas**
  *
@@ -36,6 +37,9 @@ export interface Options {
   readonly mimeTypes?: Record<string, string> | undefined
 }
 
+/** Files and directories whose names begin with a dot, `.git` and `.env` among them; `.well-known` is meant to be seen (RFC 8615). */
+const hidden = /\/\.(?!well-known(?:\/|$))/
+
 const notFound = HttpServerResponse.empty({ status: 404 })
 
 /**
@@ -70,7 +74,7 @@ export const make = (
     const isInside = (url: string): Effect.Effect<boolean> => {
       const pathname = url.split(/[?#]/)[0]!
       const decoded = decode(pathname)
-      if (decoded === undefined || decoded.endsWith("/")) return Effect.succeed(false)
+      if (decoded === undefined || decoded.endsWith("/") || hidden.test(decoded)) return Effect.succeed(false)
       return fs.realPath(path.join(root, decoded)).pipe(
         Effect.map((real) => real.startsWith(root.endsWith(path.sep) ? root : root + path.sep)),
         Effect.orElseSucceed(() => false)

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -15,6 +16,8 @@ import * as Headers from "effect/http/Headers"
 import type * as HttpPlatform from "effect/http/HttpPlatform"
 import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import type * as Redacted from "effect/Redacted"
@@ -45,7 +48,11 @@ import { Acceptor, countRefused, type Keeper, makeKeeper, wsOptions } from "./in
 export interface Limits {
   /** Bytes of one message; a larger one closes the connection with 1009 before it is read. Default 1 MiB. */
   readonly maxFrameSize?: number | undefined
-  /** From the TCP connection to the complete upgrade request. Default 10 seconds, then the connection is cut. */
+  /**
+   * From the TCP connection to the complete upgrade request, and for the headers of every further request. Default 10
+   * seconds, then the connection is cut. A body, and a message that has begun, may take as long and one second more for each
+   * 16 KiB of it; then the answer is 408, the close code 1008.
+   */
   readonly handshakeTimeout?: Duration.Input | undefined
   /** Silence after which the peer is pinged. Default 25 seconds. Every byte received ends the silence. */
   readonly pingAfter?: Duration.Input | undefined
@@ -108,6 +115,8 @@ export interface Options extends Limits, WebSocketRoute.Options {
   readonly path?: string | undefined
   /** Serves `wss:`. */
   readonly tls?: TlsOptions | undefined
+  /** Connections of any kind, also those without a handshake; further ones are closed at once. Default: `maxConnections` and 1,024. */
+  readonly maxTcpConnections?: number | undefined
 }
 
 const serverError = (cause: unknown): SocketServer.SocketServerError =>
@@ -134,6 +143,26 @@ const refuse = (socket: Duplex, status: number, headers: ReadonlyArray<string> =
   )
 }
 
+/** Connections that have asked for nothing yet, or are not upgraded, hold memory too. */
+const limitConnections = (
+  server: Http.Server,
+  options: { readonly maxConnections?: number | undefined; readonly maxTcpConnections?: number | undefined }
+): void => {
+  server.maxConnections = options.maxTcpConnections ?? (options.maxConnections ?? 1024) + 1024
+}
+
+/** RFC 9112, section 3.2: a request with more than one `Host` is answered 400. Node takes the first one. */
+const hasTwoHosts = ({ rawHeaders }: Http.IncomingMessage): boolean => {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length === 4 && name.toLowerCase() === "host") hosts++
+  }
+  return hosts > 1
+}
+
+const badRequest = HttpServerResponse.empty({ status: 400 })
+
 interface Accepted {
   readonly connection: WsConnection
   readonly handshake: Handshake.Handshake
@@ -159,6 +188,7 @@ export const make = (
         options.tls === undefined ? Http.createServer() : Https.createServer(tlsOptions(options.tls)),
       catch: serverError
     })
+    limitConnections(server, options)
     keeper.watch(server)
     yield* Effect.addFinalizer(() => closeServer(server, keeper))
     const address = yield* listen(server, { port: options.port ?? 0, host: options.host ?? "127.0.0.1" })
@@ -169,7 +199,7 @@ export const make = (
       | { readonly group: ConnectionGroup.ConnectionGroup; readonly accept: (accepted: Accepted) => void }
       | undefined
     const context = yield* Effect.context<never>()
-    const count = (reason: "origin" | "connections") => Effect.runSyncWith(context)(countRefused(reason))
+    const count = (reason: "origin" | "connections" | "host") => Effect.runSyncWith(context)(countRefused(reason))
     const acceptor = new Acceptor(keeper, options)
     server.on("request", (_request, response) => {
       response.writeHead(426, { upgrade: "websocket", connection: "Upgrade" }).end("This is a WebSocket server.\n")
@@ -177,6 +207,10 @@ export const make = (
     server.on("upgrade", (request: Http.IncomingMessage, socket: Net.Socket, head: Buffer) => {
       const { headers } = request
       const url = request.url ?? ""
+      if (hasTwoHosts(request)) {
+        count("host")
+        return refuse(socket, 400)
+      }
       if (options.path !== undefined && url.split("?", 1)[0] !== options.path) return refuse(socket, 404)
       if (!WebSocketRoute.isAllowedOrigin(headers.origin, headers.host, options.allowedOrigins)) {
         count("origin")
@@ -264,7 +298,18 @@ export const layer = (
 export interface HttpOptions extends Omit<NodeHttpServer.Options, "websocket">, Limits {
   /** WebSockets of all routes together. Default 1,024; each route has its own limit as well. */
   readonly maxConnections?: number | undefined
+  /** Connections of any kind; further ones are closed at once. Default: `maxConnections` and 1,024. */
+  readonly maxTcpConnections?: number | undefined
 }
+
+const oneHost = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+  Effect.flatMap(
+    HttpServerRequest.HttpServerRequest,
+    (request): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R> =>
+      hasTwoHosts(NodeHttpServerRequest.toIncomingMessage(request) as Http.IncomingMessage)
+        ? Effect.as(countRefused("host"), badRequest)
+        : app
+  )
 
 /**
  * `NodeHttpServer.layer` whose mounted WebSockets (`WebSocketRoute`, and every protocol that mounts itself with it) are
@@ -299,6 +344,7 @@ export const layerHttp = (
       const server = evaluate()
       const upgrades = new Upgrades(server, new Acceptor(keeper, options))
       const host = hostOf(upgrades, options.maxConnections ?? 1024)
+      limitConnections(server, options)
       keeper.watch(server)
       const http = yield* NodeHttpServer.make(() => server, {
         ...options,
@@ -319,7 +365,10 @@ export const layerHttp = (
         HttpServer.make({
           address: http.address,
           serve: (app, middleware) =>
-            Effect.andThen(upgrades.around(http.serve(app, middleware as never)), Effect.addFinalizer(() => stop))
+            Effect.andThen(
+              upgrades.around(http.serve(oneHost(app), middleware as never)),
+              Effect.addFinalizer(() => stop)
+            )
         })
       ).pipe(Context.add(WebSocketRoute.CurrentHost, host))
     })),

@@ -16,7 +16,7 @@ export const connections: Metric.Gauge<number> = Metric.gauge("effect_wire_socke
 })
 
 /**
- * Connections refused before they were upgraded; `reason` is `origin`, `connections` or `handshake`.
+ * Connections refused before they were upgraded; `reason` is `origin`, `connections`, `handshake` or `host`.
  *
  * @category metrics
  * @since 0.1.0
@@ -28,7 +28,7 @@ export const refused: Metric.Counter<number> = Metric.counter("effect_wire_socke
 
 /**
  * Connections closed by a limit; `reason` is `frame_size`, `fragments`, `invalid_frame`, `idle` or
- * `slow_reader`.
+ * `slow_reader`, `slow_sender`.
  *
  * @category metrics
  * @since 0.1.0
@@ -42,13 +42,13 @@ export const closed: Metric.Counter<number> = Metric.counter("effect_wire_socket
  * @category models
  * @since 0.1.0
  */
-export type RefusedReason = "origin" | "connections" | "handshake"
+export type RefusedReason = "origin" | "connections" | "handshake" | "host"
 
 /**
  * @category models
  * @since 0.1.0
  */
-export type ClosedReason = "frame_size" | "fragments" | "invalid_frame" | "idle" | "slow_reader"
+export type ClosedReason = "frame_size" | "fragments" | "invalid_frame" | "idle" | "slow_reader" | "slow_sender"
 
 /**
  * {@link refused} for one reason.

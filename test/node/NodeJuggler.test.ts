@@ -71,6 +71,11 @@ const files = Effect.acquireRelease(
     Fs.writeFileSync(Path.join(root, "index.html"), "<h1>hello</h1>")
     Fs.writeFileSync(Path.join(root, "digits.txt"), "0123456789")
     Fs.writeFileSync(Path.join(root, "sub", "a b.txt"), "blank")
+    for (const directory of [".git", ".well-known"]) {
+      Fs.mkdirSync(Path.join(root, directory))
+      Fs.writeFileSync(Path.join(root, directory, "config"), "[core]")
+    }
+    Fs.writeFileSync(Path.join(root, ".env"), "PASSWORD=secret")
     Fs.symlinkSync(Path.join(base, "secret.txt"), Path.join(root, "link.txt"))
     Fs.symlinkSync(base, Path.join(root, "out"))
     Fs.symlinkSync(Path.join(root, "digits.txt"), Path.join(root, "inside.txt"))
@@ -87,9 +92,13 @@ describe("StaticFiles", () => {
       assert.deepInclude(yield* get(port, "/index.html"), { status: 200, body: "<h1>hello</h1>" })
       assert.deepInclude(yield* get(port, "/sub/a%20b.txt?x=1"), { status: 200, body: "blank" })
       assert.deepInclude(yield* get(port, "/inside.txt"), { status: 200, body: "0123456789" })
+      assert.deepInclude(yield* get(port, "/.well-known/config"), { status: 200, body: "[core]" })
       for (
         const path of [
           "/link.txt",
+          "/.env",
+          "/%2eenv",
+          "/.git/config",
           "/out/secret.txt",
           "/out/root/index.html/../../secret.txt",
           "/../secret.txt",

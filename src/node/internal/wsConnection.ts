@@ -35,12 +35,18 @@ export class WireWebSocket extends Ws.WebSocket {
     if (connection === undefined) return super.emit(event, a, b, ...rest)
     switch (event) {
       case "message": {
+        connection.completed++
         connection.onMessage(a as Buffer, b as boolean)
         return true
       }
       case "ping": {
+        connection.completed++
         connection.onPing(a as Buffer)
         return true
+      }
+      case "pong": {
+        connection.completed++
+        return super.emit(event, a, b, ...rest)
       }
       case "error": {
         connection.onError(a as Error)
@@ -136,6 +142,12 @@ export class WsConnection extends Inbox implements SyncPort {
   private ping: Buffer | undefined = undefined
   lastTaken = 0
   takenTick = 0
+  /** Messages, pings and pongs received. */
+  completed = 0
+  lastCompleted = 0
+  /** Bytes received, and the tick, when nothing was under way for the last time. */
+  messageStart = 0
+  messageTick = 0
 
   constructor(ws: WireWebSocket, net: Net.Socket | NoPipe, isServer: boolean, keeper: Keeper) {
     super()
@@ -144,7 +156,8 @@ export class WsConnection extends Inbox implements SyncPort {
     this.isServer = isServer
     this.keeper = keeper
     this.raw = ws.extensions !== "" || net instanceof NoPipe ? undefined : net
-    this.readTick = this.takenTick = keeper.tick
+    this.readTick = this.takenTick = this.messageTick = keeper.tick
+    this.messageStart = net.bytesRead
     ws.connection = this
     keeper.connections.add(this)
     // Finds a peer that vanished while we do not read, which no ping can.

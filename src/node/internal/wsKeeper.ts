@@ -14,6 +14,7 @@ import * as Ws from "ws"
 import { closeError } from "../../socket/internal/socketErrors.ts"
 import * as SocketMetrics from "../../socket/SocketMetrics.ts"
 import type { CompressionOptions, Limits } from "../NodeWebSocketServer.ts"
+import { HttpWatch, leastRate } from "./httpWatch.ts"
 import { type Pipe, WireWebSocket, WsConnection } from "./wsConnection.ts"
 
 const seconds = (input: Duration.Input | undefined, orElse: number): number =>
@@ -70,6 +71,7 @@ export class Keeper {
   private readonly stalledAfter: number
   private readonly handshakeAfter: number
   private readonly context: Context.Context<never>
+  private readonly requests: HttpWatch
 
   constructor(limits: Limits, context: Context.Context<never>) {
     this.context = context
@@ -79,6 +81,7 @@ export class Keeper {
     this.maxWaiting = limits.maxWaiting ?? 1024 * 1024
     this.stalledAfter = seconds(limits.slowReaderTimeout, 30)
     this.handshakeAfter = seconds(limits.handshakeTimeout, 10)
+    this.requests = new HttpWatch(this.handshakeAfter)
   }
 
   /** Watches connections of an HTTP server that have not sent a whole request yet. */
@@ -90,8 +93,18 @@ export class Keeper {
       const socket = request.socket as Net.Socket & { readonly _parent?: Net.Socket | null }
       this.unshaken.delete(socket._parent ?? socket)
     }
-    server.on("request", shaken)
-    server.on("upgrade", shaken)
+    server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
+      shaken(request)
+      this.requests.onRequest(request, response, this.tick)
+    })
+    server.on("upgrade", (request: Http.IncomingMessage) => {
+      shaken(request)
+      this.requests.forget(request.socket)
+    })
+    server.on("drop", (dropped: Net.DropArgument | undefined) => {
+      SocketMetrics.refusedFor("connections").updateUnsafe(1, this.context)
+      this.say(`refused ${dropped?.remoteAddress}: too many connections`)
+    })
   }
 
   /** The server stops: whoever has not shaken hands yet will not be served. */
@@ -107,14 +120,18 @@ export class Keeper {
   /** A connection is closed for what its peer sent: counted, and said in the log with the next sweep. */
   closedBy(net: Pipe, reason: SocketMetrics.ClosedReason, message: string): void {
     this.countClosed(reason)
-    if (this.said.length < maxSaid) this.said.push(`closed ${net.remoteAddress}: ${message}`)
+    this.say(`closed ${net.remoteAddress}: ${message}`)
+  }
+
+  private say(message: string): void {
+    if (this.said.length < maxSaid) this.said.push(message)
     else this.unsaid++
   }
 
   /** One second has passed. Returns what is to be logged. */
   sweep(): ReadonlyArray<string> {
     const messages = this.said
-    if (this.unsaid > 0) messages.push(`closed ${this.unsaid} more for what they sent`)
+    if (this.unsaid > 0) messages.push(`refused or closed ${this.unsaid} more`)
     this.said = []
     this.unsaid = 0
     const tick = ++this.tick
@@ -127,9 +144,14 @@ export class Keeper {
         messages.push(`closed a connection from ${socket.remoteAddress}: no handshake in ${this.handshakeAfter} s`)
       }
     }
+    for (const message of this.requests.sweep(tick)) {
+      this.countClosed("slow_sender")
+      messages.push(message)
+    }
     for (const connection of this.connections) {
       if (connection.ws.readyState !== Ws.WebSocket.OPEN) continue
-      this.sweepReading(connection)
+      const slow = this.sweepReading(connection)
+      if (slow !== undefined) messages.push(slow)
       const message = this.sweepWriting(connection)
       if (message !== undefined) messages.push(message)
     }
@@ -140,7 +162,7 @@ export class Keeper {
     return messages
   }
 
-  private sweepReading(connection: WsConnection): void {
+  private sweepReading(connection: WsConnection): string | undefined {
     const tick = this.tick
     const read = connection.net.bytesRead
     // While we do not read ourselves, the peer's silence says nothing.
@@ -148,7 +170,7 @@ export class Keeper {
       connection.lastRead = read
       connection.readTick = tick
       connection.pinged = false
-      return
+      return this.sweepMessage(connection, read)
     }
     const silent = tick - connection.readTick
     if (silent >= this.silentAfter) {
@@ -160,6 +182,27 @@ export class Keeper {
       connection.pinged = true
       connection.ws.ping()
     }
+    return this.sweepMessage(connection, read)
+  }
+
+  /** A message that has begun has to go on. */
+  private sweepMessage(connection: WsConnection, read: number): string | undefined {
+    if (!connection.isServer) return undefined
+    const tick = this.tick
+    if (
+      connection.completed !== connection.lastCompleted || read === connection.messageStart || connection.ws.isPaused
+    ) {
+      connection.lastCompleted = connection.completed
+      connection.messageStart = read
+      connection.messageTick = tick
+      return undefined
+    }
+    const since = tick - connection.messageTick
+    if (since <= this.handshakeAfter + (read - connection.messageStart) / leastRate) return undefined
+    this.countClosed("slow_sender")
+    connection.ws.close(1008, "a message arrives too slowly")
+    connection.end(closeError(1008, "a message arrives too slowly"))
+    return `closed ${connection.net.remoteAddress}: a message did not arrive in ${since} s`
   }
 
   private sweepWriting(connection: Written): string | undefined {
