@@ -9,7 +9,8 @@ it.effect("everything outside node/ is bundled for a browser, and imports nothin
   Effect.gen(function*() {
     const { metafile, warnings } = yield* Effect.promise(() =>
       build({
-        entryPoints: [file("../src/index.ts")],
+        entryPoints: [file("../src/index.ts"), file("../src/simulation/index.ts")],
+        outdir: "out",
         bundle: true,
         platform: "browser",
         format: "esm",

@@ -1,0 +1,6 @@
+export * as Draw from "./Draw.ts"
+export * as Fault from "./Fault.ts"
+export * as History from "./History.ts"
+export * as Judge from "./Judge.ts"
+export * as Simulation from "./Simulation.ts"
+export * as World from "./World.ts"
