@@ -49,13 +49,20 @@ export class JsonRpcClient extends Context.Service<JsonRpcClient, Client>()("eff
  * @since 0.1.0
  */
 export interface Client extends Remote {
-  /** Connects now, where the client is lazy; completes when the connection is open, fails when it cannot be. */
+  /**
+   * Connects now, where the client is lazy. Completes when the connection is open, at once where it is; fails as a call
+   * would that is made now: when the client has ended, and, unless it waits while it is disconnected, when the dial fails
+   * that is under way, or none is.
+   */
   readonly connect: Effect.Effect<void, JsonRpcError>
-  /** Closes the connection (1000) for good: calls under way and later ones fail with `ConnectionError`. */
+  /**
+   * Closes the connection (1000) for good: calls under way and later ones fail with `ConnectionError`, from the first
+   * moment on. A handler of this end may call it, though it is interrupted by it.
+   */
   readonly disconnect: Effect.Effect<void>
   /** Whether the connection is open now. */
   readonly connected: Effect.Effect<boolean>
-  /** How the connection is, now and from now on. */
+  /** How the connection stands, now and from now on, until it has ended. */
   readonly status: Stream.Stream<Reconnect.Status>
   /** Notifications of the server, all but progress. Of those that are read too slowly the newest 4,096 are kept. */
   readonly notifications: Stream.Stream<Notification>
@@ -129,13 +136,13 @@ export const fromRemote = <Rpcs extends Rpc.Any>(
   RpcClient.RpcClient<Rpcs, JsonRpcError>,
   never,
   Scope.Scope | Rpc.MiddlewareClient<Rpcs>
-> => Typed.make(group, remote.caller, options)
+> => Typed.make(group, remote, options)
 
 /**
  * Runs effects side by side and sends the calls and notifications that they make at once in one frame. The results come
  * by position; the first failure fails the batch and cancels the rest, unless `mode` is `"result"`, which gives a
- * `Result` for each. Progress heard by `Progress.tap` around the batch is the mean of its calls. All of them must go to
- * one connection.
+ * `Result` for each. Notifications go out with them, whatever else is in the batch. Progress heard by `Progress.tap` around
+ * the batch is the mean of its members, of which those that are done count as 1. All of them must go to one connection.
  *
  * **Example** (Two calls, one frame)
  *
@@ -160,15 +167,16 @@ export const batch = <
       const listener = fiber.getRef(Progress.Listener)
       const members = calls.map((call, index) =>
         Effect.provideService(
-          call,
+          listener === undefined ? call : Effect.tap(call, () => Effect.sync(() => each.done(index))),
           Progress.Listener,
-          listener === undefined ? undefined : each(index, listener)
+          listener === undefined ? undefined : each.listener(index, listener)
         )
       )
       const all = Effect.all(members, { ...options, concurrency: "unbounded" } as never) as Effect.Effect<any, any, any>
-      // the calls are made as their fibers start, in this turn; the last member sends what they made
+      const flush = Effect.sync(() => collector.flush())
+      // the calls are made as their fibers start, in this turn; then what they made is sent, also where none of them waits
       return Effect.provideService(
-        Effect.raceFirst(all, Effect.andThen(Effect.sync(() => collector.flush()), Effect.never)),
+        Effect.ensuring(Effect.raceFirst(all, Effect.andThen(flush, Effect.never)), flush),
         CurrentBatch,
         collector
       )

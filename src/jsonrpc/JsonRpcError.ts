@@ -6,6 +6,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as ErrorCode from "../rpc/ErrorCode.ts"
+import type { Failure } from "../rpc/internal/calls.ts"
 import type { ErrorObject } from "./JsonRpcMessage.ts"
 
 /**
@@ -33,13 +34,17 @@ export class RemoteError
   extends Schema.TaggedError<RemoteError>("effect-wire/jsonrpc/JsonRpcError/RemoteError")("RemoteError", {
     code: Schema.Int,
     message: Schema.String,
-    data: Schema.optionalKey(Schema.Json)
+    data: Schema.optionalKey(Schema.Json),
+    /** Over HTTP: how long the server asks to be left alone (`Retry-After`), in milliseconds. */
+    retryAfter: Schema.optionalKey(Schema.Finite)
   })
 {}
 
 /**
- * The transport failed. `maybeExecuted` says whether the request may have reached the peer: `false` means that it was not
- * sent, so trying again is safe.
+ * The transport failed, or kept the call from being sent. `message` says which method, which address and what happened.
+ * `maybeExecuted` says whether the request may have reached the peer: `false` means that it was not sent, so trying again
+ * is safe. `kind`: the connection was lost with it; there is none (`Offline`); the client was closed or gave up (`Ended`);
+ * too much waits already (`Full`); no answer came in time (`Timeout`).
  *
  * @category errors
  * @since 0.1.0
@@ -48,8 +53,25 @@ export class ConnectionError
   extends Schema.TaggedError<ConnectionError>("effect-wire/jsonrpc/JsonRpcError/ConnectionError")("ConnectionError", {
     message: Schema.String,
     maybeExecuted: Schema.Boolean,
+    kind: Schema.optionalKey(Schema.Literals(["Lost", "Offline", "Ended", "Full", "Timeout"])),
+    /** Over HTTP: how long the server asks to be left alone (`Retry-After`), in milliseconds. */
+    retryAfter: Schema.optionalKey(Schema.Finite),
     cause: Schema.optionalKey(Schema.Defect())
   })
+{}
+
+/**
+ * The cause of a `ConnectionError` over HTTP: the server answered with a status other than 2xx and without a JSON-RPC answer in the
+ * body.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class HttpStatusError
+  extends Schema.TaggedError<HttpStatusError>("effect-wire/jsonrpc/JsonRpcError/HttpStatusError")(
+    "HttpStatusError",
+    { status: Schema.Int }
+  )
 {}
 
 /**
@@ -128,7 +150,8 @@ export const remote = (error: ErrorObject): JsonRpcError =>
     reason: new RemoteError({
       code: error.code,
       message: error.message,
-      ...(error.data === undefined ? undefined : { data: error.data })
+      ...(error.data === undefined ? undefined : { data: error.data }),
+      ...("retryAfter" in error ? { retryAfter: error.retryAfter as number } : undefined)
     })
   })
 
@@ -136,6 +159,17 @@ export const remote = (error: ErrorObject): JsonRpcError =>
 export const connection = (message: string, maybeExecuted: boolean, cause?: unknown): JsonRpcError =>
   new JsonRpcError({
     reason: new ConnectionError({ message, maybeExecuted, ...(cause === undefined ? undefined : { cause }) })
+  })
+
+/** @internal */
+export const lost = (method: string | undefined, failure: Failure): JsonRpcError =>
+  new JsonRpcError({
+    reason: new ConnectionError({
+      message: method === undefined ? failure.detail : `${method}: ${failure.detail}`,
+      maybeExecuted: failure.maybeExecuted,
+      kind: failure.kind,
+      ...(failure.cause === undefined ? undefined : { cause: failure.cause })
+    })
   })
 
 /** @internal */

@@ -4,35 +4,33 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
+import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Outbox } from "../socket/Outbox.ts"
-import { Caller } from "./internal/caller.ts"
+import * as ClientHalf from "../rpc/internal/clientHalf.ts"
+import * as TraceContext from "../rpc/TraceContext.ts"
+import type { RpcCall } from "./internal/caller.ts"
+import { HttpCaller, type Reply } from "./internal/httpCaller.ts"
 import type { Wire } from "./internal/wireModel.ts"
 import { type Client, JsonRpcClient } from "./JsonRpcClient.ts"
-import * as Codec from "./JsonRpcCodec.ts"
 import * as JsonRpcError from "./JsonRpcError.ts"
 import * as JsonRpcRemote from "./JsonRpcRemote.ts"
 import { standard } from "./wires/standard.ts"
 
 /**
- * The cause of a `ConnectionError`: the server answered with a status other than 200 and 204.
+ * Headers of requests. What is secret is `Redacted`, and is neither logged nor part of an error.
  *
- * @category errors
- * @since 0.1.0
+ * @category models
+ * @since 0.2.0
  */
-export class HttpStatusError
-  extends Schema.TaggedError<HttpStatusError>("effect-wire/jsonrpc/JsonRpcHttpClient/HttpStatusError")(
-    "HttpStatusError",
-    { status: Schema.Int }
-  )
-{}
+export type RequestHeaders = Readonly<Record<string, string | Redacted.Redacted<string>>>
 
 /**
  * Options of a client over HTTP.
@@ -40,33 +38,29 @@ export class HttpStatusError
  * @category models
  * @since 0.1.0
  */
-export interface Options {
+export interface Options extends ClientHalf.CallOptions {
   readonly url: string
   /** What the server accepts beyond the specification; default `Wire.standard`. Cancels and progress do not apply. */
   readonly wire?: Wire | undefined
-  /** Changes each request before it is sent, e.g. to add a header. */
+  /** Headers of every request, or an effect that makes them for each, e.g. a token that expires. Its failure is the call's. */
+  readonly headers?: RequestHeaders | Effect.Effect<RequestHeaders, unknown> | undefined
+  /** Changes each request before it is sent. What it throws fails the calls of the request. */
   readonly transformRequest?:
     | ((request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest)
     | undefined
 }
 
-const listOf = (frame: Codec.Frame): ReadonlyArray<Codec.Message> =>
-  Array.isArray(frame) ? frame as ReadonlyArray<Codec.Message> : [frame as Codec.Message]
-
-const idsOf = (frame: string): ReadonlyArray<string> =>
-  listOf(Codec.decode(frame, { maxBatch: Infinity, maxDepth: Infinity })).flatMap((message) =>
-    message._tag === "Call" && message.id !== undefined ? [message.id] : []
-  )
-
-/** One request under way, and the ids of its calls that somebody waits for. */
-interface Post {
-  readonly fiber: Fiber.Fiber<void>
-  readonly left: Set<string>
-}
-
 /**
- * Makes a client that posts with the `HttpClient` of the environment. `status` and `connected` say that it is open;
- * `notifications` and `frames` are empty. A notification is handed over, not waited for.
+ * Makes a client that posts with the `HttpClient` of the environment. `status` and `connected` say that it is open until
+ * it is disconnected; `notifications` and `frames` are empty. A notification is handed over, not waited for.
+ *
+ * **Details**
+ *
+ * A request carries the headers of its calls (`{ headers }` of a call, those of `RpcClient.withHeaders` too), and the
+ * trace of the fiber that makes the (first) call: `traceparent`, and what `TraceContext` has of `tracestate` and
+ * `baggage`. A JSON-RPC answer in the body is read whatever the status; without one, another status than 2xx is a
+ * `ConnectionError` (`maybeExecuted` from 500 on). `Retry-After` is `retryAfter` of the error. An integer that JavaScript
+ * cannot hold exactly is refused (`ProtocolError`), not rounded. At most `maxInFlight` calls are posted at a time.
  *
  * @category constructors
  * @since 0.1.0
@@ -77,90 +71,69 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
     const scope = yield* Effect.scope
     const context = yield* Effect.context<never>()
     const run = Effect.runForkWith(context)
-    const wire = { ...(options.wire ?? standard), cancellation: undefined, progress: undefined }
-    const caller = new Caller(wire, { waits: false, traceContext: false })
-    const posts = new Set<Post>()
-    const postOf = new Map<string, Post>()
+    const address = nameOf(options.url)
+    const wire: Wire = { ...(options.wire ?? standard), cancellation: undefined, progress: undefined }
+    const given = options.headers
+    const headers = given === undefined ? undefined : Effect.isEffect(given) ? given : Effect.succeed(given)
 
-    const post = (body: string): Effect.Effect<string, JsonRpcError.JsonRpcError> => {
-      const request = HttpClientRequest.post(options.url).pipe(
-        HttpClientRequest.setHeader("accept", "application/json"),
-        HttpClientRequest.bodyText(body, "application/json")
-      )
-      return Effect.gen(function*() {
-        const response = yield* http.execute(options.transformRequest?.(request) ?? request)
-        if (response.status === 204) return ""
-        if (response.status === 200) return yield* response.text
-        return yield* JsonRpcError.connection(
-          `the server answered with HTTP status ${response.status}`,
-          response.status >= 500,
-          new HttpStatusError({ status: response.status })
+    const post = (body: string, calls: ReadonlyArray<RpcCall>): Effect.Effect<Reply, unknown> =>
+      Effect.gen(function*() {
+        let request = HttpClientRequest.post(options.url).pipe(
+          HttpClientRequest.setHeader("accept", "application/json"),
+          HttpClientRequest.bodyText(body, "application/json")
         )
-      }).pipe(
-        Effect.catchTag("HttpClientError", (cause) => Effect.fail(JsonRpcError.connection(cause.message, true, cause)))
-      )
-    }
-
-    const exchange = (frame: string, ids: ReadonlyArray<string>): Effect.Effect<void> =>
-      post(frame).pipe(
-        Effect.matchEffect({
-          onFailure: (error) =>
-            Effect.sync(() => {
-              for (const id of ids) caller.lose(id, error)
-            }),
-          onSuccess: (text) =>
-            Effect.sync(() => {
-              if (text !== "") {
-                const answers = Codec.decode(text, { maxBatch: Infinity, expectsAnswers: true })
-                for (const message of listOf(answers)) {
-                  if (message._tag === "Result" || message._tag === "Failure") {
-                    // an answer without an id is about all that was sent
-                    if (message.id !== undefined && message.id !== "null") caller.answer(message)
-                    else for (const id of ids) caller.answer({ ...message, id })
-                  }
-                }
-              }
-              for (const id of ids) caller.lose(id, JsonRpcError.protocol("the server did not answer the request"))
-            })
-        })
-      )
-
-    const outbox: Pick<Outbox, "send" | "cork" | "uncork"> = {
-      cork: () => {},
-      uncork: () => {},
-      send: (frame) => {
-        const text = frame as string
-        const ids = idsOf(text)
-        const post: Post = { fiber: run(exchange(text, ids)), left: new Set(ids) }
-        if (post.fiber.pollUnsafe() !== undefined) return true
-        posts.add(post)
-        for (const id of ids) postOf.set(id, post)
-        post.fiber.addObserver(() => {
-          posts.delete(post)
-          for (const id of ids) postOf.delete(id)
-        })
-        return true
-      }
-    }
-    caller.attach(outbox as Outbox)
-    // a request is aborted when nobody waits for any of its calls
-    caller.onCancel = (id) => {
-      const post = postOf.get(id)
-      post?.left.delete(id)
-      if (post?.left.size === 0) post.fiber.interruptUnsafe()
-    }
-    const close = (message: string) =>
-      Effect.suspend(() => {
-        caller.end(message)
-        return Fiber.interruptAll(Array.from(posts, (post) => post.fiber))
+        const span = calls.find((call) => call.span !== undefined)?.span
+        if (span !== undefined) request = HttpClientRequest.setHeaders(request, TraceContext.headersOf(span))
+        if (headers !== undefined) request = HttpClientRequest.setHeaders(request, reveal(yield* headers))
+        for (const call of calls) {
+          if (call.headers !== undefined) request = HttpClientRequest.setHeaders(request, call.headers)
+        }
+        const sent = http.execute(options.transformRequest?.(request) ?? request)
+        const response = yield* span === undefined
+          ? sent
+          : Effect.withParentSpan(sent, span, { captureStackTrace: false })
+        const text = response.status === 204 ? "" : yield* response.text
+        const { "content-type": contentType, "retry-after": retryAfter } = response.headers
+        return {
+          status: response.status,
+          text,
+          contentType,
+          retryAfter: retryAfter === undefined
+            ? undefined
+            : retryAfterMillis(retryAfter, yield* Clock.currentTimeMillis)
+        }
       })
-    yield* Scope.addFinalizer(scope, close("the client was closed"))
+
+    const caller = new HttpCaller(
+      {
+        ...ClientHalf.limits(options, context, ClientHalf.reason(address)),
+        wire,
+        traceContext: false
+      },
+      (frame, calls) =>
+        run(Effect.matchCause(post(frame, calls), {
+          onFailure: (cause) => {
+            if (!Cause.hasInterruptsOnly(cause)) caller.failed(calls, address, Cause.squash(cause))
+          },
+          onSuccess: (reply) => caller.replied(calls, address, reply)
+        }))
+    )
+
+    const close = Effect.suspend(() => {
+      caller.enter({ _tag: "Ended", cause: undefined })
+      return Fiber.interruptAll(caller.fibers)
+    })
+    yield* Scope.addFinalizer(scope, close)
     return {
-      ...JsonRpcRemote.fromCaller(caller),
-      connect: Effect.void,
-      disconnect: close("the client was disconnected"),
-      connected: Effect.sync(() => caller.endedWith === undefined),
-      status: Stream.succeed({ _tag: "Open" as const }),
+      ...JsonRpcRemote.fromPort({ caller, connection: undefined }),
+      connect: Effect.suspend(() =>
+        caller.isEnded
+          ? Effect.fail(JsonRpcError.connection(caller.limits.describe(caller.status), false))
+          : Effect.void
+      ),
+      disconnect: close,
+      connected: Effect.sync(() => !caller.isEnded),
+      status: ClientHalf.statusOf(caller),
       notifications: Stream.empty,
       listen: () => () => {},
       frames: Stream.empty
@@ -175,3 +148,22 @@ export const make = (options: Options): Effect.Effect<Client, never, HttpClient.
  */
 export const layer = (options: Options): Layer.Layer<JsonRpcClient, never, HttpClient.HttpClient> =>
   Layer.effect(JsonRpcClient, make(options))
+
+const reveal = (headers: RequestHeaders): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Redacted.isRedacted(value) ? Redacted.value(value) : value])
+  )
+
+// without user, password and query, which may be secret
+const nameOf = (url: string): string => {
+  if (!URL.canParse(url)) return url.split("?", 1)[0]!
+  const { host, pathname, protocol } = new URL(url)
+  return `${protocol}//${host}${pathname}`
+}
+
+// seconds, or a date (RFC 9110, section 10.2.3)
+const retryAfterMillis = (value: string, now: number): number | undefined => {
+  if (/^\d+$/.test(value)) return Number(value) * 1000
+  const date = Date.parse(value)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+}

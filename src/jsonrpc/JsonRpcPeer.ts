@@ -54,6 +54,6 @@ export const make = <Serves extends Rpc.Any, Calls extends Rpc.Any>(options: {
     const methods = yield* RpcMethods.serve(options.serves)
     yield* checkNames(options.connection?.wire ?? standard, methods.keys())
     const remote = yield* Link.make(socket, options.connection ?? {}, methods)
-    const client = yield* Typed.make(options.calls, remote.caller, options.typed)
+    const client = yield* Typed.make(options.calls, remote, options.typed)
     return { client, remote }
   })

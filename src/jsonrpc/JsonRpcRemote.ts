@@ -19,7 +19,8 @@ import type { JsonRpcError } from "./JsonRpcError.ts"
 export type Params = ReadonlyArray<unknown> | { readonly [name: string]: unknown } | undefined
 
 /**
- * The other end of a connection.
+ * The other end of a connection, or of several: an app may implement it, e.g. to log or to choose among remotes
+ * (`JsonRpcPool`, `JsonRpcFailover` do), and make typed clients of it by `JsonRpcClient.fromRemote`.
  *
  * @category models
  * @since 0.1.0
@@ -28,38 +29,44 @@ export interface Remote {
   /**
    * Calls a method and gives its result. Fails with a `JsonRpcError`: `RemoteError` for what the peer answered,
    * `ConnectionError` when the connection is lost. Interruption (a timeout too) sends the wire's cancel once and drops
-   * a late answer. `idempotent` (default `false`) lets the request be sent again after a reconnection.
+   * a late answer.
    */
   readonly call: (
     method: string,
     params?: Params,
-    options?: { readonly idempotent?: boolean | undefined }
+    options?: Caller.CallOptions
   ) => Effect.Effect<Schema.Json, JsonRpcError>
   /** Sends a notification. Completes when it is handed to the connection; nothing tells whether it arrived. */
   readonly notify: (method: string, params?: Params) => Effect.Effect<void, JsonRpcError>
-  /** @internal */
-  readonly caller: Caller.Caller
+  /**
+   * The short way of our own remotes.
+   *
+   * @internal
+   */
+  readonly port?: Caller.Port
 }
 
+export type { CallOptions, Port } from "./internal/caller.ts"
+
 const call = (
-  caller: Caller.Caller,
+  port: Caller.Port,
   method: string,
   params: Params,
-  options: { readonly idempotent?: boolean | undefined } | undefined
+  options: Caller.CallOptions | undefined
 ): Effect.Effect<Schema.Json, JsonRpcError> =>
-  Caller.call(caller, method, params, options?.idempotent === true) as Effect.Effect<Schema.Json, JsonRpcError>
+  Caller.call(port, method, params, options) as Effect.Effect<Schema.Json, JsonRpcError>
 
-const notify = (caller: Caller.Caller, method: string, params: Params): Effect.Effect<void, JsonRpcError> =>
+const notify = (port: Caller.Port, method: string, params: Params): Effect.Effect<void, JsonRpcError> =>
   Effect.withFiber((fiber) => {
-    const error = caller.notify(method, params, fiber.getRef(Caller.CurrentBatch))
+    const error = port.caller.notify(method, params, fiber.getRef(Caller.CurrentBatch), port.connection)
     return error === undefined ? Effect.void : Effect.fail(error)
   })
 
 /** @internal */
-export const fromCaller = (caller: Caller.Caller): Remote => ({
-  call: (method, params, options) => call(caller, method, params, options),
-  notify: (method, params) => notify(caller, method, params),
-  caller
+export const fromPort = (port: Caller.Port): Remote & { readonly port: Caller.Port } => ({
+  call: (method, params, options) => call(port, method, params, options),
+  notify: (method, params) => notify(port, method, params),
+  port
 })
 
 /**
@@ -72,20 +79,19 @@ export const ofConnection = (caller: Caller.Caller, connection: Connection): Rem
 } => new RemoteOfConnection(caller, connection)
 
 class RemoteOfConnection implements Remote {
-  readonly caller: Caller.Caller
+  private readonly caller: Caller.Caller
   readonly connection: Connection
   constructor(caller: Caller.Caller, connection: Connection) {
     this.caller = caller
     this.connection = connection
   }
-  call(
-    method: string,
-    params?: Params,
-    options?: { readonly idempotent?: boolean | undefined }
-  ): Effect.Effect<Schema.Json, JsonRpcError> {
-    return call(this.caller, method, params, options)
+  get port(): Caller.Port {
+    return { caller: this.caller, connection: undefined }
+  }
+  call(method: string, params?: Params, options?: Caller.CallOptions): Effect.Effect<Schema.Json, JsonRpcError> {
+    return call(this.port, method, params, options)
   }
   notify(method: string, params?: Params): Effect.Effect<void, JsonRpcError> {
-    return notify(this.caller, method, params)
+    return notify(this.port, method, params)
   }
 }

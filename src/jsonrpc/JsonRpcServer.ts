@@ -20,9 +20,11 @@ import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketModule from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
+import * as ClientHalf from "../rpc/internal/clientHalf.ts"
 import * as RpcConnection from "../rpc/RpcConnection.ts"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
+import type * as Reconnect from "../socket/Reconnect.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { Caller } from "./internal/caller.ts"
 import { connect, type ConnectConfig, type Connected, type ConnectOptions, decodeOptions } from "./internal/connect.ts"
@@ -38,7 +40,7 @@ import { standard } from "./wires/standard.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options extends ConnectOptions {
+export interface Options extends ConnectOptions, ClientHalf.CallOptions {
   /** What its peers speak beyond the specification; default `Wire.standard`. */
   readonly wire?: Wire | undefined
   /** How long requests may go on when the server closes, before they are interrupted; default 5 s. */
@@ -106,6 +108,12 @@ const fromMethods = (
       isServer: true
     }
 
+    const limits = {
+      ...ClientHalf.limits(options, context, () => "the connection was closed"),
+      wire,
+      traceContext: options.traceContext === true
+    }
+
     const serve = (caller: Caller, connected: Connected, own: Context.Context<never>) => {
       const { connection, outbox, session } = connected
       caller.attach(outbox)
@@ -123,7 +131,7 @@ const fromMethods = (
       )
       connected.onClose = () => {
         forget()
-        caller.end("the connection was closed")
+        caller.enter(ended)
       }
       // carriers that tell nobody of their end: the requests finish while answers and cancels are still read
       const run = Effect.onInterrupt(connected.read, () =>
@@ -139,7 +147,7 @@ const fromMethods = (
     return (socket) =>
       Effect.contextWith((carrier: Context.Context<never>) => {
         const own = ConnectionGroup.inherit(carrier, context)
-        const caller = new Caller(wire, { waits: false, traceContext: options.traceContext === true })
+        const caller = new Caller(limits, dialling)
         return Effect.flatMap(connect(socket, config, caller), (connected) =>
           serve(caller, connected, own)).pipe(
             Effect.scoped,
@@ -150,6 +158,9 @@ const fromMethods = (
           )
       })
   })
+
+const dialling: Reconnect.Status = { _tag: "Dialling", attempt: 1 }
+const ended: Reconnect.Status = { _tag: "Ended", cause: undefined }
 
 const lost = (error: Socket.SocketError): Effect.Effect<void> =>
   error.reason._tag === "SocketCloseError"

@@ -53,5 +53,5 @@ export const makeRemote = <Rpcs extends Rpc.Any>(
     const run = yield* JsonRpcServer.make(group, options)
     const [near, far] = yield* MemorySocket.makePair()
     yield* Effect.forkScoped(run(far))
-    return yield* JsonRpcClient.fromSocket(near, options)
+    return yield* JsonRpcClient.fromSocket(near, { ...options, reconnect: false })
   })

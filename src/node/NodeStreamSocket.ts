@@ -20,6 +20,7 @@ import * as Tls from "node:tls"
 import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
 import * as Framing from "../socket/Framing.ts"
 import * as Handshake from "../socket/Handshake.ts"
+import { named } from "../socket/internal/describe.ts"
 import { plainAddress } from "../socket/internal/plainAddress.ts"
 import { openError } from "../socket/internal/socketErrors.ts"
 import { tlsOptions } from "./internal/tls.ts"
@@ -230,7 +231,13 @@ export const make = (options: ClientOptions): Effect.Effect<Socket.Socket> =>
       }))
     return Effect.map(
       NodeSocket.fromDuplex(open),
-      (socket) => Framing.wrap(closing(socket, () => current), options.framing ?? Framing.none)
+      (socket) =>
+        named(
+          Framing.wrap(closing(socket, () => current), options.framing ?? Framing.none),
+          options.path !== undefined
+            ? `unix:${options.path}`
+            : `${options.tls === undefined ? "tcp" : "tls"}://${options.host ?? "127.0.0.1"}:${options.port ?? 0}`
+        )
     )
   })
 

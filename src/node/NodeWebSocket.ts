@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -18,12 +19,40 @@ import type * as Net from "node:net"
 import type * as Tls from "node:tls"
 import * as Ws from "ws"
 import * as Address from "../socket/Address.ts"
+import { named } from "../socket/internal/describe.ts"
 import type { Frame } from "../socket/internal/inbox.ts"
 import { exitCode, openError } from "../socket/internal/socketErrors.ts"
 import { type SyncWriter, SyncWriterId } from "../socket/internal/syncWriter.ts"
 import { NoPipe, WireWebSocket, WsConnection } from "./internal/wsConnection.ts"
 import { deflateOptions, makeKeeper } from "./internal/wsKeeper.ts"
 import type { CompressionOptions } from "./NodeWebSocketServer.ts"
+
+/**
+ * Names with values that may be secret.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Secrets = Readonly<Record<string, string | Redacted.Redacted<string>>>
+
+/**
+ * User and password.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface BasicAuth {
+  readonly username: string
+  readonly password: Redacted.Redacted<string>
+}
+
+/**
+ * A value, or an effect that makes it anew for each dial; its failure is that of the dial (`SocketOpenError`).
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type ForEachDial<A> = A | Effect.Effect<A, unknown>
 
 /**
  * How a client dials. What is secret is `Redacted` and is never logged nor part of an error.
@@ -34,12 +63,12 @@ import type { CompressionOptions } from "./NodeWebSocketServer.ts"
 export interface Options {
   /** Subprotocols to offer. The server must select one of them. */
   readonly protocols?: string | ReadonlyArray<string> | undefined
-  /** Headers of the handshake. */
-  readonly headers?: Readonly<Record<string, string | Redacted.Redacted<string>>> | undefined
+  /** Headers of the handshake, or an effect that makes them for each dial, e.g. a token that expires. */
+  readonly headers?: ForEachDial<Secrets> | undefined
   /** Sent as one `Cookie` header; values are sent as they are. */
-  readonly cookies?: Readonly<Record<string, string | Redacted.Redacted<string>>> | undefined
+  readonly cookies?: ForEachDial<Secrets> | undefined
   /** Sent as Basic authentication; overrides user and password of the address. */
-  readonly basicAuth?: { readonly username: string; readonly password: Redacted.Redacted<string> } | undefined
+  readonly basicAuth?: ForEachDial<BasicAuth> | undefined
   /** The `Origin` header; absent by default. */
   readonly origin?: string | undefined
   /** Certificates and checks of a `wss:` connection, as `node:tls` takes them. */
@@ -65,8 +94,26 @@ export interface Options {
 const reveal = (value: string | Redacted.Redacted<string>): string =>
   Redacted.isRedacted(value) ? Redacted.value(value) : value
 
+/** The options of one dial. */
+interface Made extends Omit<Options, "headers" | "cookies" | "basicAuth"> {
+  readonly headers?: Secrets | undefined
+  readonly cookies?: Secrets | undefined
+  readonly basicAuth?: BasicAuth | undefined
+}
+
+const made = <A>(value: ForEachDial<A> | undefined): Effect.Effect<A | undefined, Socket.SocketError> =>
+  Effect.isEffect(value)
+    ? Effect.catchCause(value, (cause) => Effect.fail(openError(Cause.squash(cause))))
+    : Effect.succeed(value)
+
+const forThisDial = (options: Options): Effect.Effect<Made, Socket.SocketError> =>
+  Effect.map(
+    Effect.all([made(options.headers), made(options.cookies), made(options.basicAuth)]),
+    ([headers, cookies, basicAuth]) => ({ ...options, headers, cookies, basicAuth })
+  )
+
 const clientOptions = (
-  options: Options,
+  options: Made,
   credentials: Address.Address["credentials"]
 ): Ws.ClientOptions & { readonly closeTimeout: number } => {
   const headers: Record<string, string> = {}
@@ -143,7 +190,7 @@ export const make = (address: string, options: Options = {}): Effect.Effect<Sock
     const latch = Latch.makeUnsafe(false)
     const reader: Socket.Socket["reader"] = Effect.gen(function*() {
       const scope = yield* Effect.scope
-      const connection = yield* dial(url, protocols, clientOptions(options, credentials), options)
+      const connection = yield* dial(url, protocols, clientOptions(yield* forThisDial(options), credentials), options)
       yield* Scope.addFinalizer(
         scope,
         Effect.sync(() => {
@@ -161,7 +208,7 @@ export const make = (address: string, options: Options = {}): Effect.Effect<Sock
     const writeAll = (chunks: NonEmptyReadonlyArray<Frame>): Effect.Effect<void, Socket.SocketError> =>
       Effect.suspend(() => current === undefined ? latch.whenOpen(writeAll(chunks)) : current.writeAll(chunks))
     const writer: SyncWriter = { write, writeAll, [SyncWriterId]: () => current }
-    return Socket.make({ reader, writer: Effect.succeed(writer) })
+    return named(Socket.make({ reader, writer: Effect.succeed(writer) }), url.split("?", 1)[0]!)
   })
 
 /**
@@ -174,13 +221,21 @@ export const layer = (address: string, options?: Options): Layer.Layer<Socket.So
   Layer.effect(Socket.Socket)(make(address, options))
 
 /**
+ * {@link Options} without effects: a constructor cannot wait for them.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ConstructorOptions extends Made {}
+
+/**
  * The constructor of Effect's `Socket.makeWebSocket`, on `ws`, with the options of this module. Headers and protocols of
  * the single call are added.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerWebSocketConstructor = (options: Options = {}): Layer.Layer<Socket.WebSocketConstructor> =>
+export const layerWebSocketConstructor = (options: ConstructorOptions = {}): Layer.Layer<Socket.WebSocketConstructor> =>
   Layer.succeed(Socket.WebSocketConstructor)((url, given) => {
     const call = given === undefined || typeof given === "string" || Array.isArray(given) ? { protocols: given } : given
     const base = clientOptions(options, undefined)

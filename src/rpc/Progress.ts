@@ -139,19 +139,24 @@ export const stream = <A, E, R>(self: Effect.Effect<A, E, R>): Stream.Stream<Eve
   }))
 
 /**
- * For calls that are made together: turns reports of each of `count` calls into reports whose amount is the mean of the
- * newest amounts of all of them.
+ * For calls that are made together: turns reports of each of `count` members into reports whose amount is the mean of the
+ * newest amounts of all of them. A member that is done counts as 1, whether it ever reported or not.
  *
- * @category combinators
- * @since 0.1.0
+ * @internal
  */
-export const mean = (
-  count: number
-): (index: number, listener: (report: Report) => void) => (report: Report) => void => {
+export const mean = (count: number): {
+  readonly listener: (index: number, listener: (report: Report) => void) => (report: Report) => void
+  readonly done: (index: number) => void
+} => {
   const amounts = Array.from({ length: count }, () => 0)
-  return (index, listener) => (report) => {
-    amounts[index] = report.amount
-    listener({ ...report, amount: amounts.reduce((sum, amount) => sum + amount, 0) / count })
+  return {
+    listener: (index, listener) => (report) => {
+      amounts[index] = report.amount
+      listener({ ...report, amount: amounts.reduce((sum, amount) => sum + amount, 0) / count })
+    },
+    done: (index) => {
+      amounts[index] = 1
+    }
   }
 }
 

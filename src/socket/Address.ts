@@ -54,6 +54,9 @@ export const parse = (
   if (scheme === undefined) {
     return Result.fail(new AddressError({ message: `"${match![1]}:" is not ws, wss, http or https` }))
   }
+  if (match === null && /^(wss?|https?)?\/\//i.test(address.trim())) {
+    return Result.fail(new AddressError({ message: "not an address: a scheme ends in a colon, as in ws://host/path" }))
+  }
   const text = `${scheme}://${match === null ? address.trim() : match[2]}`
   if (!URL.canParse(text)) return Result.fail(new AddressError({ message: "not an address: host:port or a URL is" }))
   const url = new URL(text)

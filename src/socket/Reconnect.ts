@@ -10,19 +10,23 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import type * as Socket from "effect/socket/Socket"
-import * as SubscriptionRef from "effect/SubscriptionRef"
+import { describe } from "./internal/describe.ts"
 
 /**
- * How a connection stands: dialling, open, lost (with the reason; another attempt follows), closed (none follows).
+ * How a client's connection stands: not dialled yet (lazy), dialling (`attempt` counts from 1 since it was last open),
+ * connected while the client makes itself known (`onConnect`), open, lost or not to be had with another attempt to follow
+ * at `nextDial` (epoch milliseconds), ended for good (`cause` is absent where the client itself ended it).
  *
  * @category models
  * @since 0.1.0
  */
 export type Status =
-  | { readonly _tag: "Connecting" }
+  | { readonly _tag: "Idle" }
+  | { readonly _tag: "Dialling"; readonly attempt: number }
+  | { readonly _tag: "Opening"; readonly attempt: number }
   | { readonly _tag: "Open" }
-  | { readonly _tag: "Lost"; readonly cause: Socket.SocketError }
-  | { readonly _tag: "Closed"; readonly cause: Socket.SocketError | undefined }
+  | { readonly _tag: "Lost"; readonly cause: Socket.SocketError; readonly nextDial: number }
+  | { readonly _tag: "Ended"; readonly cause: Socket.SocketError | undefined }
 
 /**
  * When to try again.
@@ -48,8 +52,8 @@ export const schedule: Policy = Schedule.min([Schedule.exponential("100 millis")
  * @since 0.1.0
  */
 export interface Options {
-  /** Kept up to date; `Closed` when the run ends, by interruption too. */
-  readonly status: SubscriptionRef.SubscriptionRef<Status>
+  /** Hears each status, in the turn in which it comes about; `Ended` when the run ends, by interruption too. */
+  readonly onStatus: (status: Status) => void
   /** Default: never try again. */
   readonly policy?: Policy | undefined
   /**
@@ -58,17 +62,27 @@ export interface Options {
    * tight loop. Default 5 seconds.
    */
   readonly stableAfter?: Duration.Input | undefined
+  /** Where it leads, for the log, e.g. `ws://host/path`. */
+  readonly address?: string | undefined
 }
 
+/** Milliseconds after the first line of the log until the next, doubled after each, and the longest. */
+const [firstInterval, longestInterval] = [60_000, 3_600_000]
+
 /**
- * Runs `connect` again and again. It is to dial, to run the given effect when the connection is open, to serve the
- * connection, and to fail when it is lost. The policy's delay comes before each new attempt. Fails with the last error
- * when the policy ends; without a policy, with the first.
+ * Runs `connect` again and again. It is to dial, to run the first effect when the connection is open, to serve the
+ * connection, and to fail when it is lost. Where there is something to do before it counts as open, it runs the second
+ * effect (`Opening`) before that. The policy's delay comes before each new attempt. Fails with the last error when the
+ * policy ends; without a policy, with the first.
  *
- * **Example** (Resubscribes after each connection)
+ * **Details**
+ *
+ * A connection that cannot be had is logged (Warning) when it fails first, then after a minute, two, four, up to an hour,
+ * as long as it goes on; and (Info) when it is there again.
+ *
+ * **Example** (Subscribes on each connection)
  *
  * ```ts
- * const status = yield* SubscriptionRef.make<Reconnect.Status>({ _tag: "Connecting" })
  * yield* Reconnect.run((opened) =>
  *   Effect.scoped(Effect.gen(function*() {
  *     const { pull } = yield* socket.reader
@@ -76,43 +90,60 @@ export interface Options {
  *     yield* opened
  *     yield* writer.write("subscribe")
  *     return yield* Effect.forever(Effect.flatMap(pull, handle))
- *   })), { status, policy: Reconnect.schedule })
+ *   })), { onStatus: (status) => show(status._tag), policy: Reconnect.schedule })
  * ```
  *
  * @category combinators
  * @since 0.1.0
  */
 export const run = <R>(
-  connect: (opened: Effect.Effect<void>) => Effect.Effect<never, Socket.SocketError, R>,
+  connect: (opened: Effect.Effect<void>, opening: Effect.Effect<void>) => Effect.Effect<never, Socket.SocketError, R>,
   options: Options
 ): Effect.Effect<never, Socket.SocketError, R> => {
-  const { policy, status } = options
+  const { onStatus, policy } = options
   const stableAfter = Duration.toMillis(Duration.fromInputUnsafe(options.stableAfter ?? "5 seconds"))
   return Effect.gen(function*() {
-    let delay = policy === undefined ? undefined : yield* Schedule.toStepWithSleep(policy)
+    let step = policy === undefined ? undefined : yield* Schedule.toStep(policy)
+    let attempt = 0
+    let logged: { readonly at: number; readonly interval: number } | undefined
     while (true) {
       let openedAt: number | undefined
+      attempt++
+      const opening = Effect.sync(() => onStatus({ _tag: "Opening", attempt }))
       const opened = Effect.gen(function*() {
         openedAt = yield* Clock.currentTimeMillis
-        yield* SubscriptionRef.set(status, { _tag: "Open" })
+        if (logged !== undefined) yield* annotated(Effect.logInfo("connected again"), options, attempt)
+        logged = undefined
+        onStatus({ _tag: "Open" })
       })
-      yield* SubscriptionRef.set(status, { _tag: "Connecting" })
-      const cause = yield* Effect.flip(connect(opened))
-      if (policy === undefined || delay === undefined) return yield* Effect.fail(cause)
-      yield* SubscriptionRef.set(status, { _tag: "Lost", cause })
-      if (openedAt !== undefined && (yield* Clock.currentTimeMillis) - openedAt >= stableAfter) {
-        delay = yield* Schedule.toStepWithSleep(policy)
+      onStatus({ _tag: "Dialling", attempt })
+      const cause = yield* Effect.flip(connect(opened, opening))
+      if (policy === undefined || step === undefined) return yield* cause
+      const now = yield* Clock.currentTimeMillis
+      if (openedAt !== undefined) attempt = 0
+      if (openedAt !== undefined && now - openedAt >= stableAfter) step = yield* Schedule.toStep(policy)
+      const next = yield* Pull.catchDone(step(now, cause), () => Effect.fail(cause))
+      onStatus({ _tag: "Lost", cause, nextDial: now + Duration.toMillis(next[1]) })
+      if (openedAt === undefined && (logged === undefined || now - logged.at >= logged.interval)) {
+        yield* annotated(Effect.logWarning(`cannot connect: ${describe(cause)}`), options, attempt)
+        const interval = logged === undefined ? firstInterval : Math.min(logged.interval * 2, longestInterval)
+        logged = { at: now, interval }
       }
-      yield* Pull.catchDone(delay(cause), () => Effect.fail(cause))
+      yield* Effect.sleep(next[1])
     }
   }).pipe(
     Effect.onExit((exit) =>
-      SubscriptionRef.set(status, {
-        _tag: "Closed",
-        cause: exit._tag === "Failure"
-          ? exit.cause.reasons.flatMap((reason) => reason._tag === "Fail" ? [reason.error] : [])[0]
-          : undefined
-      })
+      Effect.sync(() =>
+        onStatus({
+          _tag: "Ended",
+          cause: exit._tag === "Failure"
+            ? exit.cause.reasons.flatMap((reason) => reason._tag === "Fail" ? [reason.error] : [])[0]
+            : undefined
+        })
+      )
     )
   )
 }
+
+const annotated = (effect: Effect.Effect<void>, { address }: Options, attempt: number): Effect.Effect<void> =>
+  Effect.annotateLogs(effect, address === undefined ? { attempt } : { address, attempt })

@@ -25,7 +25,7 @@ it.effect("the calls of a batch that the server refuses as a whole fail, other c
       JsonRpcClient.batch(Array.from({ length: 101 }, (_, i) => client.add({ a: i, b: 1 })))
     )
     assert.strictEqual(error.reason._tag === "RemoteError" && error.reason.code, -32600)
-    assert.strictEqual(untyped.caller.inFlight, 2)
+    assert.strictEqual(untyped.port!.caller.inFlight, 2)
     assert.strictEqual(yield* client.add({ a: 1, b: 2 }), 3)
   }).pipe(Effect.provide(Layer.fresh(App))))
 

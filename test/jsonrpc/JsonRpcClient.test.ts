@@ -99,7 +99,7 @@ describe("requests", () => {
       }
       yield* Effect.forkChild(remote.call("next"))
       assert.strictEqual((yield* peer.takeJson).method, "next")
-      assert.strictEqual(remote.caller.inFlight, 1)
+      assert.strictEqual(remote.port!.caller.inFlight, 1)
     }))
 })
 

@@ -105,7 +105,7 @@ test("interrupting a call aborts its request, which interrupts the handler", (wo
     assert.strictEqual(yield* Queue.take(world.events), "start a")
     yield* Fiber.interrupt(fiber)
     assert.strictEqual(yield* Queue.take(world.events), "interrupt a")
-    assert.strictEqual(remote.caller.inFlight, 0)
+    assert.strictEqual(remote.port!.caller.inFlight, 0)
     assert.strictEqual(yield* client.add({ a: 1, b: 1 }), 2)
   }))
 

@@ -99,7 +99,7 @@ const run = (seed: number) =>
       const { reason } = error as JsonRpcError.JsonRpcError
       if (reason._tag === "ConnectionError" && !reason.maybeExecuted) assert.strictEqual(times, 0)
     }
-    assert.strictEqual(connection.caller.inFlight, 0)
+    assert.strictEqual(connection.port!.caller.inFlight, 0)
     yield* connection.disconnect
     yield* TestClock.adjust("10 seconds")
     assert.strictEqual((yield* Metric.value(RpcMetrics.inFlight)).value, 0)

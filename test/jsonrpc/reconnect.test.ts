@@ -27,7 +27,7 @@ const make = (options: JsonRpcClient.Options) =>
 
 it.effect("a lost connection fails what may not be sent again, and sends again what may", () =>
   Effect.gen(function*() {
-    const { client, connection, start } = yield* make({ reconnect: Reconnect.schedule })
+    const { client, connection, start } = yield* make({ reconnect: Reconnect.schedule, whileDisconnected: "wait" })
     const server = yield* start
     yield* connection.connect
     const statuses: Array<string> = []
@@ -43,12 +43,12 @@ it.effect("a lost connection fails what may not be sent again, and sends again w
     yield* TestClock.adjust("1 minute")
     assert.isNumber(yield* Fiber.join(read))
     assert.isNumber(yield* Fiber.join(late))
-    assert.deepStrictEqual(statuses, ["Open", "Lost", "Connecting", "Open"])
+    assert.deepStrictEqual(statuses, ["Open", "Lost", "Dialling", "Open"])
   }))
 
-it.effect("a client without a policy is closed when its connection is lost", () =>
+it.effect("a client that is not to reconnect has ended when its connection is lost", () =>
   Effect.gen(function*() {
-    const { client, connection, start } = yield* make({})
+    const { client, connection, start } = yield* make({ reconnect: false })
     const server = yield* start
     yield* connection.connect
     yield* TestClock.adjust("1 milli")

@@ -66,7 +66,7 @@ it("the progress of several calls is the mean of the newest amounts", () => {
   const amounts: Array<number> = []
   const each = Progress.mean(2)
   const listener = (report: Progress.Report) => amounts.push(report.amount)
-  each(0, listener)({ operation: "", amount: 1 })
-  each(1, listener)({ operation: "", amount: 0.5 })
+  each.listener(0, listener)({ operation: "", amount: 1 })
+  each.listener(1, listener)({ operation: "", amount: 0.5 })
   assert.deepStrictEqual(amounts, [0.5, 0.75])
 })

@@ -6,10 +6,12 @@ import { byId, element, plot, setText } from "./dom.ts"
 import { token } from "./token.ts"
 
 const statusText = {
-  Connecting: "connecting …",
+  Idle: "not connected",
+  Dialling: "connecting …",
+  Opening: "connecting …",
   Open: "connected",
   Lost: "connection lost, trying again",
-  Closed: "closed"
+  Ended: "closed"
 }
 
 const show = ({ connections, inFlight }: Pick<typeof Snapshot.Type, "connections" | "inFlight">) =>

@@ -2,76 +2,49 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Tracer from "effect/Tracer"
+import { Batch, Call, Calls, Entry, type Failure, type Limits } from "../../rpc/internal/calls.ts"
 import * as Progress from "../../rpc/Progress.ts"
 import type { Outbox } from "../../socket/Outbox.ts"
+import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
 import type { Wire } from "./wireModel.ts"
 
 /**
- * What becomes of a call: exactly one of the three, once.
+ * A call as the wire settles it: by one of the three, once.
  *
  * @internal
  */
-export interface Continuation {
-  readonly onResult: (result: unknown) => void
-  readonly onFailure: (error: ErrorObject) => void
-  readonly onLost: (error: JsonRpcError.JsonRpcError) => void
-}
+export abstract class RpcCall extends Call<string> {
+  readonly method: string
+  /** Of one call, for wires that have them. */
+  readonly headers: ReadonlyArray<readonly [string, string]> | undefined
+  readonly span: Tracer.AnySpan | undefined
 
-interface Pending extends Continuation {
-  readonly id: number
-  readonly frame: string
-  readonly idempotent: boolean
-  readonly listener: ((report: Progress.Report) => void) | undefined
-  /** The batch that it was sent in. */
-  batch: BatchCollector | undefined
-  sent: boolean
+  constructor(id: number, method: string, frame: string, options: SendOptions) {
+    super(id, frame, frame.length, options.idempotent, !options.isStream)
+    this.method = method
+    this.headers = options.headers
+    this.span = options.span
+  }
+  abstract onResult(result: unknown): void
+  abstract onError(error: ErrorObject): void
+  abstract onFailure(error: JsonRpcError.JsonRpcError): void
+  /** Progress, or elements of a stream. */
+  abstract onReport(report: Progress.Report): void
+
+  lost(failure: Failure): void {
+    this.onFailure(JsonRpcError.lost(this.method, failure))
+  }
 }
 
 /**
- * Gathers what is called while it is open, to go out in one frame. It takes the calls of one caller: those of another go
- * out by themselves.
+ * Entries that are gathered to go out in one frame.
  *
  * @internal
  */
-export class BatchCollector {
-  private frames: Array<string> = []
-  private pending: Array<Pending> = []
-  private caller: Caller | undefined
-  private isOpen = true
-
-  add(caller: Caller, frame: string, pending?: Pending): boolean {
-    if (!this.isOpen || (this.caller !== undefined && this.caller !== caller)) return false
-    this.caller = caller
-    this.frames.push(frame)
-    if (pending !== undefined) {
-      this.pending.push(pending)
-      pending.batch = this
-    }
-    return true
-  }
-  remove(pending: Pending): void {
-    this.pending = this.pending.filter((other) => other !== pending)
-    this.frames = this.frames.filter((frame) => frame !== pending.frame)
-  }
-  /** Closes the collector and sends what was gathered. */
-  flush(): void {
-    if (!this.isOpen) return
-    this.isOpen = false
-    this.caller?.sendTogether(this)
-  }
-  /** Sends what is left of what was gathered. */
-  sendTo(outbox: Outbox): void {
-    if (this.frames.length === 0) return
-    const sent = outbox.send(this.frames.length === 1 ? this.frames[0]! : Codec.encodeBatch(this.frames))
-    for (const call of this.pending) {
-      call.sent = sent
-      if (!sent) call.batch = undefined
-    }
-  }
-}
+export class BatchCollector extends Batch<string> {}
 
 /**
  * The batch that calls of the current fiber join.
@@ -90,236 +63,152 @@ export const CurrentBatch: Context.Reference<BatchCollector | undefined> = Conte
 export interface SendOptions {
   readonly idempotent: boolean
   readonly isStream: boolean
-  readonly listener: ((report: Progress.Report) => void) | undefined
-  readonly batch: BatchCollector | undefined
+  /** Whether somebody listens to its progress. */
+  readonly listens: boolean
   readonly span: Tracer.AnySpan | undefined
+  readonly headers?: ReadonlyArray<readonly [string, string]> | undefined
 }
 
-// Shared by those that call nobody, never changed.
-const noPending: Map<string, Pending> = new Map()
-const noUnsent: Array<string | BatchCollector> = []
-
 /**
- * The calling half of a connection: ids, what waits for an answer, cancellation, what happens when the connection goes
- * and comes back. It outlives connections: `attach` and `detach` tell it of them.
+ * What the callers of one server, or the caller of one client, go by.
  *
  * @internal
  */
-export class Caller {
+export interface CallerConfig extends Limits {
   readonly wire: Wire
-  private pending = noPending
-  private readonly waits: boolean
-  private readonly traceContext: boolean
-  private outbox: Outbox | undefined
-  private ended: JsonRpcError.JsonRpcError | undefined
-  private lastId = 0
-  /** Called before the first frame of a client that connects lazily. */
-  onDemand: (() => void) | undefined
-  /** Called with the id of each call that is cancelled after it was sent. */
-  onCancel: ((id: string) => void) | undefined
-  /** Called once, with the next call. */
-  private onCall: (() => void) | undefined = undefined
-  /** Notifications and batches that wait for a connection. */
-  private unsent = noUnsent
+  readonly traceContext: boolean
+}
 
-  constructor(wire: Wire, options: { readonly waits: boolean; readonly traceContext: boolean }) {
-    this.wire = wire
-    this.waits = options.waits
-    this.traceContext = options.traceContext
+/**
+ * One caller, or, with `connection`, what a caller may send ahead of everything on that connection.
+ *
+ * @internal
+ */
+export interface Port {
+  readonly caller: Caller
+  readonly connection: number | undefined
+}
+
+/** Characters that wait in the outbox over which calls wait at home. */
+const highWater = 1024 * 1024
+
+const open: Reconnect.Status = { _tag: "Open" }
+
+/**
+ * The client half of JSON-RPC: requests, notifications and batches as text, cancels as the wire says.
+ *
+ * @internal
+ */
+export class Caller extends Calls<string> {
+  declare readonly limits: CallerConfig
+  private outbox: Outbox | undefined = undefined
+  private lastNote = 0
+
+  constructor(limits: CallerConfig, status: Reconnect.Status) {
+    super(limits, status)
   }
 
-  get inFlight(): number {
-    return this.pending.size
+  get wire(): Wire {
+    return this.limits.wire
+  }
+  /** Whether the wire carries headers of a call. */
+  get hasHeaders(): boolean {
+    return false
   }
 
-  /** Completes as soon as a call waits for its answer. One at a time may wait for it. */
-  get calling(): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      if (this.pending.size > 0) return resume(Effect.void)
-      this.onCall = () => {
-        this.onCall = undefined
-        resume(Effect.void)
-      }
-      return Effect.sync(() => {
-        this.onCall = undefined
-      })
-    })
+  /** What is sent from now on goes here; {@link Caller.enter} says when. */
+  use(outbox: Outbox): void {
+    this.outbox = outbox
   }
 
+  /** The only connection of this caller is open. */
   attach(outbox: Outbox): void {
     this.outbox = outbox
-    outbox.cork()
-    for (const item of this.unsent) {
-      if (typeof item === "string") outbox.send(item)
-      else item.sendTo(outbox)
-    }
-    this.unsent = noUnsent
-    for (const pending of this.pending.values()) {
-      // those of a batch go out with it
-      if (!pending.sent && pending.batch === undefined) pending.sent = outbox.send(pending.frame)
-    }
-    outbox.uncork()
+    this.enter(open)
   }
 
-  /** The connection is gone: what was sent and may not be sent again fails; the rest waits, or fails, by policy. */
-  detach(cause: unknown): void {
-    this.outbox = undefined
-    for (const [key, pending] of this.pending) {
-      if (pending.sent && pending.idempotent && this.waits) {
-        pending.sent = false
-        pending.batch = undefined
-      } else if (pending.sent || !this.waits) {
-        this.pending.delete(key)
-        if (!pending.sent) pending.batch?.remove(pending)
-        pending.onLost(JsonRpcError.connection("the connection was lost", pending.sent, cause))
-      }
-    }
+  protected write(frame: string, item: Entry<string> | Batch<string>): boolean {
+    if (!(item instanceof Call)) this.lastNote = item.seq
+    return this.outbox !== undefined && this.outbox.send(frame)
+  }
+  protected join(frames: ReadonlyArray<string>): string {
+    return Codec.encodeBatch(frames)
+  }
+  protected retract(call: Call<string>): void {
+    const { cancellation } = this.wire
+    if (cancellation === undefined) return
+    this.outbox?.send(Codec.encodeNotification(cancellation.method, cancellation.encode(call.id)))
+  }
+  protected override hasRoom(): boolean {
+    return this.outbox === undefined || this.outbox.waiting() <= highWater
+  }
+  protected override whenRoom(run: () => void): void {
+    if (this.outbox !== undefined) this.limits.fork(Effect.andThen(this.outbox.drained(highWater), Effect.sync(run)))
   }
 
-  /** No connection will come any more: everything fails, now and from now on. */
-  end(message: string, cause?: unknown): void {
-    if (this.ended !== undefined) return
-    this.ended = JsonRpcError.connection(message, false, cause)
-    this.outbox = undefined
-    const pending = Array.from(this.pending.values())
-    this.pending = noPending
-    this.unsent = noUnsent
-    for (const call of pending) call.onLost(JsonRpcError.connection(message, call.sent, cause))
-  }
-
-  get endedWith(): JsonRpcError.JsonRpcError | undefined {
-    return this.ended
-  }
-
-  /** Sends a request; the number names it for {@link cancel}. */
-  send(method: string, params: unknown, options: SendOptions, continuation: Continuation): number {
-    const id = ++this.lastId
-    if (this.ended !== undefined) {
-      continuation.onLost(this.ended)
-      return id
-    }
+  /** The text of a request; throws where the parameters are no JSON. */
+  encode(id: number, method: string, params: unknown, options: SendOptions): string {
     const { progress, withTraceparent } = this.wire
-    if (progress !== undefined && (options.listener !== undefined || options.isStream)) {
+    if (progress !== undefined && (options.listens || options.isStream)) {
       params = progress.request(params, id, options.isStream)
     }
     let extra: Record<string, unknown> | undefined
     if (options.span !== undefined) {
-      const traceparent = `00-${options.span.traceId}-${options.span.spanId}-${options.span.sampled ? "01" : "00"}`
-      if (withTraceparent !== undefined) params = withTraceparent(params, traceparent)
-      else if (this.traceContext) extra = { traceparent }
+      if (withTraceparent !== undefined) params = withTraceparent(params, traceparent(options.span))
+      else if (this.limits.traceContext) extra = { traceparent: traceparent(options.span) }
     }
-    const key = "" + id
-    let frame: string
-    try {
-      frame = Codec.encodeRequest(key, method, params, extra)
-    } catch (cause) {
-      continuation.onLost(JsonRpcError.protocol("the parameters are no JSON", cause))
-      return id
-    }
-    if (this.outbox === undefined && !this.waits && this.onDemand === undefined) {
-      continuation.onLost(JsonRpcError.connection("not connected", false))
-      return id
-    }
-    const pending: Pending = {
-      id,
-      frame,
-      idempotent: options.idempotent,
-      listener: options.listener,
-      batch: undefined,
-      sent: false,
-      onResult: continuation.onResult,
-      onFailure: continuation.onFailure,
-      onLost: continuation.onLost
-    }
-    if (this.pending === noPending) this.pending = new Map()
-    this.pending.set(key, pending)
-    this.onCall?.()
-    if (options.batch?.add(this, frame, pending) === true) return id
-    if (this.outbox !== undefined) pending.sent = this.outbox.send(frame)
-    else this.onDemand?.()
-    return id
+    return Codec.encodeRequest("" + id, method, params, extra)
   }
 
-  /** Forgets a call and tells the peer once; a late answer is dropped. */
-  cancel(id: number): void {
-    const pending = this.pending.get("" + id)
-    if (pending === undefined) return
-    this.pending.delete("" + id)
-    if (!pending.sent) pending.batch?.remove(pending)
-    if (pending.sent) this.onCancel?.("" + id)
-    const cancellation = this.wire.cancellation
-    if (!pending.sent || cancellation === undefined) return
-    this.outbox?.send(Codec.encodeNotification(cancellation.method, cancellation.encode(id)))
-  }
-
-  notify(method: string, params: unknown, batch: BatchCollector | undefined): JsonRpcError.JsonRpcError | undefined {
-    if (this.ended !== undefined) return this.ended
+  notify(
+    method: string,
+    params: unknown,
+    batch?: BatchCollector,
+    connection?: number
+  ): JsonRpcError.JsonRpcError | undefined {
     let frame: string
     try {
       frame = Codec.encodeNotification(method, params)
     } catch (cause) {
-      return JsonRpcError.protocol("the parameters are no JSON", cause)
+      return JsonRpcError.protocol(`${method}: the parameters are no JSON`, cause)
     }
-    if (this.outbox === undefined && !this.waits && this.onDemand === undefined) {
-      return JsonRpcError.connection("not connected", false)
-    }
-    if (batch?.add(this, frame) === true) return undefined
-    if (this.outbox !== undefined && this.outbox.send(frame)) return undefined
-    if (!this.waits && this.onDemand === undefined) return JsonRpcError.connection("the connection was lost", false)
-    this.later(frame)
-    return undefined
-  }
-
-  /** Sends what a batch gathered, now or when there is a connection. */
-  sendTogether(batch: BatchCollector): void {
-    if (this.outbox !== undefined) return batch.sendTo(this.outbox)
-    this.later(batch)
-  }
-
-  private later(item: string | BatchCollector): void {
-    if (this.unsent.length === 0) this.unsent = [item]
-    else this.unsent.push(item)
-    this.onDemand?.()
-  }
-
-  /** One call failed for a reason of its transport. */
-  lose(key: string, error: JsonRpcError.JsonRpcError): void {
-    const pending = this.pending.get(key)
-    if (pending === undefined) return
-    this.pending.delete(key)
-    pending.onLost(error)
+    const entry = new Entry(frame, frame.length)
+    const failure = connection === undefined ? this.tell(entry, batch) : this.ahead(entry, connection)
+    return failure === undefined ? undefined : JsonRpcError.lost(method, failure)
   }
 
   /** An answer of the peer; `false` when nobody waits for it. */
   answer(message: Codec.Result | Codec.Failure): boolean {
-    if (message.id === undefined) return false
-    const key = message.id
-    const pending = this.pending.get(key) ?? this.pending.get(unquoted(key))
-    if (pending === undefined) return false
-    this.pending.delete("" + pending.id)
-    if (message._tag === "Result") pending.onResult(message.result)
-    else pending.onFailure(message.error)
+    const call = message.id === undefined ? undefined : this.take(idOf(message.id)) as RpcCall | undefined
+    if (call === undefined) return false
+    if (message._tag === "Result") call.onResult(message.result)
+    else call.onError(message.error)
     return true
   }
 
+  /** The answer to one call cannot be used. */
+  spoil(id: string, detail: string): void {
+    const call = this.take(idOf(id)) as RpcCall | undefined
+    call?.onFailure(JsonRpcError.protocol(`${call.method}: ${detail}`))
+  }
+
   /**
-   * An error of the peer about a frame whose ids it does not say, e.g. a batch that is longer than it takes. Fails the
-   * calls of that frame where it is clear which it was: the only frame that has no answer yet, or the only batch.
+   * An error of the peer that names no request. It fails calls only where there is no doubt about which frame it is: the
+   * peer could not read one (-32700, -32600), and it is the only batch under way, or the only call, with no notification
+   * after it. Otherwise `false`.
    */
   refused(error: ErrorObject): boolean {
-    const frames = new Set<unknown>()
-    const batches = new Set<unknown>()
-    for (const pending of this.pending.values()) {
-      if (!pending.sent) continue
-      frames.add(pending.batch ?? pending)
-      if (pending.batch !== undefined) batches.add(pending.batch)
+    if (error.code !== JsonRpcError.code.parseError && error.code !== JsonRpcError.code.invalidRequest) return false
+    const frames = new Set<Entry<string> | Batch<string>>()
+    const batches = new Set<Batch<string>>()
+    for (const call of this.sent()) {
+      frames.add(call.batch ?? call)
+      if (call.batch !== undefined) batches.add(call.batch)
     }
-    const candidates = frames.size === 1 ? frames : batches
-    if (candidates.size !== 1) return false
-    for (const [key, pending] of this.pending) {
-      if (!pending.sent || !candidates.has(pending.batch ?? pending)) continue
-      this.pending.delete(key)
-      pending.onFailure(error)
+    const [frame] = batches.size === 1 ? batches : frames
+    if (frame === undefined || (batches.size !== 1 && (frames.size !== 1 || this.lastNote > frame.seq))) return false
+    for (const call of Array.from(this.sent())) {
+      if ((call.batch ?? call) === frame) (this.take(call.id) as RpcCall | undefined)?.onError(error)
     }
     return true
   }
@@ -328,15 +217,77 @@ export class Caller {
   progress(params: unknown): boolean {
     const decoded = this.wire.progress?.decode(params)
     if (decoded === undefined) return false
-    const pending = this.pending.get(String(decoded.token))
-    if (pending === undefined) return false
-    pending.listener?.(decoded.report)
+    const call = this.get(Number(decoded.token)) as RpcCall | undefined
+    if (call === undefined || call.connection !== this.connection) return false
+    this.touch(call)
+    call.onReport(decoded.report)
     return true
   }
 }
 
+const traceparent = (span: Tracer.AnySpan): string => `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
+
 // peers exist that answer "1" to 1
-const unquoted = (key: string): string => key.startsWith("\"") ? key.slice(1, -1) : key
+const idOf = (text: string): number => +(text.charCodeAt(0) === 34 ? text.slice(1, -1) : text)
+
+class UntypedCall extends RpcCall {
+  private readonly resume: (exit: Exit.Exit<unknown, JsonRpcError.JsonRpcError>) => void
+  private readonly listener: ((report: Progress.Report) => void) | undefined
+  private heard = false
+
+  constructor(
+    id: number,
+    method: string,
+    frame: string,
+    options: SendOptions,
+    resume: (exit: Exit.Exit<unknown, JsonRpcError.JsonRpcError>) => void,
+    listener: ((report: Progress.Report) => void) | undefined
+  ) {
+    super(id, method, frame, options)
+    this.resume = resume
+    this.listener = listener
+  }
+  onResult(result: unknown): void {
+    this.resume(Exit.succeed(result))
+  }
+  onError(error: ErrorObject): void {
+    this.resume(Exit.fail(JsonRpcError.remote(error)))
+  }
+  onFailure(error: JsonRpcError.JsonRpcError): void {
+    this.resume(Exit.fail(error))
+  }
+  onReport(report: Progress.Report): void {
+    this.heard = true
+    this.listener?.(report)
+  }
+  // elements are not to be heard twice
+  override goesAgain(): boolean {
+    return this.idempotent && (this.timed || !this.heard)
+  }
+}
+
+/**
+ * Options of an untyped call.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface CallOptions {
+  /** Lets the request be sent again after a reconnection (`whileDisconnected: "wait"`); default `false`. */
+  readonly idempotent?: boolean | undefined
+  /** Asks for the elements of a stream as progress, where the wire can; the call is not timed. Default `false`. */
+  readonly stream?: boolean | undefined
+  /** Headers of the request, over HTTP; on a socket, which has none, the call fails with `ProtocolError`. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * Why a wire without headers refuses those of a call.
+ *
+ * @internal
+ */
+export const refuseHeaders = (method: string): JsonRpcError.JsonRpcError =>
+  JsonRpcError.protocol(`${method}: a call on a socket has no headers; say who you are by onConnect or the handshake`)
 
 /**
  * An untyped call as an effect: interruption cancels it.
@@ -344,25 +295,35 @@ const unquoted = (key: string): string => key.startsWith("\"") ? key.slice(1, -1
  * @internal
  */
 export const call = (
-  caller: Caller,
+  port: Port,
   method: string,
   params: unknown,
-  idempotent: boolean
+  callOptions: CallOptions | undefined
 ): Effect.Effect<unknown, JsonRpcError.JsonRpcError> =>
   Effect.withFiber((fiber) => {
-    const batch = fiber.getRef(CurrentBatch)
+    const { caller, connection } = port
+    const listener = fiber.getRef(Progress.Listener)
+    const options: SendOptions = {
+      idempotent: callOptions?.idempotent === true,
+      isStream: callOptions?.stream === true,
+      listens: listener !== undefined,
+      span: Context.getOrUndefined(fiber.context, Tracer.ParentSpan),
+      headers: callOptions?.headers === undefined ? undefined : Object.entries(callOptions.headers)
+    }
     return Effect.callback<unknown, JsonRpcError.JsonRpcError>((resume) => {
-      const id = caller.send(method, params, {
-        idempotent,
-        isStream: false,
-        listener: fiber.getRef(Progress.Listener),
-        batch,
-        span: Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
-      }, {
-        onResult: (result) => resume(Exit.succeed(result)),
-        onFailure: (error) => resume(Exit.fail(JsonRpcError.remote(error))),
-        onLost: (error) => resume(Exit.fail(error))
-      })
-      return Effect.sync(() => caller.cancel(id))
+      const id = caller.nextId()
+      let frame: string
+      try {
+        frame = caller.encode(id, method, params, options)
+      } catch (cause) {
+        return resume(Exit.fail(JsonRpcError.protocol(`${method}: the parameters are no JSON`, cause)))
+      }
+      const call = new UntypedCall(id, method, frame, options, resume, listener)
+      if (options.headers !== undefined && options.headers.length > 0 && !caller.hasHeaders) {
+        return resume(Exit.fail(refuseHeaders(method)))
+      }
+      if (connection === undefined) caller.submit(call, fiber.getRef(CurrentBatch))
+      else caller.ahead(call, connection)
+      return Effect.sync(() => caller.cancel(call))
     })
   })

@@ -126,7 +126,7 @@ export class Endpoint implements Answerer, Sink {
     if (!Array.isArray(frame)) {
       const message = frame as Codec.Message
       if (message._tag === "Failure" && (message.id === undefined || message.id === "null")) {
-        this.caller?.refused(message.error)
+        if (this.caller?.refused(message.error) !== true) this.report(message.error)
       }
       return this.message(message, sink)
     }
@@ -142,7 +142,7 @@ export class Endpoint implements Answerer, Sink {
       case "Invalid":
         // who serves nothing has nothing to say about what is no request
         if (message.answer === undefined || (message.id === "null" && this.config.methods.size === 0)) {
-          this.caller?.lose(message.id, JsonRpcError.protocol("the answer is nested too deeply"))
+          this.caller?.spoil(message.id, "the answer is nested too deeply")
           return sink.skip()
         }
         return sink.answer(Codec.encodeError(message.id, message.answer))
@@ -159,6 +159,9 @@ export class Endpoint implements Answerer, Sink {
     if (session.has(id)) return sink.answer(Codec.encodeError(id, duplicateId))
     const method = methods.get(call.method)
     if (method === undefined || !access(method.rpc, connection)) {
+      if (method !== undefined) {
+        this.fork(Effect.annotateLogs(Effect.logDebug("access refused"), { method: call.method }))
+      }
       return sink.answer(Codec.encodeError(id, methodNotFound))
     }
     if (this.isOverfull()) return sink.answer(Codec.encodeError(id, tooMany))
@@ -179,6 +182,12 @@ export class Endpoint implements Answerer, Sink {
       }
     }
     sink.skip()
+  }
+
+  private report({ code, message }: ErrorObject): void {
+    this.fork(Effect.annotateLogs(Effect.logWarning("the peer reported an error that is about no request", message), {
+      code
+    }))
   }
 
   // only where the connection reads on for the answers to calls of its own

@@ -1,8 +1,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcClient from "effect/rpc/RpcClient"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
@@ -13,8 +11,9 @@ import * as Tracer from "effect/Tracer"
 import * as Progress from "../../rpc/Progress.ts"
 import * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
-import type { ErrorObject } from "../JsonRpcMessage.ts"
-import { type Caller, CurrentBatch } from "./caller.ts"
+import type { Remote } from "../JsonRpcRemote.ts"
+import { CurrentBatch, refuseHeaders, type SendOptions } from "./caller.ts"
+import { StreamCall, type TypedCall, type TypedHalf, UnaryCall } from "./typedCall.ts"
 
 /**
  * Options of typed clients.
@@ -45,25 +44,21 @@ export const Idempotent: Context.Reference<boolean> = Context.Reference<boolean>
   { defaultValue: () => false }
 )
 
-/** Turns what the peer answered into the failure that the contract declares, where it declares one for the code. */
-const decodeFailure = (method: RpcMethods.Method, error: ErrorObject): unknown => {
-  for (const declared of method.errors) {
-    if (JsonRpcError.codeOf(declared.schema) !== error.code) continue
-    const decoded = declared.decode(error.data)
-    if (Exit.isExit(decoded) && decoded._tag === "Success") return decoded.value
-  }
-  const untyped = JsonRpcError.remote(error)
-  return method.errors.some((declared) => declared.is(untyped.reason)) ? untyped.reason : untyped
+const noHeaders: ReadonlyArray<readonly [string, string]> = []
+
+const headersOf = (headers: Readonly<Record<string, string>>): ReadonlyArray<readonly [string, string]> => {
+  for (const name in headers) if (Object.hasOwn(headers, name)) return Object.entries(headers)
+  return noHeaders
 }
 
 /**
- * A typed client on a caller: Effect's own, with our wire under it.
+ * A typed client of a remote: Effect's own, with our wire under it.
  *
  * @internal
  */
 export const make = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
-  caller: Caller,
+  remote: Remote,
   options: TypedOptions = {}
 ): Effect.Effect<
   RpcClient.RpcClient<Rpcs, JsonRpcError.JsonRpcError>,
@@ -73,8 +68,7 @@ export const make = <Rpcs extends Rpc.Any>(
   Effect.gen(function*() {
     const methods = RpcMethods.fromGroup(group)
     const context = yield* Effect.context<never>()
-    const run = Effect.runForkWith(context)
-    const calls = new Map<RequestId, { readonly id: number; readonly stop: (() => void) | undefined }>()
+    const { port } = remote
     let lastId = 0
     const tracing = options.tracing === true ||
       (options.tracing !== false && context.mapUnsafe.has(Tracer.Tracer.key))
@@ -87,131 +81,114 @@ export const make = <Rpcs extends Rpc.Any>(
       generateRequestId: () => RequestId(++lastId),
       onFromClient: ({ message }): Effect.Effect<void, JsonRpcError.JsonRpcError> => {
         if (message._tag === "Request") return request(message)
-        if (message._tag === "Interrupt") {
-          const call = calls.get(message.requestId)
-          if (call !== undefined) {
-            calls.delete(message.requestId)
-            call.stop?.()
-            caller.cancel(call.id)
-          }
-        }
+        if (message._tag === "Interrupt") half.calls.get(message.requestId)?.giveUp()
         return Effect.void
       }
     })
+    const half: TypedHalf = { calls: new Map(), write: write as TypedHalf["write"], run: Effect.runForkWith(context) }
 
-    const request = (message: Extract<FromClient<Rpcs>, { readonly _tag: "Request" }>) => {
+    type Request = Extract<FromClient<Rpcs>, { readonly _tag: "Request" }>
+
+    const request = (message: Request): Effect.Effect<void, JsonRpcError.JsonRpcError> => {
       const method = methods.get(message.tag)!
-      const send = message.discard === true ? notify : start
       const encoded = method.encodePayload(message.payload)
-      if (Exit.isExit(encoded) && encoded._tag === "Success") return send(method, message.id, encoded.value)
-      return Effect.flatMap(Effect.orDie(encoded), (payload) => send(method, message.id, payload))
+      if (Exit.isExit(encoded) && encoded._tag === "Success") return send(method, message, encoded.value)
+      return Effect.flatMap(Effect.orDie(encoded), (payload) => send(method, message, payload))
+    }
+
+    const send = (method: RpcMethods.Method, message: Request, payload: unknown) => {
+      const params = RpcMethods.toParams(method, payload, options.positional === true)
+      const headers = headersOf(message.headers)
+      if (headers.length > 0 && port !== undefined && !port.caller.hasHeaders) {
+        return Effect.fail(refuseHeaders(method.name))
+      }
+      if (message.discard === true) return notify(method, message.id, params)
+      return port === undefined
+        ? ask(method, message.id, params, headers)
+        : start(method, message.id, params, headers)
     }
 
     // `{ discard: true }`: nobody wants an answer
-    const notify = (method: RpcMethods.Method, requestId: RequestId, payload: unknown) =>
+    const notify = (method: RpcMethods.Method, requestId: RequestId, params: unknown) =>
       Effect.withFiber<void>((fiber) => {
-        const params = RpcMethods.toParams(method, payload, options.positional === true)
-        const error = caller.notify(method.name, params, fiber.getRef(CurrentBatch))
-        const exit = error === undefined ? Exit.void : Exit.fail(error)
-        return write({ _tag: "Exit", clientId: 0, requestId, exit } as any)
+        const done = (exit: Exit.Exit<void, unknown>) => write({ _tag: "Exit", clientId: 0, requestId, exit } as any)
+        if (port === undefined) return Effect.flatMap(Effect.exit(remote.notify(method.name, params as any)), done)
+        const error = port.caller.notify(method.name, params, fiber.getRef(CurrentBatch), port.connection)
+        return done(error === undefined ? Exit.void : Exit.fail(error))
       })
 
-    const start = (method: RpcMethods.Method, requestId: RequestId, payload: unknown) =>
-      Effect.withFiber<void>((fiber) => {
-        let settled = false
-        const settle = (exit: Exit.Exit<any, any>) => {
-          settled = true
-          calls.delete(requestId)
-          const effect = write({ _tag: "Exit", clientId: 0, requestId, exit } as any)
-          if (!Exit.isExit(effect)) run(effect)
-        }
+    const make = (
+      method: RpcMethods.Method,
+      requestId: RequestId,
+      listener: ((report: Progress.Report) => void) | undefined,
+      id: number,
+      frame: string,
+      options: SendOptions
+    ): TypedCall =>
+      method.isStream
+        ? new StreamCall(half, port?.caller, method, requestId, id, frame, options)
+        : new UnaryCall(half, port?.caller, method, requestId, listener, id, frame, options)
+
+    const start = (
+      method: RpcMethods.Method,
+      requestId: RequestId,
+      params: unknown,
+      headers: ReadonlyArray<readonly [string, string]>
+    ) =>
+      Effect.withFiber<void, JsonRpcError.JsonRpcError>((fiber) => {
+        const { caller, connection } = port!
         const listener = fiber.getRef(Progress.Listener)
-        const stream = method.isStream ? chunks(method, requestId) : undefined
-        const batch = fiber.getRef(CurrentBatch)
-        const id = caller.send(method.name, RpcMethods.toParams(method, payload, options.positional === true), {
+        const options: SendOptions = {
           idempotent: Context.get(method.rpc.annotations, Idempotent),
           isStream: method.isStream,
-          listener: stream?.onReport ?? listener,
-          batch,
-          span: Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
-        }, {
-          onResult: (result) => {
-            if (stream !== undefined) return stream.onResult(result, settle)
-            const decoded = method.decodeSuccess(result)
-            if (Exit.isExit(decoded)) return settle(misfit(decoded))
-            run(decoded).addObserver((exit) => settle(misfit(exit)))
-          },
-          onFailure: (error) => {
-            const failure = decodeFailure(method, error)
-            if (stream === undefined) settle(Exit.fail(failure))
-            else stream.onEnd(() => settle(Exit.fail(failure)))
-          },
-          onLost: (error) => {
-            if (stream === undefined) settle(Exit.fail(error))
-            else stream.onEnd(() => settle(Exit.fail(error)))
-          }
-        })
-        if (!settled) calls.set(requestId, { id, stop: stream?.stop })
+          listens: listener !== undefined,
+          span: Context.getOrUndefined(fiber.context, Tracer.ParentSpan),
+          headers
+        }
+        const id = caller.nextId()
+        let frame: string
+        try {
+          frame = caller.encode(id, method.name, params, options)
+        } catch (cause) {
+          return Effect.fail(JsonRpcError.protocol(`${method.name}: the parameters are no JSON`, cause))
+        }
+        const call = make(method, requestId, listener, id, frame, options)
+        half.calls.set(requestId, call)
+        if (connection === undefined) caller.submit(call, fiber.getRef(CurrentBatch))
+        else caller.ahead(call, connection)
         return Effect.void
       })
 
-    // The elements of a stream: as they come, in order, then those of the answer that did not come before it.
-    const chunks = (method: RpcMethods.Method, requestId: RequestId) => {
-      const queue = Effect.runSync(Queue.unbounded<ReadonlyArray<unknown> | (() => void)>())
-      let received = 0
-      const worker = run(Effect.forever(
-        Effect.flatMap(Queue.take(queue), (item) => {
-          if (typeof item === "function") return Effect.sync(item)
-          return Effect.flatMap(
-            Effect.orDie(Effect.forEach(item, method.decodeSuccess)),
-            (values) =>
-              values.length === 0
-                ? Effect.void
-                : write({ _tag: "Chunk", clientId: 0, requestId, values } as any)
-          )
-        }),
-        { disableYield: true }
-      ))
-      const finish = (f: () => void) => {
-        Queue.offerUnsafe(queue, () => {
-          f()
-          worker.interruptUnsafe()
+    // a remote of the app's own: what it answers is settled as what a connection answers
+    const ask = (
+      method: RpcMethods.Method,
+      requestId: RequestId,
+      params: unknown,
+      headers: ReadonlyArray<readonly [string, string]>
+    ) =>
+      Effect.withFiber<void>((fiber) => {
+        const idempotent = Context.get(method.rpc.annotations, Idempotent)
+        const call = make(method, requestId, undefined, 0, "", {
+          idempotent,
+          isStream: method.isStream,
+          listens: false,
+          span: undefined
         })
-      }
-      worker.addObserver((exit) => {
-        const call = calls.get(requestId)
-        if (exit._tag === "Failure" && call !== undefined) {
-          calls.delete(requestId)
-          caller.cancel(call.id)
-          run(write({
-            _tag: "Exit",
-            clientId: 0,
-            requestId,
-            exit: Exit.fail(JsonRpcError.protocol("an element does not fit the contract"))
-          } as any))
-        }
+        half.calls.set(requestId, call)
+        const asked = remote.call(method.name, params as any, {
+          idempotent,
+          stream: method.isStream,
+          ...(headers.length === 0 ? undefined : { headers: Object.fromEntries(headers) })
+        })
+        const running = Effect.runForkWith(fiber.context)(
+          method.isStream
+            ? Effect.provideService(asked, Progress.Listener, (report: Progress.Report) => call.onReport(report))
+            : asked
+        )
+        call.onGiveUp = () => running.interruptUnsafe()
+        running.addObserver((exit) => call.answered(exit))
+        return Effect.void
       })
-      return {
-        onReport: (report: Progress.Report) => {
-          if (!Array.isArray(report.value)) return
-          received += report.value.length
-          Queue.offerUnsafe(queue, report.value)
-        },
-        onResult: (result: unknown, settle: (exit: Exit.Exit<any, any>) => void) => {
-          if (Array.isArray(result) && result.length > received) Queue.offerUnsafe(queue, result.slice(received))
-          finish(() => settle(Exit.void))
-        },
-        onEnd: finish,
-        stop: () => worker.interruptUnsafe()
-      }
-    }
 
     return client
   })
-
-const misfit = (exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> =>
-  exit._tag === "Success"
-    ? exit
-    : Exit.fail(
-      JsonRpcError.protocol("the result does not fit the contract", Option.getOrUndefined(Exit.getCause(exit)))
-    )

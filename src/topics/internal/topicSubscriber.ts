@@ -146,7 +146,7 @@ export class TopicSubscriber {
       Stream.runForEach(this.client.status, (status) => {
         const initial = first
         first = false
-        if (status._tag === "Closed") {
+        if (status._tag === "Ended") {
           return Effect.sync(() => {
             const error = JsonRpcError.connection("the client is closed", false)
             for (const entry of [...this.entries.values()]) this.finish(entry, Exit.fail(error))

@@ -1,0 +1,141 @@
+import type * as Fiber from "effect/Fiber"
+import { Batch, type Call, type Entry } from "../../rpc/internal/calls.ts"
+import { inWords } from "../../socket/internal/describe.ts"
+import type * as Reconnect from "../../socket/Reconnect.ts"
+import * as Codec from "../JsonRpcCodec.ts"
+import * as JsonRpcError from "../JsonRpcError.ts"
+import { Caller, type CallerConfig, RpcCall } from "./caller.ts"
+
+/**
+ * What a server answered to one request.
+ *
+ * @internal
+ */
+export interface Reply {
+  readonly status: number
+  readonly text: string
+  readonly contentType: string | undefined
+  /** Milliseconds. */
+  readonly retryAfter: number | undefined
+}
+
+const open: Reconnect.Status = { _tag: "Open" }
+
+/** One request under way, and its calls that somebody waits for. */
+interface Post {
+  readonly fiber: Fiber.Fiber<void>
+  readonly left: Set<Call<string>>
+}
+
+const callsOf = (item: Entry<string> | Batch<string>): ReadonlyArray<RpcCall> =>
+  (item instanceof Batch ? item.entries : [item]).filter((entry): entry is RpcCall => entry instanceof RpcCall)
+
+/**
+ * The client half over HTTP: always open, each entry of the log a request of its own.
+ *
+ * @internal
+ */
+export class HttpCaller extends Caller {
+  private readonly post: (frame: string, calls: ReadonlyArray<RpcCall>) => Fiber.Fiber<void>
+  private readonly posts = new Set<Post>()
+  private readonly postOf = new Map<Call<string>, Post>()
+
+  constructor(
+    limits: CallerConfig,
+    post: (frame: string, calls: ReadonlyArray<RpcCall>) => Fiber.Fiber<void>
+  ) {
+    super(limits, { _tag: "Dialling", attempt: 1 })
+    this.post = post
+    this.enter(open)
+  }
+
+  override get hasHeaders(): boolean {
+    return true
+  }
+  get fibers(): ReadonlyArray<Fiber.Fiber<void>> {
+    return Array.from(this.posts, (post) => post.fiber)
+  }
+
+  protected override write(frame: string, item: Entry<string> | Batch<string>): boolean {
+    const calls = callsOf(item)
+    const post: Post = { fiber: this.post(frame, calls), left: new Set(calls) }
+    if (post.fiber.pollUnsafe() !== undefined) return true
+    this.posts.add(post)
+    for (const call of calls) this.postOf.set(call, post)
+    post.fiber.addObserver(() => {
+      this.posts.delete(post)
+      for (const call of calls) this.postOf.delete(call)
+    })
+    return true
+  }
+
+  // a request is aborted when nobody waits for any of its calls
+  protected override retract(call: Call<string>): void {
+    const post = this.postOf.get(call)
+    post?.left.delete(call)
+    if (post?.left.size === 0) post.fiber.interruptUnsafe()
+  }
+
+  /** The request did not get through, or something of it threw. */
+  failed(calls: ReadonlyArray<RpcCall>, address: string, cause: unknown): void {
+    this.fail(calls, (call) => {
+      const message = `${call.method}: cannot post to ${address}: ${inWords(cause)}`
+      return new JsonRpcError.ConnectionError({ message, maybeExecuted: true, kind: "Lost", cause })
+    })
+  }
+
+  /** The answers of a body settle their calls; what has none fails. */
+  replied(calls: ReadonlyArray<RpcCall>, address: string, { contentType, retryAfter, status, text }: Reply): void {
+    const inexact = text === "" ? undefined : inexactNumber(text)
+    const told = retryAfter === undefined ? undefined : { retryAfter }
+    if (text !== "" && inexact === undefined) {
+      const frame = Codec.decode(text, { maxBatch: Infinity, expectsAnswers: true })
+      for (const message of (Array.isArray(frame) ? frame : [frame]) as ReadonlyArray<Codec.Message>) {
+        if (message._tag === "Invalid" && message.answer === undefined) {
+          this.spoil(message.id, "the answer is nested too deeply")
+        } else if (message._tag === "Result" || message._tag === "Failure") {
+          const answer = message._tag === "Result" ? message : { ...message, error: { ...message.error, ...told } }
+          // an answer without an id is about all that was sent
+          if (message.id !== undefined && message.id !== "null") this.answer(answer)
+          else for (const call of calls) this.answer({ ...answer, id: String(call.id) })
+        }
+      }
+    }
+    const isRefused = status < 200 || status > 299
+    const wait = retryAfter === undefined ? "" : ` (retry after ${retryAfter / 1000} s)`
+    this.fail(calls, (call) => {
+      if (isRefused) {
+        return new JsonRpcError.ConnectionError({
+          message: `${call.method}: ${address} answered HTTP ${status}${wait}`,
+          maybeExecuted: status >= 500,
+          cause: new JsonRpcError.HttpStatusError({ status }),
+          ...told
+        })
+      }
+      const what = inexact !== undefined
+        ? `answered with ${inexact}, which is no number that JavaScript can hold exactly`
+        : text === ""
+        ? "did not answer the request"
+        : `answered what is no answer to the request${contentType === undefined ? "" : ` (${contentType})`}`
+      return new JsonRpcError.ProtocolError({ message: `${call.method}: ${address} ${what}` })
+    })
+  }
+
+  private fail(calls: ReadonlyArray<RpcCall>, error: (call: RpcCall) => JsonRpcError.JsonRpcError["reason"]): void {
+    for (const call of calls) {
+      // those that are settled are not there any more
+      if (this.take(call.id) === call) call.onFailure(new JsonRpcError.JsonRpcError({ reason: error(call) }))
+    }
+  }
+}
+
+/** The first integer of a text that a number cannot hold: its digits would come out different. */
+const inexactNumber = (text: string): string | undefined => {
+  if (!/\d{16}/.test(text)) return undefined
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g)) {
+    if (token.charCodeAt(0) !== 34 && String(Number(token)) !== token && BigInt(token) !== BigInt(Number(token))) {
+      return token
+    }
+  }
+  return undefined
+}
