@@ -62,11 +62,11 @@ export type Notification<N extends Notifications> = {
  * @category models
  * @since 0.1.0
  */
-export interface Options<A, Requests extends Rpc.Any, N extends Notifications> extends PeerModel.PeerOptions {
+export interface Options<A, Requests extends Rpc.Any, N extends Notifications, I = any> extends PeerModel.PeerOptions {
   /** What the server speaks; default generation 0.7. */
   readonly generation?: JugglerGeneration.Generation | undefined
   /** The state of the server; by default any JSON. */
-  readonly state?: Schema.Codec<A, any> | undefined
+  readonly state?: Schema.Codec<A, I> | undefined
   /** The procedures of the server: requests by name, actions in 0.5. */
   readonly requests?: RpcGroup.RpcGroup<Requests> | undefined
   /** What the server notifies of. Other notifications are dropped. */
@@ -119,7 +119,7 @@ export type Status = "connecting" | "connected" | "disconnected" | "closed"
  * @category models
  * @since 0.1.0
  */
-export interface JugglerClient<A, Requests extends Rpc.Any, N extends Notifications> {
+export interface JugglerClient<A, Requests extends Rpc.Any, N extends Notifications, I = any> {
   /**
    * The state of the server. With a schema, `get` and `changes` wait for the first state; without one it is `null` until
    * then. It keeps its last value while there is no connection. A server of ours can show it to clients of its own.
@@ -129,6 +129,24 @@ export interface JugglerClient<A, Requests extends Rpc.Any, N extends Notificati
   readonly requests: RpcClient.RpcClient<Requests, JugglerError.JugglerError>
   /** The server's notifications from now on; of those that are read too slowly the newest 1,024 are kept. */
   readonly notifications: Stream.Stream<Notification<N>>
+  /**
+   * Shows at once what a request is expected to come to. The recipe writes to the state as this client sees it, before the
+   * server has said anything; whenever the server does, it runs again on that. The guess goes with the state that shows what
+   * the server made of the request (told by version, see PROTOCOLS.md, "Juggler: resume"; of other servers with the next
+   * state, or after a second), or when the effect fails or is interrupted: then the state is as if nothing had been guessed.
+   *
+   * A recipe that throws, or whose changes do not fit what is there, shows nothing, until it does. So may it be run often,
+   * and should do nothing but write to its draft. 1,024 guesses are shown at once; more are not shown.
+   *
+   * **Example** (A counter that does not wait)
+   *
+   * ```ts
+   * yield* panel.requests.increment({ by: 1 }).pipe(panel.predict((draft) => { draft.counter += 1 }))
+   * ```
+   */
+  readonly predict: (
+    recipe: (draft: JugglerState.Draft<I>) => void
+  ) => <B, E, R>(request: Effect.Effect<B, E, R>) => Effect.Effect<B, E, R>
   /** Calls a procedure without a contract. */
   readonly call: (name: string, data: Json) => Effect.Effect<Json, JugglerError.JugglerError>
   /** Asks the server for nothing and waits for the answer; fails when the connection does (0.6 and 0.7). */
@@ -153,6 +171,9 @@ const defaultReconnect = Schedule.jittered(
   Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 )
 
+/** Guesses that are shown at once. */
+const maxGuesses = 1_024
+
 /** A connection that lasted so long, in milliseconds, was a good one: the schedule of dialling starts anew. */
 const goodConnection = 5_000
 
@@ -163,11 +184,11 @@ const goodConnection = 5_000
  * @category constructors
  * @since 0.1.0
  */
-export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends Notifications = {}>(
+export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends Notifications = {}, I = any>(
   socket: Socket.Socket,
-  options: Options<A, Requests, N> = {}
+  options: Options<A, Requests, N, I> = {}
 ): Effect.Effect<
-  JugglerClient<A, Requests, N>,
+  JugglerClient<A, Requests, N, I>,
   never,
   Scope.Scope | Rpc.MiddlewareClient<Requests>
 > =>
@@ -186,6 +207,7 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
         Schema.decodeUnknownExit(Schema.toCodecJson(schema) as Schema.Codec<unknown, unknown>)
       ])
     )
+    const scope = yield* Effect.scope
     let current: PeerModel.Peer | undefined
     const config: PeerModel.PeerConfig = {
       generation,
@@ -261,6 +283,18 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
         generation.symmetric,
         call
       ),
+      predict: (recipe) => (request) =>
+        Effect.suspend(() => {
+          if (replica.size >= maxGuesses) return request
+          const guess = replica.predict(recipe as (draft: unknown) => void)
+          return Effect.onExit(request, (exit) =>
+            Effect.suspend(() => {
+              if (exit._tag === "Failure") return Effect.sync(() => replica.withdraw(guess))
+              if (!replica.settle(guess)) return Effect.void
+              const later = Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => replica.withdraw(guess)))
+              return Effect.asVoid(Effect.forkIn(later, scope))
+            }))
+        }),
       notifications: Stream.fromPubSub(notified) as Stream.Stream<any>,
       call,
       ping: generation.symmetric
@@ -288,10 +322,10 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
  * @category constructors
  * @since 0.1.0
  */
-export const make = <A = Json, Requests extends Rpc.Any = never, N extends Notifications = {}>(
-  options?: Options<A, Requests, N>
+export const make = <A = Json, Requests extends Rpc.Any = never, N extends Notifications = {}, I = any>(
+  options?: Options<A, Requests, N, I>
 ): Effect.Effect<
-  JugglerClient<A, Requests, N>,
+  JugglerClient<A, Requests, N, I>,
   never,
   Socket.Socket | Scope.Scope | Rpc.MiddlewareClient<Requests>
 > => Effect.flatMap(Socket.Socket, (socket) => fromSocket(socket, options))

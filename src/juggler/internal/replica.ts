@@ -109,14 +109,10 @@ export class Replica {
     return this.guesses.length
   }
 
-  /** Shows a guess. What the recipe throws is thrown, and nothing is shown then. */
-  predict(recipe: (draft: any) => unknown): JsonPatchError | Guess {
+  /** Shows a guess, on top of those that are shown already. */
+  predict(recipe: (draft: any) => unknown): Guess {
     const guess: Guess = { recipe, undo: [], until: undefined }
-    let error: JsonPatchError | undefined
-    this.store.batch(() => {
-      error = this.show(guess)
-    })
-    if (error !== undefined) return error
+    this.store.batch(() => this.showAgain(guess))
     this.guesses.push(guess)
     return guess
   }
@@ -159,7 +155,7 @@ export class Replica {
     })
   }
 
-  /** A guess that fits no more shows nothing. */
+  /** A guess that does not fit what is there, or not any more, shows nothing. */
   private showAgain(guess: Guess): void {
     try {
       this.show(guess)
