@@ -209,7 +209,7 @@ export const identify = (
 /**
  * The caller may not use the method: it has not said who it is (`LoginRequired`), or its rights do not suffice, which
  * happens where they changed while the request waited (`NotAllowed`); what rules forbid from the start does not exist for
- * the caller and is answered as an unknown method. On the wire: code -32012.
+ * the caller and is answered as an unknown method. On the wire: code -32013.
  *
  * @category errors
  * @since 0.2.0
@@ -217,7 +217,7 @@ export const identify = (
 export class Refused extends Schema.TaggedError<Refused>("effect-wire/identity/Access/Refused")(
   "Refused",
   { reason: Schema.Literals(["LoginRequired", "NotAllowed"]) },
-  ErrorCode.annotation({ code: -32012 })
+  ErrorCode.annotation({ code: -32013 })
 ) {
   override get message(): string {
     return this.reason === "LoginRequired" ? "login required" : "not allowed"
