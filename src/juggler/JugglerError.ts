@@ -20,6 +20,11 @@ export class ConnectionError
     code: Schema.optionalKey(Schema.Int),
     /** `true` for a request that had been sent: the peer may have executed it. */
     uncertain: Schema.Boolean,
+    /**
+     * Why a call failed: the connection was lost with it, there is none, the client gave up for good, too many calls wait
+     * already, no answer came in time.
+     */
+    kind: Schema.optionalKey(Schema.Literals(["Lost", "Offline", "Ended", "Full", "Timeout"])),
     cause: Schema.optionalKey(Schema.Defect())
   })
 {
@@ -79,12 +84,14 @@ export class JugglerError extends Schema.TaggedError<JugglerError>("effect-wire/
 export const closed = (detail: string, options?: {
   readonly code?: number | undefined
   readonly uncertain?: boolean | undefined
+  readonly kind?: "Lost" | "Offline" | "Ended" | "Full" | "Timeout" | undefined
   readonly cause?: unknown
 }): JugglerError =>
   new JugglerError({
     reason: new ConnectionError({
       detail,
       uncertain: options?.uncertain ?? false,
+      ...(options?.kind === undefined ? {} : { kind: options.kind }),
       ...(options?.code === undefined ? {} : { code: options.code }),
       ...(options?.cause === undefined ? {} : { cause: options.cause })
     })

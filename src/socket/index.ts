@@ -1,4 +1,5 @@
 export * as Address from "./Address.ts"
+export * as Budget from "./Budget.ts"
 export * as ConnectionGroup from "./ConnectionGroup.ts"
 export * as Framing from "./Framing.ts"
 export * as Handshake from "./Handshake.ts"

@@ -3,9 +3,11 @@
  * made, running in the engine.
  */
 import type * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Rpc from "effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
@@ -19,12 +21,33 @@ import { Meter, scalarSize } from "./json.ts"
 
 type Settle = (exit: Exit.Exit<Json, JugglerError.JugglerError>) => void
 
-/** The calls of one connection. */
+interface Waiting {
+  readonly settle: Settle
+  /** When it is given up, in epoch milliseconds. */
+  readonly deadline: number
+}
+
+/** What the calls of a connection go by. */
+export interface CallLimits {
+  readonly maxCalls: number
+  /** Milliseconds. */
+  readonly timeout: number
+  readonly clock: Clock.Clock
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+}
+
+/** The calls of one connection, those that were made first in front. */
 export class Calls {
-  private readonly waiting = new Map<number, Settle>()
+  private readonly waiting = new Map<number, Waiting>()
+  private readonly limits: CallLimits
   private lastId = 0
   private onStart: (() => void) | undefined = undefined
   private closed: JugglerError.JugglerError | undefined
+  private timer: Fiber.Fiber<void> | undefined
+
+  constructor(limits: CallLimits) {
+    this.limits = limits
+  }
 
   get size(): number {
     return this.waiting.size
@@ -50,7 +73,13 @@ export class Calls {
       settle(Exit.fail(this.closed))
       return id
     }
-    this.waiting.set(id, settle)
+    const { clock, maxCalls, timeout } = this.limits
+    if (this.waiting.size >= maxCalls) {
+      settle(Exit.fail(JugglerError.closed(`${maxCalls} calls wait for their answers already`, { kind: "Full" })))
+      return id
+    }
+    this.waiting.set(id, { settle, deadline: clock.currentTimeMillisUnsafe() + timeout })
+    if (this.timer === undefined && timeout !== Infinity) this.watch(timeout)
     this.onStart?.()
     if (!send({ _tag: "Request", id, name, data })) {
       this.waiting.delete(id)
@@ -59,25 +88,49 @@ export class Calls {
     return id
   }
 
+  /** One timer for all: what was made first is given up first. */
+  private watch(millis: number): void {
+    this.timer = this.limits.fork(Effect.andThen(
+      Effect.sleep(millis),
+      Effect.sync(() => {
+        this.timer = undefined
+        this.giveUp()
+      })
+    ))
+  }
+
+  private giveUp(): void {
+    const { clock, timeout } = this.limits
+    const now = clock.currentTimeMillisUnsafe()
+    for (const [id, { deadline, settle }] of this.waiting) {
+      if (deadline > now) return this.watch(deadline - now)
+      this.waiting.delete(id)
+      settle(Exit.fail(
+        JugglerError.closed(`no answer within ${timeout} ms`, { uncertain: true, kind: "Timeout" })
+      ))
+    }
+  }
+
   /** A response to a call that was given up is dropped. */
   forget(id: number): void {
     this.waiting.delete(id)
   }
 
   answered(id: number, success: boolean, data: Json): void {
-    const settle = this.waiting.get(id)
-    if (settle === undefined) return
+    const call = this.waiting.get(id)
+    if (call === undefined) return
     this.waiting.delete(id)
-    settle(success ? Exit.succeed(data) : Exit.fail(JugglerError.remote(data)))
+    call.settle(success ? Exit.succeed(data) : Exit.fail(JugglerError.remote(data)))
   }
 
   end(detail: string, code?: number): void {
     if (this.closed !== undefined) return
-    this.closed = JugglerError.closed(detail, { code })
-    const lost = Exit.fail(JugglerError.closed(detail, { code, uncertain: true }))
+    this.closed = JugglerError.closed(detail, { code, kind: "Lost" })
+    this.timer?.interruptUnsafe()
+    const lost = Exit.fail(JugglerError.closed(detail, { code, uncertain: true, kind: "Lost" }))
     const waiting = Array.from(this.waiting.values())
     this.waiting.clear()
-    for (const settle of waiting) settle(lost)
+    for (const { settle } of waiting) settle(lost)
   }
 }
 

@@ -18,6 +18,7 @@ import * as Stream from "effect/Stream"
 import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import * as RpcEngine from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
+import * as Budget from "../../socket/Budget.ts"
 import * as Outbox from "../../socket/Outbox.ts"
 import * as JsonPatch from "../JsonPatch.ts"
 import type { Json } from "../JsonPointer.ts"
@@ -37,6 +38,12 @@ import { Store } from "./store.ts"
 import type { Shown } from "./views.ts"
 
 const json = Sharing.make<Json, Json>(Schema.Json)
+
+/** A message that nobody has taken, and its characters. */
+interface Held {
+  readonly payload: Json
+  readonly size: number
+}
 
 const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
 
@@ -66,8 +73,8 @@ export const open = (
     const remote = config.remote ?? new Replica(new Store(null, { ...JsonPatch.defaultLimits, ...options.limits }))
     const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>()) as Context.Context<never>
     const closedSignal = yield* Deferred.make<void>()
-    const messages: Queue.Queue<Json, JugglerError.JugglerError> = yield* Queue.unbounded<
-      Json,
+    const messages: Queue.Queue<Held, JugglerError.JugglerError> = yield* Queue.unbounded<
+      Held,
       JugglerError.JugglerError
     >()
     const peer = new PeerImpl(config, connection, outbox, remote, messages, closedSignal, context)
@@ -103,11 +110,16 @@ class PeerImpl implements Peer {
   startedAt = 0
   private readonly config: PeerConfig
   private readonly replica: Replica
-  private readonly queue: Queue.Queue<Json, JugglerError.JugglerError>
+  private readonly queue: Queue.Queue<Held, JugglerError.JugglerError>
+  /** Characters of the messages that nobody has taken. */
+  private queued = 0
   private readonly closedSignal: Deferred.Deferred<void>
   private readonly fork: <A, E>(effect: Effect.Effect<A, E>) => import("effect/Fiber").Fiber<A, E>
   private readonly context: Context.Context<never>
-  private readonly calls = new Calls()
+  private readonly calls: Calls
+  private readonly budget: Budget.BudgetShape
+  /** Bytes of the budget that the peer's data has taken. */
+  private taken = 0
   private readonly receiver: JugglerGeneration.Receiver
   private readonly access: Context.Service.Shape<typeof RpcConnection.MethodAccess>
   private readonly peerRole: "server" | "client"
@@ -132,7 +144,7 @@ class PeerImpl implements Peer {
     connection: RpcConnection.Connection,
     outbox: Outbox.Outbox,
     remote: Replica,
-    messages: Queue.Queue<Json, JugglerError.JugglerError>,
+    messages: Queue.Queue<Held, JugglerError.JugglerError>,
     closedSignal: Deferred.Deferred<void>,
     context: Context.Context<never>
   ) {
@@ -146,6 +158,13 @@ class PeerImpl implements Peer {
     this.closedSignal = closedSignal
     this.fork = Effect.runForkWith(context)
     this.context = Context.add(context, CurrentJuggler, this)
+    this.budget = Context.get(context, Budget.Budget)
+    this.calls = new Calls({
+      maxCalls: config.options.maxCalls ?? 1_024,
+      timeout: millis(config.options.callTimeout ?? 60_000),
+      clock: Context.get(context, Clock.Clock),
+      fork: this.fork
+    })
     this.receiver = config.generation.receiver(config.options.limits)
     this.access = Context.get(context, RpcConnection.MethodAccess)
     this.peerRole = config.role === "server" ? "client" : "server"
@@ -264,11 +283,17 @@ class PeerImpl implements Peer {
         if (this.session.isFull() && (this.calls.size === 0 || this.session.isOverfull())) {
           return Effect.raceFirst(this.session.room, this.calls.started)
         }
-        if (Queue.sizeUnsafe(this.queue) >= this.maxMessages) return this.taken
+        if (this.isFull(4)) return this.onceTaken
+        if (this.isFull(1) && this.calls.size === 0) return Effect.raceFirst(this.onceTaken, this.calls.started)
         return this.held
       }),
       { disableYield: true }
     )
+  }
+
+  /** Whether so many times the messages wait that may. Answers to calls of ours are behind them. */
+  private isFull(times: number): boolean {
+    return Queue.sizeUnsafe(this.queue) >= this.maxMessages * times || this.queued > this.highWater * times
   }
 
   // A server does not read while too much waits to be sent. A client does: its own calls wait there, and two ends that both
@@ -284,12 +309,12 @@ class PeerImpl implements Peer {
     return Effect.suspend(() =>
       this.queue.state._tag === "Done" || Queue.sizeUnsafe(this.queue) === 0
         ? Effect.void
-        : Effect.andThen(this.taken, this.allTaken)
+        : Effect.andThen(this.onceTaken, this.allTaken)
     )
   }
 
   /** Completes when the application has taken a message. */
-  private get taken(): Effect.Effect<void> {
+  private get onceTaken(): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       this.onTaken = () => resume(Effect.void)
       return Effect.sync(() => {
@@ -314,7 +339,8 @@ class PeerImpl implements Peer {
       case "State":
         return this.onState(message.patch, message.stamp)
       case "Message":
-        Queue.offerUnsafe(this.queue, message.payload)
+        this.queued += frame.length
+        Queue.offerUnsafe(this.queue, { payload: message.payload, size: frame.length })
         return
       case "Request":
         return this.onRequest(message)
@@ -332,10 +358,21 @@ class PeerImpl implements Peer {
 
   private onState(patch: unknown, stamp: JugglerGeneration.Stamp | undefined): void {
     const result = this.replica.receive(patch, stamp)
-    if (result === undefined) this.config.onState?.()
+    if (result === undefined) this.account()
     else if (result === "ask") this.write({ _tag: "Ping", payload: Resume.hello(this.replica.point) })
     else if (result === "lost") this.abort(1002, "patches are missing, and do not come")
     else this.abort(1002, `a patch does not apply: ${result.message}`)
+  }
+
+  /** What a client shows a server is kept at the client's wish. */
+  private account(): void {
+    if (this.config.role === "server") {
+      const growth = this.replica.store.document.size - this.taken
+      if (growth > 0 && !this.budget.acquire(growth)) return this.abort(1013, "the server keeps too much already")
+      if (growth < 0) this.budget.release(-growth)
+      this.taken += growth
+    }
+    this.config.onState?.()
   }
 
   private onRequest(request: Extract<Message, { readonly _tag: "Request" }>): void {
@@ -386,6 +423,8 @@ class PeerImpl implements Peer {
     this.isClosed = true
     if (this.follower !== undefined) this.publisher!.leave(this.follower)
     this.shown?.leave()
+    this.budget.release(this.taken)
+    this.taken = 0
     this.calls.end(detail, code)
     Queue.failCauseUnsafe(this.queue, Cause.fail(JugglerError.closed("the connection is closed", { code })))
     Deferred.doneUnsafe(this.closedSignal, Effect.void)
@@ -452,7 +491,8 @@ class PeerImpl implements Peer {
   }
 
   get receive(): Effect.Effect<Json, JugglerError.JugglerError> {
-    return Effect.map(Queue.take(this.queue), (payload) => {
+    return Effect.map(Queue.take(this.queue), ({ payload, size }) => {
+      this.queued -= size
       this.onTaken?.()
       return payload
     })

@@ -32,7 +32,10 @@ export interface PeerOptions extends RpcEngine.Options {
   readonly keepAlive?: { readonly delay: Duration.Input; readonly timeout: Duration.Input } | false | undefined
   /** Characters of a segment that is sent (0.7); default 65,536. */
   readonly segmentSize?: number | undefined
-  /** Bounds of what is received. */
+  /**
+   * Bounds of what is received. What clients of 0.5 show also counts against the `Budget` of the process: over it the
+   * connection is closed (1013).
+   */
   readonly limits?: Partial<JugglerGeneration.Limits & JsonPatch.Limits> | undefined
   /**
    * Going on where a connection stopped, with another end of ours (0.7): the client is told epoch and version of the state,
@@ -41,7 +44,14 @@ export interface PeerOptions extends RpcEngine.Options {
    * client does not ask. Ends that do not know this notice nothing but a ping.
    */
   readonly resume?: { readonly maxSize: number } | false | undefined
-  /** Messages received and not yet taken by the application (0.5), beyond which reading pauses; default 1,024. */
+  /** Calls of this end that may wait for their answers; default 1,024. One more fails at once (`kind: "Full"`). */
+  readonly maxCalls?: number | undefined
+  /** How long a call waits for its answer before it fails (`kind: "Timeout"`); default 60 s. */
+  readonly callTimeout?: Duration.Input | undefined
+  /**
+   * Messages received and not yet taken by the application (0.5), beyond which, or beyond the high-water mark in characters,
+   * reading pauses; default 1,024. While calls of this end wait for answers four times as much is read.
+   */
   readonly maxMessages?: number | undefined
   /** Messages of ours that the peer has not taken, beyond which `send`, `call` and `notify` wait; default 1,024. */
   readonly maxSending?: number | undefined
