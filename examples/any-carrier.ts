@@ -36,9 +36,7 @@ const Client = JsonRpcClient.layerSocket()
 const Memory = Layer.merge(Server, Client).pipe(Layer.provide(MemorySocket.layer))
 
 const WebSocket = Client.pipe(
-  Layer.provide(
-    Layer.unwrap(Effect.map(SocketServer.SocketServer, ({ address }) => NodeWebSocket.layer(String(address))))
-  ),
+  Layer.provide(NodeWebSocket.layerFromServer()),
   Layer.merge(Server),
   Layer.provide(NodeWebSocketServer.layer())
 )

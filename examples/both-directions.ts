@@ -12,7 +12,6 @@ import { Console, Deferred, Effect, Exit, Layer, Schema } from "effect"
 import { JsonRpcClient, JsonRpcClients, JsonRpcPeer, JsonRpcServer } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { SocketServer } from "effect/socket"
 
 /** What the server answers. */
 class ServerMethods extends RpcGroup.make(
@@ -47,9 +46,7 @@ const Server = JsonRpcServer.layerSocketServer(ServerMethods).pipe(
   Layer.provideMerge(NodeWebSocketServer.layer())
 )
 
-const Socket = Layer.unwrap(
-  Effect.map(SocketServer.SocketServer, ({ address }) => NodeWebSocket.layer(String(address)))
-)
+const Socket = NodeWebSocket.layerFromServer()
 
 const program = Effect.gen(function*() {
   const heard = yield* Deferred.make<void>()

@@ -10,7 +10,7 @@ import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer, Schema } from "effect"
 import { JsonRpcClient, JsonRpcError, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
-import { HttpRouter, HttpServer } from "effect/http"
+import { HttpRouter } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { createServer } from "node:http"
 
@@ -40,9 +40,7 @@ const Server = HttpRouter.serve(Routes, { disableLogger: true, disableListenLog:
 
 // The client: one method for each procedure, with its payload, result and errors.
 const Client = JsonRpcClient.layerSocket({ wire: Wire.rockets }).pipe(
-  Layer.provide(
-    Layer.unwrap(HttpServer.addressFormattedWith((url) => Effect.succeed(NodeWebSocket.layer(`${url}/rpc`))))
-  )
+  Layer.provide(NodeWebSocket.layerFromHttpServer("/rpc"))
 )
 
 const program = Effect.gen(function*() {

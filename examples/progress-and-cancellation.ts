@@ -14,7 +14,6 @@ import { JsonRpcClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { Progress } from "effect-wire/rpc"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { SocketServer } from "effect/socket"
 
 class Renderer extends RpcGroup.make(
   Rpc.make("render", {
@@ -39,9 +38,7 @@ const Server = JsonRpcServer.layerSocketServer(Renderer, { wire: Wire.rockets })
 )
 
 const Client = JsonRpcClient.layerSocket({ wire: Wire.rockets }).pipe(
-  Layer.provide(
-    Layer.unwrap(Effect.map(SocketServer.SocketServer, ({ address }) => NodeWebSocket.layer(String(address))))
-  )
+  Layer.provide(NodeWebSocket.layerFromServer())
 )
 
 const program = Effect.gen(function*() {

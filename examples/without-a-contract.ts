@@ -13,7 +13,6 @@ import { Console, Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
 import { JsonRpcClient, JsonRpcClients, JsonRpcServer } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { SocketServer } from "effect/socket"
 
 // A server that somebody else wrote, for this example.
 class Theirs extends RpcGroup.make(
@@ -32,9 +31,7 @@ const Server = JsonRpcServer.layerSocketServer(Theirs).pipe(
 )
 
 const Client = JsonRpcClient.layerSocket().pipe(
-  Layer.provide(
-    Layer.unwrap(Effect.map(SocketServer.SocketServer, ({ address }) => NodeWebSocket.layer(String(address))))
-  )
+  Layer.provide(NodeWebSocket.layerFromServer())
 )
 
 const program = Effect.gen(function*() {

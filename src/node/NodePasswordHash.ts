@@ -38,7 +38,8 @@ const scrypt = (password: Redacted.Redacted, salt: Buffer, { logN, p, r }: Param
   Effect.callback<Buffer>((resume) => {
     const N = 2 ** logN
     Crypto.scrypt(Redacted.value(password), salt, keyLength, { N, r, p, maxmem: 128 * r * N * 2 }, (error, key) => {
-      resume(error === null ? Effect.succeed(key) : Effect.die(error))
+      // undefined in place of null: other runtimes than Node
+      resume(error == null ? Effect.succeed(key) : Effect.die(error))
     })
   })
 

@@ -8,11 +8,14 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as HttpServer from "effect/http/HttpServer"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import * as SocketServer from "effect/socket/SocketServer"
 import { Buffer } from "node:buffer"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
@@ -219,6 +222,51 @@ export const make = (address: string, options: Options = {}): Effect.Effect<Sock
  */
 export const layer = (address: string, options?: Options): Layer.Layer<Socket.Socket, Address.AddressError> =>
   Layer.effect(Socket.Socket)(make(address, options))
+
+const dialServer = (
+  server: NetAddress.SocketAddress,
+  path: string,
+  options: Options
+): Effect.Effect<Socket.Socket, Address.AddressError> => {
+  if (NetAddress.isUnixPathAddress(server)) {
+    return Effect.fail(
+      new Address.AddressError({ message: "the server listens on a path, which no WebSocket can dial" })
+    )
+  }
+  const ip = NetAddress.isUnspecified(server.address)
+    ? (NetAddress.isIpv4Address(server.address) ? NetAddress.ipv4Loopback : NetAddress.ipv6Loopback)
+    : server.address
+  const host = `${NetAddress.formatUrlHost(ip)}:${server.port}`
+  return make(`${options.tls === undefined ? "ws" : "wss"}://${host}${path}`, options)
+}
+
+/**
+ * {@link layer} that dials the program's own `SocketServer`, for examples, tests and workers of one process: at its
+ * address, on the loopback interface where it listens on all; by TLS where `options.tls` is given. `path` is `/` by default.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerFromServer = (
+  options: Options & { readonly path?: string | undefined } = {}
+): Layer.Layer<Socket.Socket, Address.AddressError, SocketServer.SocketServer> =>
+  Layer.effect(Socket.Socket)(
+    Effect.flatMap(SocketServer.SocketServer, ({ address }) => dialServer(address, options.path ?? "/", options))
+  )
+
+/**
+ * {@link layerFromServer} for a route of the program's own `HttpServer`.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerFromHttpServer = (
+  path: string,
+  options: Options = {}
+): Layer.Layer<Socket.Socket, Address.AddressError, HttpServer.HttpServer> =>
+  Layer.effect(Socket.Socket)(
+    Effect.flatMap(HttpServer.HttpServer, ({ address }) => dialServer(address, path, options))
+  )
 
 /**
  * {@link Options} without effects: a constructor cannot wait for them.

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Queue, Scope } from "effect"
+import { Deferred, Effect, Exit, Logger, Queue, Scope } from "effect"
 import { ConnectionGroup } from "effect-wire/socket"
 import { Socket } from "effect/socket"
 import { TestClock } from "effect/testing"
@@ -40,6 +40,51 @@ both("a frame over the limit closes with 1009 at both ends, and is counted", (mo
     assert.strictEqual(client.closed, 1009)
     assert.strictEqual(yield* closedCount("frame_size"), 1)
   }))
+
+both(
+  "pings cost a peer no connection: each is answered, and the newest where it takes nothing",
+  (mode) =>
+    Effect.gen(function*() {
+      const { ends, port } = yield* serve(mode)
+      const net = yield* rawUpgraded(port)
+      let received = 0
+      net.on("data", (bytes: Buffer) => {
+        received += bytes.length
+      })
+      const ping = Buffer.from([0x89, 0x81, 1, 2, 3, 4, 0x79])
+      net.write(Buffer.concat(Array.from({ length: 500 }, () => ping)))
+      yield* eventually(() => received === 500 * 3)
+      // a peer that reads nothing: what waits for it does not grow with its pings
+      net.pause()
+      const flood = Buffer.concat(Array.from({ length: 20_000 }, () => ping))
+      for (let i = 0; i < 50; i++) net.write(flood)
+      yield* eventually(() => net.writableLength === 0)
+      net.resume()
+      yield* eventually(() => received > 500 * 3)
+      net.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]))
+      assert.strictEqual(codeOf(yield* Queue.take(ends)), 1000)
+    })
+)
+
+both(
+  "too many fragments close with 1008, are counted, and said in the log once a second",
+  (mode) =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      const { ends, port } = yield* serve(mode).pipe(Effect.provide(Logger.layer([logger])))
+      const client = yield* rawUpgraded(port)
+      const fragment = Buffer.from([0x00, 0x80, 0, 0, 0, 0])
+      client.write(Buffer.concat([
+        Buffer.from([0x01, 0x80, 0, 0, 0, 0]),
+        ...Array.from({ length: 200_000 }, () => fragment)
+      ]))
+      assert.strictEqual(codeOf(yield* Queue.take(ends)), 1008)
+      assert.strictEqual(yield* closedCount("fragments"), 1)
+      yield* seconds(1)
+      assert.lengthOf(lines.filter((line) => line.includes("1008")), 1)
+    })
+)
 
 both("a message in fragments over the limit closes with 1009", (mode) =>
   Effect.gen(function*() {
