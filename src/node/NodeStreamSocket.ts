@@ -41,8 +41,11 @@ export interface ServerOptions
   /** A Unix socket instead of a port. */
   readonly path?: string | undefined
   readonly tls?: TlsOptions | undefined
-  /** How messages are kept apart. Default `Framing.none`: frames are whatever bytes arrive together. */
-  readonly framing?: Framing.Framing | undefined
+  /**
+   * How messages are kept apart: `Framing.lines()`, `Framing.contentLength()`, or `Framing.none` where the protocol itself
+   * reads a stream of bytes. There is no default: without one, messages that are written together arrive as one.
+   */
+  readonly framing: Framing.Framing
 }
 
 /**
@@ -57,7 +60,8 @@ export interface ClientOptions {
   readonly path?: string | undefined
   /** Dials TLS with these options; `{}` for the defaults. */
   readonly tls?: Tls.ConnectionOptions | undefined
-  readonly framing?: Framing.Framing | undefined
+  /** As the server's: {@link ServerOptions.framing}. */
+  readonly framing: Framing.Framing
   /** For the connection and its TLS handshake. Default 10 seconds; then `SocketOpenError` of kind `Timeout`. */
   readonly openTimeout?: Duration.Input | undefined
 }
@@ -103,7 +107,7 @@ const keepAlive = 25
  * @since 0.1.0
  */
 export const makeServer = (
-  options: ServerOptions = {}
+  options: ServerOptions
 ): Effect.Effect<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Scope.Scope> =>
   Effect.gen(function*() {
     const listen: Net.ListenOptions = options.path === undefined
@@ -124,7 +128,6 @@ export const makeServer = (
         } as Tls.TlsOptions & Net.ListenOptions
       )
     const carrier = options.path !== undefined ? "unix" : options.tls !== undefined ? "tls" : "tcp"
-    const framing = options.framing ?? Framing.none
     const closeTimeout = Duration.toMillis(Duration.fromInputUnsafe(options.closeTimeout ?? "5 seconds"))
 
     const serveOne = <R, E, _>(
@@ -154,7 +157,7 @@ export const makeServer = (
         keeper.streams.add(watched)
         const ended = Deferred.makeUnsafe<void>()
         group.fork(
-          handler(Framing.wrap(closing(socket, () => net), framing)),
+          handler(Framing.wrap(closing(socket, () => net), options.framing)),
           Context.add(context, Handshake.CurrentHandshake, handshake),
           () => {
             keeper.streams.delete(watched)
@@ -182,7 +185,7 @@ export const makeServer = (
  * @since 0.1.0
  */
 export const layerServer = (
-  options?: ServerOptions
+  options: ServerOptions
 ): Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError> =>
   Layer.effect(SocketServer.SocketServer)(makeServer(options))
 
@@ -233,7 +236,7 @@ export const make = (options: ClientOptions): Effect.Effect<Socket.Socket> =>
       NodeSocket.fromDuplex(open),
       (socket) =>
         named(
-          Framing.wrap(closing(socket, () => current), options.framing ?? Framing.none),
+          Framing.wrap(closing(socket, () => current), options.framing),
           options.path !== undefined
             ? `unix:${options.path}`
             : `${options.tls === undefined ? "tcp" : "tls"}://${options.host ?? "127.0.0.1"}:${options.port ?? 0}`

@@ -22,7 +22,6 @@ import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import type * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import type { Buffer } from "node:buffer"
 import * as Http from "node:http"
@@ -30,12 +29,10 @@ import * as Https from "node:https"
 import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import type * as Tls from "node:tls"
-import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
-import * as Handshake from "../socket/Handshake.ts"
+import * as Carrier from "../socket/Carrier.ts"
 import { plainAddress } from "../socket/internal/plainAddress.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { tlsOptions } from "./internal/tls.ts"
-import type { WsConnection } from "./internal/wsConnection.ts"
 import { hostOf, Upgrades } from "./internal/wsHost.ts"
 import { Acceptor, countRefused, type Keeper, makeKeeper, wsOptions } from "./internal/wsKeeper.ts"
 
@@ -163,11 +160,6 @@ const hasTwoHosts = ({ rawHeaders }: Http.IncomingMessage): boolean => {
 
 const badRequest = HttpServerResponse.empty({ status: 400 })
 
-interface Accepted {
-  readonly connection: WsConnection
-  readonly handshake: Handshake.Handshake
-}
-
 /**
  * Starts a WebSocket server. It listens at once; connections made before `run` wait for it. When the scope closes it stops
  * accepting, lets handlers drain ({@link ConnectionGroup.onShutdown}), closes every connection with 1001 and cuts what is
@@ -193,11 +185,7 @@ export const make = (
     yield* Effect.addFinalizer(() => closeServer(server, keeper))
     const address = yield* listen(server, { port: options.port ?? 0, host: options.host ?? "127.0.0.1" })
 
-    const maxConnections = options.maxConnections ?? 1024
-    const pending: Array<Accepted> = []
-    let running:
-      | { readonly group: ConnectionGroup.ConnectionGroup; readonly accept: (accepted: Accepted) => void }
-      | undefined
+    const listener = yield* Carrier.makeListener(address, options)
     const context = yield* Effect.context<never>()
     const count = (reason: "origin" | "connections" | "host") => Effect.runSyncWith(context)(countRefused(reason))
     const acceptor = new Acceptor(keeper, options)
@@ -212,56 +200,32 @@ export const make = (
         return refuse(socket, 400)
       }
       if (options.path !== undefined && url.split("?", 1)[0] !== options.path) return refuse(socket, 404)
-      if (!WebSocketRoute.isAllowedOrigin(headers.origin, headers.host, options.allowedOrigins)) {
+      if (!WebSocketRoute.mayUpgrade(headers, options.allowedOrigins)) {
         count("origin")
         return refuse(socket, 403)
       }
-      if (running === undefined ? pending.length >= maxConnections : running.group.isFull()) {
+      if (listener.isFull()) {
         count("connections")
         return refuse(socket, 503, ["Retry-After: 5"])
       }
       const protocol = WebSocketRoute.selectProtocol(headers["sec-websocket-protocol"], options.protocols)
       acceptor.accept(request, socket, head, protocol, (connection) => {
-        const accepted = {
-          connection,
+        listener.accept({
+          socket: connection,
           handshake: {
             carrier: "websocket",
             remoteAddress: plainAddress(socket.remoteAddress),
             headers: Headers.fromInput(headers as Headers.Input),
             url,
             protocol
-          }
-        }
-        if (running === undefined) pending.push(accepted)
-        else running.accept(accepted)
+          },
+          isOpen: () => connection.error === undefined,
+          release: (code) => connection.release(code)
+        })
       })
     })
 
-    return SocketServer.SocketServer.of({
-      address,
-      run: <R, E, _>(handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>) =>
-        Effect.scoped(Effect.gen(function*() {
-          const group = yield* ConnectionGroup.make(options)
-          const context = yield* Effect.context<R>()
-          const accept = ({ connection, handshake }: Accepted) => {
-            group.fork(
-              handler(connection),
-              Context.add(context, Handshake.CurrentHandshake, handshake),
-              () => connection.release(1000)
-            )
-          }
-          const previous = running
-          running = { group, accept }
-          for (const accepted of pending.splice(0)) accept(accepted)
-          return yield* Effect.onExit(Effect.never, () =>
-            Effect.andThen(
-              group.shutdown,
-              Effect.sync(() => {
-                running = previous
-              })
-            ))
-        }))
-    })
+    return listener.server
   })
 
 /** Stops listening; completes when no connection is left. */

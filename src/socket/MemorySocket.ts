@@ -17,8 +17,8 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import * as ConnectionGroup from "./ConnectionGroup.ts"
-import * as Handshake from "./Handshake.ts"
+import * as Carrier from "./Carrier.ts"
+import type * as Handshake from "./Handshake.ts"
 import { type End, Line } from "./internal/memoryLine.ts"
 import { exitCode, openError } from "./internal/socketErrors.ts"
 
@@ -135,11 +135,6 @@ export const makePair = (options?: Options): Effect.Effect<readonly [Socket.Sock
     return [accepted(left), accepted(right)] as const
   })
 
-interface Arrival {
-  readonly end: End
-  readonly handshake: Handshake.Handshake
-}
-
 /**
  * Makes a server in memory. It accepts until the scope closes; connections that still exist then are closed with 1001.
  *
@@ -148,13 +143,12 @@ interface Arrival {
  */
 export const makeServer = (options?: Options): Effect.Effect<MemoryServer["Service"], never, Scope.Scope> =>
   Effect.gen(function*() {
-    const pending: Array<Arrival> = []
-    let accept: ((arrival: Arrival) => void) | undefined
+    const context = yield* Effect.context<never>()
+    const listener = yield* Carrier.makeListener(NetAddress.unixPathAddress("memory"))
     let closed = false
     yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => {
+      Effect.sync(() => {
         closed = true
-        return Effect.forEach(pending.splice(0), ({ end }) => end.release(1001), { discard: true })
       })
     )
 
@@ -171,44 +165,22 @@ export const makeServer = (options?: Options): Effect.Effect<MemoryServer["Servi
         Effect.suspend(() => {
           if (closed) return Effect.fail(openError(new Error("the server is closed")))
           const [client, server] = new Line(lineOptions).ends
-          const arrival = { end: server, handshake }
-          if (accept === undefined) pending.push(arrival)
-          else accept(arrival)
+          if (listener.isFull()) server.refuse()
+          else {
+            listener.accept({
+              socket: accepted(server),
+              handshake,
+              isOpen: () => server.error === undefined,
+              release: (code) => Effect.runForkWith(context)(server.release(code))
+            })
+          }
           return Effect.succeed(client)
         }),
         () => 1000
       )
     }
 
-    const run = <R, E, _>(
-      handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>
-    ): Effect.Effect<never, SocketServer.SocketServerError, R> =>
-      Effect.scoped(Effect.gen(function*() {
-        const group = yield* ConnectionGroup.make()
-        const context = yield* Effect.context<R>()
-        const previous = accept
-        accept = ({ end, handshake }) => {
-          if (group.isFull()) return end.refuse()
-          group.fork(
-            handler(accepted(end)),
-            Context.add(context, Handshake.CurrentHandshake, handshake),
-            () => Effect.runForkWith(context as Context.Context<never>)(end.release(1000))
-          )
-        }
-        for (const arrival of pending.splice(0)) accept(arrival)
-        return yield* Effect.onExit(Effect.never, () =>
-          Effect.andThen(
-            group.shutdown,
-            Effect.sync(() => {
-              accept = previous
-            })
-          ))
-      }))
-
-    return MemoryServer.of({
-      connect,
-      server: SocketServer.SocketServer.of({ address: NetAddress.unixPathAddress("memory"), run })
-    })
+    return MemoryServer.of({ connect, server: listener.server })
   })
 
 /**

@@ -26,7 +26,8 @@ import * as SocketMetrics from "./SocketMetrics.ts"
 /**
  * Which browser origins may open a WebSocket: only the server's own (`"same"`, the default: the host of `Origin` equals
  * the `Host` of the request), also those of a list such as `["https://app.example.com"]`, or every one (`"any"`). A
- * request without `Origin` does not come from a browser and passes.
+ * request without `Origin` does not come from a browser and passes, and so does a WebSocket handshake without
+ * `User-Agent`, which no page can leave out (the original Rockets client sends an `Origin` and none).
  *
  * **Gotchas**
  *
@@ -116,6 +117,19 @@ export const isAllowedOrigin = (
   }
   return Array.isArray(allowed) && allowed.some((other) => parseOrigin(other)?.origin === url.origin)
 }
+
+/**
+ * Whether a request with these headers may become a WebSocket: {@link isAllowedOrigin}, or it comes from no browser.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const mayUpgrade = (
+  headers: { readonly [name: string]: string | ReadonlyArray<string> | undefined },
+  allowed: AllowedOrigins | undefined
+): boolean =>
+  headers["user-agent"] === undefined ||
+  isAllowedOrigin(headers.origin as string | undefined, headers.host as string | undefined, allowed)
 
 const parseOrigin = (text: string): URL | undefined => URL.canParse(text) ? new URL(text) : undefined
 
@@ -212,7 +226,7 @@ export const make = <A, E, R>(
       if (request.method !== "GET") return methodNotAllowed
       const headers: Headers.Headers = request.headers
       if (headers.upgrade?.toLowerCase() !== "websocket") return upgradeRequired
-      if (!isAllowedOrigin(headers.origin, headers.host, options?.allowedOrigins)) {
+      if (!mayUpgrade(headers, options?.allowedOrigins)) {
         yield* refusedOrigin
         return forbidden
       }

@@ -36,7 +36,9 @@ const code = (client: JsonRpcClient.Client, method: string, params?: ReadonlyArr
 const upgrade = (headers: Record<string, string>): Effect.Effect<number | "open", never, Gateway | Scope.Scope> =>
   Effect.flatMap(Gateway, (address) =>
     Effect.callback<number | "open">((resume) => {
-      const ws = new WebSocket(`ws://${address}/rpc`, ["rockets"], { headers })
+      const ws = new WebSocket(`ws://${address}/rpc`, ["rockets"], {
+        headers: { "user-agent": "Mozilla/5.0", ...headers }
+      })
       ws.on("open", () => {
         ws.close()
         resume(Effect.succeed("open"))

@@ -209,7 +209,7 @@ layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the 
       const open = (origin: string | undefined, headers: Record<string, string> = {}) =>
         Effect.scoped(Effect.gen(function*() {
           const socket = yield* NodeWebSocket.make(`${address}/rpc`, {
-            headers,
+            headers: { "user-agent": "Mozilla/5.0", ...headers },
             ...(origin === undefined ? {} : { origin })
           })
           yield* socket.reader

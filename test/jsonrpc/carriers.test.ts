@@ -2,6 +2,7 @@ import { Effect, Layer } from "effect"
 import { NodeStreamSocket, NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { Framing, MemorySocket } from "effect-wire/socket"
 import { type Socket, SocketServer } from "effect/socket"
+import { emitters, messagePorts, pipes } from "../socket/carriers.ts"
 import { Dial, suite } from "./suite.ts"
 
 const dial = <E>(make: (port: number) => Effect.Effect<Socket.Socket, E>) =>
@@ -29,3 +30,6 @@ suite(
 )
 suite("TCP with lines", tcp(Framing.lines()))
 suite("TCP with Content-Length", tcp(Framing.contentLength()))
+suite("message ports", messagePorts)
+suite("pipes with lines", pipes(Framing.lines()))
+suite("a carrier of the test", emitters)

@@ -94,12 +94,13 @@ describe("NodeStreamSocket", () => {
           [{ tls: { certFile, keyFile } }, "tls", "127.0.0.1"]
         ] as const
       ) {
-        const server = yield* NodeStreamSocket.makeServer(options)
+        const server = yield* NodeStreamSocket.makeServer({ framing: Framing.none, ...options })
         const seen = yield* Deferred.make<Handshake.Handshake>()
         yield* Effect.forkScoped(
           server.run(() => Effect.flatMap(Handshake.CurrentHandshake, (handshake) => Deferred.succeed(seen, handshake)))
         )
         const socket = yield* NodeStreamSocket.make({
+          framing: Framing.none,
           ...(server.address._tag === "UnixPathAddress"
             ? { path: server.address.path }
             : { port: server.address.port }),
@@ -127,7 +128,7 @@ describe("NodeStreamSocket", () => {
           return yield* Effect.forever(pull)
         }))
       ))
-      const socket = yield* NodeStreamSocket.make({ port: portOf(server.address) })
+      const socket = yield* NodeStreamSocket.make({ framing: Framing.none, port: portOf(server.address) })
       const { pull } = yield* socket.reader
       let bytes = 0
       const error = yield* Effect.flip(Effect.forever(Effect.map(pull, (chunks) => {
@@ -139,7 +140,7 @@ describe("NodeStreamSocket", () => {
 
   it.effect("connections over the limit are closed at once", () =>
     ownMetrics(Effect.gen(function*() {
-      const server = yield* NodeStreamSocket.makeServer({ maxConnections: 1 })
+      const server = yield* NodeStreamSocket.makeServer({ framing: Framing.none, maxConnections: 1 })
       yield* Effect.forkScoped(
         server.run((socket) => Effect.scoped(Effect.flatMap(socket.reader, ({ pull }) => Effect.forever(pull))))
       )
@@ -154,7 +155,7 @@ describe("NodeStreamSocket", () => {
   it.effect("a reader that takes nothing for 30 seconds is cut", () =>
     Effect.gen(function*() {
       const end = yield* Deferred.make<Socket.SocketError>()
-      const server = yield* NodeStreamSocket.makeServer()
+      const server = yield* NodeStreamSocket.makeServer({ framing: Framing.none })
       yield* Effect.forkScoped(server.run((socket) =>
         Effect.scoped(Effect.gen(function*() {
           const { pull } = yield* socket.reader
@@ -174,7 +175,10 @@ describe("NodeStreamSocket", () => {
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const writing = yield* Deferred.make<void>()
-      const server = yield* Scope.provide(NodeStreamSocket.makeServer({ closeTimeout: "50 millis" }), scope)
+      const server = yield* Scope.provide(
+        NodeStreamSocket.makeServer({ framing: Framing.none, closeTimeout: "50 millis" }),
+        scope
+      )
       yield* Effect.forkIn(
         server.run((socket) =>
           Effect.scoped(Effect.gen(function*() {
@@ -195,16 +199,21 @@ describe("NodeStreamSocket", () => {
 
   it.effect("a server that nobody serves, or that is not trusted, is an open error with its cause", () =>
     Effect.gen(function*() {
-      const gone = yield* Effect.scoped(Effect.map(NodeStreamSocket.makeServer(), ({ address }) => portOf(address)))
-      const refused = yield* Effect.flip((yield* NodeStreamSocket.make({ port: gone })).reader)
+      const gone = yield* Effect.scoped(
+        Effect.map(NodeStreamSocket.makeServer({ framing: Framing.none }), ({ address }) => portOf(address))
+      )
+      const refused = yield* Effect.flip((yield* NodeStreamSocket.make({ framing: Framing.none, port: gone })).reader)
       assert.strictEqual(refused.reason._tag, "SocketOpenError")
       assert.include(String((refused.reason as Socket.SocketOpenError).cause), "ECONNREFUSED")
-      const server = yield* NodeStreamSocket.makeServer({ tls: { certFile, keyFile } })
-      const socket = yield* NodeStreamSocket.make({ port: portOf(server.address), tls: {} })
+      const server = yield* NodeStreamSocket.makeServer({ framing: Framing.none, tls: { certFile, keyFile } })
+      const socket = yield* NodeStreamSocket.make({ framing: Framing.none, port: portOf(server.address), tls: {} })
       const untrusted = yield* Effect.flip(socket.reader)
       assert.include(String((untrusted.reason as Socket.SocketOpenError).cause), "self-signed")
       const missing = yield* Effect.flip(
-        NodeStreamSocket.makeServer({ tls: { certFile: "/nowhere.pem", keyFile: "/nowhere.pem" } })
+        NodeStreamSocket.makeServer({
+          framing: Framing.none,
+          tls: { certFile: "/nowhere.pem", keyFile: "/nowhere.pem" }
+        })
       )
       assert.include(String(missing.reason.cause), "ENOENT")
     }))

@@ -1,6 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
-import { WebSocketRoute } from "effect-wire/socket"
+import { BrowserWebSocket, WebSocketRoute } from "effect-wire/socket"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Socket, SocketServer } from "effect/socket"
 import { createServer } from "node:http"
@@ -33,5 +33,11 @@ const mounted = Layer.effect(SocketServer.SocketServer)(Effect.gen(function*() {
   })
 })).pipe(Layer.provide(NodeWebSocketServer.layerHttp(createServer, { port: 0 })))
 
+const browser = Layer.effect(Socket.Socket)(Effect.gen(function*() {
+  const { address } = yield* SocketServer.SocketServer
+  return yield* BrowserWebSocket.make(`${address}/socket`)
+}))
+
+suite("a browser's WebSocket", Layer.provideMerge(browser, alone), { text: true, closeCodes: true })
 suite("WebSocket", Layer.provideMerge(client, alone), { text: true, closeCodes: true })
 suite("WebSocket on a route", Layer.provideMerge(client, mounted), { text: true, closeCodes: true })

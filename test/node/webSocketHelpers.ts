@@ -50,6 +50,8 @@ export const peer = (port: number, options?: ClientOptions & { readonly path?: s
     Effect.callback<Peer>((resume) => {
       const ws = new WebSocket(`${options?.tls === true ? "wss" : "ws"}://127.0.0.1:${port}${options?.path ?? "/"}`, {
         perMessageDeflate: false,
+        // as every browser does
+        headers: options?.origin === undefined ? {} : { "user-agent": "Mozilla/5.0" },
         ...options
       })
       const result: Peer = { ws, messages: [], closed: undefined, refused: undefined, pings: 0 }
