@@ -149,7 +149,7 @@ const following = (size: number, over: "memory" | "WebSocket", how: "put" | "rec
       })
       : yield* NodeWebSocket.make(`127.0.0.1:${yield* serve(options)}`)
     const client = yield* JugglerClient.fromSocket(socket)
-    yield* client.connected
+    yield* client.connect
     while ((yield* client.state.version) === 0) yield* Effect.sleep(1)
     let version = yield* client.state.version
     const times: Array<number> = []

@@ -77,7 +77,7 @@ const program = Effect.gen(function*() {
   yield* Effect.forkScoped(
     Stream.runForEach(
       client.status,
-      (status) => status === "disconnected" ? Console.log("connection lost") : Effect.void
+      ({ _tag }) => _tag === "Lost" ? Console.log("connection lost") : Effect.void
     )
   )
   yield* client.state.changes.pipe(

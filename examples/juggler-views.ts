@@ -69,7 +69,7 @@ const program = Effect.gen(function*() {
   const guest = yield* follow("guest", {})
   const ann = yield* follow("ann", { user: "ann" })
   const display = yield* JugglerClient.fromSocket(memory.connect({ headers: { user: "display" } }))
-  yield* display.connected
+  yield* display.connect
   yield* plant.put("/rooms/boiler/bar", 5)
   yield* plant.put("/rooms/cellar/bar", 2)
   const until = (client: typeof ann, condition: (view: typeof View.Type) => boolean) =>

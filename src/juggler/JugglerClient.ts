@@ -7,9 +7,8 @@
  * @since 0.1.0
  */
 import type * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -19,13 +18,17 @@ import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcClient from "effect/rpc/RpcClient"
 import * as RpcGroup from "effect/rpc/RpcGroup"
 import { type FromClient, RequestId } from "effect/rpc/RpcMessage"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as ClientHalf from "../rpc/internal/clientHalf.ts"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
+import { addressOf } from "../socket/internal/describe.ts"
+import { openError, readError } from "../socket/internal/socketErrors.ts"
+import type * as Reconnect from "../socket/Reconnect.ts"
+import { Caller } from "./internal/caller.ts"
+import { misfit } from "./internal/calls.ts"
 import * as Peer from "./internal/peer.ts"
 import type * as PeerModel from "./internal/peerModel.ts"
 import { Replica } from "./internal/replica.ts"
@@ -62,7 +65,9 @@ export type Notification<N extends Notifications> = {
  * @category models
  * @since 0.1.0
  */
-export interface Options<A, Requests extends Rpc.Any, N extends Notifications, I = any> extends PeerModel.PeerOptions {
+export interface Options<A, Requests extends Rpc.Any, N extends Notifications, I = any>
+  extends PeerModel.PeerOptions, ClientHalf.ConnectionOptions
+{
   /** What the server speaks; default generation 0.7. */
   readonly generation?: JugglerGeneration.Generation | undefined
   /** The state of the server; by default any JSON. */
@@ -77,13 +82,6 @@ export interface Options<A, Requests extends Rpc.Any, N extends Notifications, I
   readonly defaultAction?: ((name: string, data: Json) => Effect.Effect<Json, unknown>) | undefined
   /** The actions of this end that the server may call (0.5), with handlers from {@link serving}. */
   readonly serves?: Serving | undefined
-  /**
-   * When to dial again after a connection was lost or could not be made; default: at once 100 ms, doubling up to 5 s, with
-   * jitter. `false` never dials again.
-   */
-  readonly reconnect?: Schedule.Schedule<unknown, unknown> | false | undefined
-  /** How long a connection may take to open; default 10 s. */
-  readonly openTimeout?: Duration.Input | undefined
 }
 
 /**
@@ -106,15 +104,8 @@ export const serving = <Rpcs extends Rpc.Any>(
   RpcMethods.serve(group)
 
 /**
- * How the connection is.
- *
- * @category models
- * @since 0.1.0
- */
-export type Status = "connecting" | "connected" | "disconnected" | "closed"
-
-/**
- * A client. What needs a connection fails with `ConnectionError` at once while there is none.
+ * A client. Calls that are made while there is no connection fail or wait, as `whileDisconnected` says; messages and
+ * flushes fail with `ConnectionError` then.
  *
  * @category models
  * @since 0.1.0
@@ -159,23 +150,20 @@ export interface JugglerClient<A, Requests extends Rpc.Any, N extends Notificati
   readonly send: (payload: Json) => Effect.Effect<void, JugglerError.JugglerError>
   /** Messages of the server, in order, over all connections (0.5); each is given to one reader. */
   readonly messages: Stream.Stream<Json>
-  /** How the connection is, now and from now on. */
-  readonly status: Stream.Stream<Status>
-  /** Completes when a connection is open; fails when there will be none. */
-  readonly connected: Effect.Effect<void, JugglerError.JugglerError>
+  /** How the connection stands, now and from now on. */
+  readonly status: Stream.Stream<Reconnect.Status>
+  /** Connects where the client is lazy; completes when a connection is open; fails as a call would that is made now. */
+  readonly connect: Effect.Effect<void, JugglerError.JugglerError>
+  /** Whether there is a connection. */
+  readonly connected: Effect.Effect<boolean>
   /** Closes the connection, which is then dialled again if {@link Options.reconnect} says so. */
+  readonly redial: Effect.Effect<void>
+  /** Closes the connection for good. */
   readonly disconnect: Effect.Effect<void>
 }
 
-const defaultReconnect = Schedule.jittered(
-  Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
-)
-
 /** Guesses that are shown at once. */
 const maxGuesses = 1_024
-
-/** A connection that lasted so long, in milliseconds, was a good one: the schedule of dialling starts anew. */
-const goodConnection = 5_000
 
 /**
  * Makes a client on a socket, whose every reader is a new connection. It dials at once, and dials again until the scope
@@ -199,7 +187,12 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
     const replica = new Replica(store)
     const first = yield* Deferred.make<void>()
     const local = options.local ?? (yield* Effect.orDie(JugglerState.makeJson(null, options.limits)))
-    const status = yield* SubscriptionRef.make<Status>("connecting")
+    const address = addressOf(socket)
+    const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>()) as Context.Context<never>
+    const caller = new Caller(
+      ClientHalf.limits(options, context, ClientHalf.reason(address)),
+      options.connect === "lazy" ? { _tag: "Idle" } : { _tag: "Dialling", attempt: 1 }
+    )
     const notified = yield* PubSub.sliding<{ readonly name: string; readonly data: unknown }>(1_024)
     const decoders = new Map(
       Object.entries(options.notifications ?? {}).map(([name, schema]) => [
@@ -218,6 +211,7 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
       local,
       show: undefined,
       remote: replica,
+      caller,
       onState: () => Deferred.doneUnsafe(first, Effect.void),
       onNotify: (name, data) => {
         const exit = decoders.get(name)?.(data)
@@ -229,43 +223,31 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
       (queue) => Queue.end(queue)
     )
 
-    const connectOnce = Effect.scoped(Effect.gen(function*() {
-      yield* SubscriptionRef.set(status, "connecting" as Status)
-      const peer = yield* Peer.open(socket, config).pipe(
-        Effect.timeoutOrElse({
-          duration: options.openTimeout ?? "10 seconds",
-          orElse: () => Effect.fail(JugglerError.closed("the connection did not open in time"))
-        })
-      )
-      current = peer
-      yield* Effect.addFinalizer(() =>
-        Effect.suspend(() => {
-          current = undefined
-          return SubscriptionRef.set(status, "disconnected" as Status)
-        })
-      )
-      yield* Effect.forkScoped(Stream.runForEach(peer.messages, (message) => Queue.offer(messages, message)))
-      yield* SubscriptionRef.set(status, "connected" as Status)
-      return yield* peer.read
-    }))
-    const attempt = Effect.gen(function*() {
-      const began = yield* Clock.currentTimeMillis
-      const error = yield* Effect.flip(connectOnce)
-      if ((yield* Clock.currentTimeMillis) - began < goodConnection) return yield* error
+    const half = yield* ClientHalf.run(caller, {
+      ...options,
+      address,
+      open: Effect.gen(function*() {
+        const peer = yield* Effect.mapError(Peer.open(socket, config), inSocket(openError))
+        current = peer
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            current = undefined
+          })
+        )
+        yield* Effect.forkScoped(Stream.runForEach(peer.messages, (message) => Queue.offer(messages, message)))
+        return { read: Effect.mapError(peer.read, inSocket(readError)), close: peer.outbox.close(1000) }
+      })
     })
-    const loop = options.reconnect === false
-      ? Effect.ignore(connectOnce)
-      : Effect.ignore(Effect.forever(Effect.andThen(
-        Effect.retry(attempt, options.reconnect ?? defaultReconnect),
-        Effect.sleep("100 millis")
-      )))
-    yield* Effect.forkScoped(Effect.andThen(loop, SubscriptionRef.set(status, "closed" as Status)))
 
     const withPeer = <B, E>(use: (peer: JugglerConnection) => Effect.Effect<B, E>) =>
       Effect.suspend((): Effect.Effect<B, E | JugglerError.JugglerError> =>
-        current === undefined ? Effect.fail(JugglerError.closed("there is no connection")) : use(current)
+        current === undefined
+          ? Effect.fail(JugglerError.closed(caller.limits.describe(caller.status), { kind: "Offline" }))
+          : use(current)
       )
-    const call = (name: string, data: Json) => withPeer((peer) => peer.call(name, data))
+    const segmentSize = options.segmentSize ?? JugglerGeneration.defaultSegmentSize
+    const encode = (message: JugglerGeneration.Message) => generation.encode(message, segmentSize)
+    const call = (name: string, data: Json) => misfit(data) ?? caller.request(encode, name, data)
     const sharing = options.state === undefined
       ? Sharing.make<any, any>(Schema.Json)
       : Sharing.make(options.state)
@@ -304,15 +286,9 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
       flush: withPeer((peer) => peer.flush),
       send: (payload) => withPeer((peer) => peer.send(payload)),
       messages: Stream.fromQueue(messages),
-      status: SubscriptionRef.changes(status),
-      connected: SubscriptionRef.changes(status).pipe(
-        Stream.filter((status) => status === "connected" || status === "closed"),
-        Stream.take(1),
-        Stream.runForEach((status) =>
-          status === "connected" ? Effect.void : Effect.fail(JugglerError.closed("the client is closed"))
-        )
-      ),
-      disconnect: Effect.suspend(() => current === undefined ? Effect.void : current.close())
+      ...half,
+      connect: Effect.mapError(half.connect, (failure) => JugglerError.fromFailure(failure)),
+      redial: Effect.suspend(() => current === undefined ? Effect.void : current.close())
     }
   })
 
@@ -329,6 +305,10 @@ export const make = <A = Json, Requests extends Rpc.Any = never, N extends Notif
   never,
   Socket.Socket | Scope.Scope | Rpc.MiddlewareClient<Requests>
 > => Effect.flatMap(Socket.Socket, (socket) => fromSocket(socket, options))
+
+/** What breaks the protocol ends the connection like everything else that does. */
+const inSocket = (make: (cause: unknown) => Socket.SocketError) => (error: unknown): Socket.SocketError =>
+  Socket.isSocketError(error) ? error : make(error)
 
 /** Effect's own client of a group, with our wire under it. */
 const typed = <Rpcs extends Rpc.Any>(

@@ -54,7 +54,7 @@ export const make: Effect.Effect<JugglerClients["Service"]> = Effect.sync(() => 
             frames = generation.encode({ _tag: "Notify", name, data })
             made.set(generation.name, frames)
           }
-          ;(connection as Peer).sendFrames(frames)
+          ;(connection as Peer).broadcast(frames)
           count++
         }
         return count

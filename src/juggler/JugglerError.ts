@@ -5,6 +5,8 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as Socket from "effect/socket/Socket"
+import type { Failure } from "../rpc/internal/calls.ts"
 import type { Json } from "./JsonPointer.ts"
 
 /**
@@ -102,3 +104,14 @@ export const protocol = (detail: string): JugglerError => new JugglerError({ rea
 
 /** @internal */
 export const remote = (data: Json): JugglerError => new JugglerError({ reason: new RemoteError({ data }) })
+
+/** @internal */
+export const fromFailure = ({ cause, detail, kind, maybeExecuted }: Failure, name?: string): JugglerError => {
+  const reason = Socket.isSocketError(cause) ? cause.reason : undefined
+  return closed(name === undefined || name === "" ? detail : `${name}: ${detail}`, {
+    kind,
+    uncertain: maybeExecuted,
+    ...(reason?._tag === "SocketCloseError" ? { code: reason.code } : {}),
+    ...(cause === undefined ? {} : { cause })
+  })
+}

@@ -121,6 +121,7 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
         ? undefined
         : (connection, onFault) => views.show(typeof view === "function" ? view(connection) : view!, onFault),
       remote: undefined,
+      caller: undefined,
       onNotify: undefined,
       onState: undefined
     }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Option, Schema, Stream } from "effect"
+import { Deferred, Effect, Fiber, Logger, Option, Schema, Stream } from "effect"
 import { JugglerClient, JugglerClients, JugglerGeneration, JugglerServer, JugglerState } from "effect-wire/juggler"
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -85,7 +85,7 @@ describe("JugglerClient", () => {
         Effect.gen(function*() {
           const memory = yield* served({ generation })
           const client = yield* JugglerClient.fromSocket(memory.connect(), { generation, requests: Requests })
-          yield* client.connected
+          yield* client.connect
           assert.strictEqual(yield* client.requests.add({ a: 1, b: 2 }), 3)
           assert.deepStrictEqual(yield* client.requests.book({ at: house.since }), house.since)
           assert.deepStrictEqual(yield* Stream.runCollect(client.requests.three()), [1, 2, 3])
@@ -107,16 +107,16 @@ describe("JugglerClient", () => {
             requests: Requests,
             reconnect: false
           })
-          yield* client.connected
+          yield* client.connect
           const never = yield* Effect.forkChild(Effect.flip(client.requests.never()))
           yield* settle
-          yield* client.disconnect
+          yield* client.redial
           const error = yield* Fiber.join(never)
           assert.deepInclude((error as { reason: object }).reason, { _tag: "ConnectionError" })
           yield* settle
           const later = yield* Effect.flip(client.requests.add({ a: 1, b: 2 }))
           assert.strictEqual(later.reason._tag, "ConnectionError")
-          assert.strictEqual((yield* Effect.flip(client.connected)).reason._tag, "ConnectionError")
+          assert.strictEqual((yield* Effect.flip(client.connect)).reason._tag, "ConnectionError")
         }))
 
       it.effect("dials again and goes from the last value to the first of the new connection", () =>
@@ -129,7 +129,7 @@ describe("JugglerClient", () => {
           })
           const statuses = yield* collect(client.status)
           const seen = yield* collect(client.state.changes)
-          yield* client.disconnect
+          yield* client.redial
           yield* settle
           yield* state.put("/a/x", 2)
           yield* settle
@@ -139,8 +139,8 @@ describe("JugglerClient", () => {
           yield* settle
           assert.deepStrictEqual(seen, [1, 2, 3].map((x) => ({ a: { x }, b: { y: [1] } })))
           assert.strictEqual(seen[1]!.b, seen[0]!.b)
-          assert.includeMembers(statuses, ["connected", "disconnected"])
-          yield* client.disconnect
+          assert.includeMembers(statuses.map(({ _tag }) => _tag), ["Dialling", "Open", "Lost"])
+          yield* client.redial
           yield* TestClock.adjust("10 seconds")
           yield* settle
           assert.strictEqual(seen.length, 3)
@@ -169,12 +169,12 @@ describe("JugglerClient", () => {
       })
       const local = yield* JugglerState.makeJson({ cursor: 1 })
       const client = yield* JugglerClient.fromSocket(memory.connect(), { generation: v05, local, autoflush: 0 })
-      yield* client.connected
+      yield* client.connect
       yield* settle
       yield* client.local.put("/cursor", 2)
       yield* client.flush
       yield* settle
-      yield* client.disconnect
+      yield* client.redial
       yield* TestClock.adjust("1 second")
       yield* settle
       assert.deepStrictEqual(seen.filter((value) => value !== null), [{ cursor: 1 }, { cursor: 2 }, { cursor: 2 }])
@@ -201,7 +201,7 @@ describe("JugglerClient", () => {
         serves,
         defaultAction: (name, data) => name === "bad" ? Effect.fail("no") : Effect.succeed([name, data])
       })
-      yield* client.connected
+      yield* client.connect
       yield* client.send("hello")
       const head = yield* Stream.runHead(client.messages)
       assert.deepStrictEqual(Option.getOrUndefined(head), ["hello", "hello"])
@@ -218,7 +218,7 @@ describe("JugglerClient", () => {
       const client = yield* JugglerClient.fromSocket(memory.connect(), {
         notifications: { tick: Schema.Int, at: Schema.DateTimeUtcFromString }
       })
-      yield* client.connected
+      yield* client.connect
       const seen = yield* collect(client.notifications)
       yield* clients.notify("tick", 1)
       yield* clients.notify("tick", "wrong")
@@ -232,7 +232,7 @@ describe("JugglerClient", () => {
     Effect.gen(function*() {
       const memory = yield* served({ generation: v06 })
       const client = yield* JugglerClient.fromSocket(memory.connect(), { generation: v06 })
-      yield* client.connected
+      yield* client.connect
       assert.strictEqual((yield* Effect.flip(client.send(1))).reason._tag, "ProtocolError")
       const symmetric = yield* JugglerClient.fromSocket(memory.connect(), { generation: v05 })
       assert.strictEqual((yield* Effect.flip(symmetric.ping)).reason._tag, "ProtocolError")
@@ -245,7 +245,7 @@ describe("JugglerClient", () => {
         memory.server.run((socket) => Effect.scoped(Effect.andThen(socket.reader, Effect.never)))
       )
       const client = yield* JugglerClient.fromSocket(memory.connect(), { reconnect: false })
-      yield* client.connected
+      yield* client.connect
       const statuses = yield* collect(client.status)
       yield* TestClock.adjust("5 seconds")
       yield* settle
@@ -253,7 +253,7 @@ describe("JugglerClient", () => {
       yield* settle
       yield* TestClock.adjust("1 second")
       yield* settle
-      assert.deepStrictEqual(statuses.at(-1), "closed")
+      assert.strictEqual(statuses.at(-1)?._tag, "Ended")
     }))
 
   it.effect("fails its state, and nothing else, when the server shows what does not fit the schema", () =>
@@ -261,7 +261,7 @@ describe("JugglerClient", () => {
       const state = yield* JugglerState.makeJson({ celsius: "warm" })
       const memory = yield* served({ generation: v07, state })
       const client = yield* JugglerClient.fromSocket(memory.connect(), { state: House, requests: Requests })
-      yield* client.connected
+      yield* client.connect
       assert.strictEqual((yield* Effect.flip(client.state.get))._tag, "SchemaError")
       assert.strictEqual((yield* Effect.flip(Stream.runDrain(client.state.changes)))._tag, "SchemaError")
       assert.strictEqual(yield* client.requests.add({ a: 1, b: 1 }), 2)
@@ -278,7 +278,7 @@ describe("JugglerClient", () => {
         defaultAction: (_, data) => Effect.succeed(data)
       })
       const client = yield* JugglerClient.fromSocket(memory.connect())
-      yield* client.connected
+      yield* client.connect
       const answer = yield* client.call("echo", { text })
       assert.strictEqual((answer as { text: string }).text.length, 5_000_000)
       assert.strictEqual(((yield* client.state.json) as { text: string }).text.length, 5_000_000)
@@ -292,8 +292,8 @@ describe("JugglerClient", () => {
         Effect.provide(Echo.toLayer({ echo: ({ text }) => Effect.succeed(text) }))
       )
       yield* Effect.forkScoped(memory.server.run(run))
-      const client = yield* JugglerClient.fromSocket(memory.connect(), { generation: v07 })
-      yield* client.connected
+      const client = yield* JugglerClient.fromSocket(memory.connect(), { generation: v07, maxCalls: 10_000 })
+      yield* client.connect
       const text = "x".repeat(1000)
       const answers = yield* Effect.forEach(
         Array.from({ length: 10_000 }),
@@ -301,5 +301,54 @@ describe("JugglerClient", () => {
         { concurrency: "unbounded" }
       )
       assert.isTrue(answers.every((answer) => answer === text))
+    }))
+
+  for (const [mine, theirs] of [[v07, v06], [v06, v07], [v07, v05], [v05, v07]] as const) {
+    it.effect(`says that the server speaks another generation: ${mine.name} at ${theirs.name}`, () =>
+      Effect.gen(function*() {
+        const lines: Array<string> = []
+        const logger = Logger.make(({ message }) => void lines.push(String(message)))
+        const state = yield* JugglerState.makeJson({ a: 1 })
+        const memory = yield* served({ generation: theirs, state })
+        const client = yield* Effect.provide(
+          JugglerClient.fromSocket(memory.connect(), { generation: mine, reconnect: false, requests: Requests }),
+          Logger.layer([logger])
+        )
+        yield* settle
+        const errors = [yield* Effect.flip(client.connect), yield* Effect.flip(client.requests.add({ a: 1, b: 2 }))]
+        for (const error of errors) assert.include(error.message, `generation ${theirs.name}`)
+        assert.include(lines.join("\n"), `generation ${theirs.name}`)
+      }))
+  }
+
+  it.effect("requests that are made while there is no connection wait for it, with their guesses, within a bound", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson({ list: [] as Array<number> })
+      const Lists = RpcGroup.make(Rpc.make("push", { payload: { n: Schema.Int } }))
+      const memory = yield* MemorySocket.makeServer()
+      const run = yield* JugglerServer.make(Lists, { generation: v07, state, autoflush: 0 }).pipe(
+        Effect.provide(Lists.toLayer({ push: ({ n }) => Effect.orDie(state.put("/list/-", n)) }))
+      )
+      yield* Effect.forkScoped(memory.server.run(run))
+      const client = yield* JugglerClient.fromSocket(memory.connect(), {
+        requests: Lists,
+        whileDisconnected: "wait",
+        maxCalls: 3
+      })
+      yield* client.connect
+      yield* settle
+      yield* client.redial
+      yield* settle
+      const push = (n: number) => client.requests.push({ n }).pipe(client.predict((draft) => void draft.list.push(n)))
+      for (const n of [1, 2, 3]) yield* Effect.forkChild(push(n))
+      yield* settle
+      const refused = yield* Effect.flip(push(4))
+      assert.deepInclude(refused.reason, { kind: "Full", uncertain: false })
+      assert.deepStrictEqual(yield* client.state.json, { list: [1, 2, 3] })
+      assert.deepStrictEqual(yield* state.json, { list: [] })
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.deepStrictEqual(yield* state.json, { list: [1, 2, 3] })
+      assert.deepStrictEqual(yield* client.state.json, { list: [1, 2, 3] })
     }))
 })

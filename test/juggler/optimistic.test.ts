@@ -41,11 +41,11 @@ const served = (generation: JugglerGeneration.Generation, options?: JugglerServe
     )
     yield* Effect.forkScoped(memory.server.run(run))
     const client = yield* JugglerClient.fromSocket(memory.connect(), { generation, state: Panel, requests: Requests })
-    yield* client.connected
+    yield* client.connect
     yield* settle
     const shown = Effect.map(client.state.get, ({ counter, items }) => [counter, ...items.map(({ name }) => name)])
     const open = Effect.suspend(() => Deferred.succeed(gate, undefined))
-    return { client, open, shown, state, disconnect: client.disconnect }
+    return { client, open, shown, state, disconnect: client.redial }
   })
 
 describe("optimistic requests", () => {

@@ -77,10 +77,10 @@ describe("resume", () => {
       const state = yield* JugglerState.makeJson({ ...entries(3_000), list: [{ a: 1 }] })
       const memory = yield* served({ state, autoflush: "50 millis" })
       const client = yield* JugglerClient.fromSocket(memory.connect())
-      yield* client.connected
+      yield* client.connect
       yield* settle
       for (let round = 0; round < 4; round++) {
-        yield* client.disconnect
+        yield* client.redial
         yield* state.update((draft: any) => {
           draft.list.unshift({ round })
           delete draft[`key${round}`]
@@ -204,7 +204,7 @@ describe("resume", () => {
       const state = yield* JugglerState.makeJson(entries(3_000))
       const memory = yield* served({ state, keepAlive: false, resume: false })
       const client = yield* JugglerClient.fromSocket(memory.connect())
-      yield* client.connected
+      yield* client.connect
       yield* Stream.runHead(Stream.filter(client.state.changes, (value) => value !== null))
       assert.deepStrictEqual(yield* client.state.json, yield* state.json)
     }))

@@ -201,7 +201,7 @@ describe("JugglerServer on HTTP", () => {
           const port = yield* serve(Layer.provide(JugglerServer.layerHttp(Who, { trustedProxies }), WhoHandlers))
           const socket = yield* NodeWebSocket.make(`127.0.0.1:${port}/ws`, { headers })
           const client = yield* JugglerClient.fromSocket(socket, { requests: Who })
-          yield* client.connected
+          yield* client.connect
           return yield* client.requests.address()
         })
       assert.strictEqual(yield* ask([], { "x-forwarded-for": "1.2.3.4" }), "127.0.0.1")

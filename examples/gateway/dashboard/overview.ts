@@ -5,7 +5,7 @@ import { DashboardMethods, type Snapshot } from "./contract.ts"
 import { byId, element, plot, setText } from "./dom.ts"
 import { token } from "./token.ts"
 
-const statusText = {
+export const statusText = {
   Idle: "not connected",
   Dialling: "connecting …",
   Opening: "connecting …",

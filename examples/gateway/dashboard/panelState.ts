@@ -4,6 +4,7 @@ import type { JugglerClient } from "effect-wire/juggler"
 import type { RpcGroup } from "effect/rpc"
 import type { Panel, Requests } from "../panel.ts"
 import { byId, element, onClick, onSubmit, setText, valueOf } from "./dom.ts"
+import { statusText } from "./overview.ts"
 
 type Client = JugglerClient.JugglerClient<typeof Panel.Type, RpcGroup.Rpcs<typeof Requests>, any>
 
@@ -35,6 +36,6 @@ export const panelState = (juggler: Client) =>
       })
     yield* Effect.all([
       Stream.runForEach(juggler.state.changes, show),
-      Stream.runForEach(juggler.status, (status) => setText("panel-status", status))
+      Stream.runForEach(juggler.status, ({ _tag }) => setText("panel-status", statusText[_tag]))
     ], { concurrency: "unbounded" })
   })

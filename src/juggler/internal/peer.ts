@@ -7,7 +7,6 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
@@ -15,10 +14,12 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
+import * as ClientHalf from "../../rpc/internal/clientHalf.ts"
 import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import * as RpcEngine from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as Budget from "../../socket/Budget.ts"
+import { closeError } from "../../socket/internal/socketErrors.ts"
 import * as Outbox from "../../socket/Outbox.ts"
 import * as JsonPatch from "../JsonPatch.ts"
 import type { Json } from "../JsonPointer.ts"
@@ -28,7 +29,8 @@ import * as JugglerGeneration from "../JugglerGeneration.ts"
 import type { Generation, Message } from "../JugglerGeneration.ts"
 import * as JugglerMetrics from "../JugglerMetrics.ts"
 import * as JugglerState from "../JugglerState.ts"
-import { Calls, defaultMethod, misfit, ServedRequest } from "./calls.ts"
+import { Caller, type Line } from "./caller.ts"
+import { defaultMethod, misfit, ServedRequest } from "./calls.ts"
 import type { Peer, PeerConfig, PeerOptions } from "./peerModel.ts"
 import { Follower, type Publisher, publisherOf } from "./publisher.ts"
 import { Replica } from "./replica.ts"
@@ -91,13 +93,14 @@ export const open = (
     yield* Effect.addFinalizer(() => Effect.sync(() => peer.end("the connection was closed")))
     peer.pull = pull
     peer.startedAt = yield* Clock.currentTimeMillis
+    peer.attach()
     if (generation.symmetric || role === "server") peer.publish((yield* Random.next).toString(36).slice(2, 14))
     peer.greet()
     yield* peer.keepAlive()
     return peer
   })
 
-class PeerImpl implements Peer {
+class PeerImpl implements Peer, Line {
   readonly generation: Generation
   readonly connection: RpcConnection.Connection
   local!: JugglerState.JugglerState<Json, any>
@@ -116,7 +119,9 @@ class PeerImpl implements Peer {
   private readonly closedSignal: Deferred.Deferred<void>
   private readonly fork: <A, E>(effect: Effect.Effect<A, E>) => import("effect/Fiber").Fiber<A, E>
   private readonly context: Context.Context<never>
-  private readonly calls: Calls
+  private readonly caller: Caller
+  /** How the connection ended. */
+  private ending = "the connection is closed"
   private readonly budget: Budget.BudgetShape
   /** Bytes of the budget that the peer's data has taken. */
   private taken = 0
@@ -159,12 +164,8 @@ class PeerImpl implements Peer {
     this.fork = Effect.runForkWith(context)
     this.context = Context.add(context, CurrentJuggler, this)
     this.budget = Context.get(context, Budget.Budget)
-    this.calls = new Calls({
-      maxCalls: config.options.maxCalls ?? 1_024,
-      timeout: millis(config.options.callTimeout ?? 60_000),
-      clock: Context.get(context, Clock.Clock),
-      fork: this.fork
-    })
+    this.caller = config.caller ??
+      new Caller(ClientHalf.limits(config.options, context, () => this.ending), { _tag: "Dialling", attempt: 1 })
     this.receiver = config.generation.receiver(config.options.limits)
     this.access = Context.get(context, RpcConnection.MethodAccess)
     this.peerRole = config.role === "server" ? "client" : "server"
@@ -181,6 +182,12 @@ class PeerImpl implements Peer {
     this.call = this.call.bind(this)
     this.notify = this.notify.bind(this)
     this.close = this.close.bind(this)
+  }
+
+  /** From now on it carries calls. */
+  attach(): void {
+    this.caller.use(this)
+    if (this.config.caller === undefined && !this.isClosed) this.caller.enter({ _tag: "Open" })
   }
 
   get hasEnded(): boolean {
@@ -256,14 +263,28 @@ class PeerImpl implements Peer {
   }
 
   private write(message: Message): boolean {
-    const frames = this.generation.encode(message, this.segmentSize)
+    return this.sendFrames(this.encode(message))
+  }
+
+  readonly encode = (message: Message): ReadonlyArray<string> => this.generation.encode(message, this.segmentSize)
+
+  sendFrames(frames: ReadonlyArray<string>): boolean {
     let open = !this.isClosed
     for (let i = 0; i < frames.length && open; i++) open = this.outbox.send(frames[i]!)
     if (open) this.sending = this.outbox.waiting() === 0 ? 1 : this.sending + 1
     return open
   }
 
-  sendFrames(frames: ReadonlyArray<string>): void {
+  hasRoom(): boolean {
+    return this.outbox.waiting() <= this.highWater &&
+      (this.sending < this.maxSending || this.outbox.waiting() === 0)
+  }
+
+  get drained(): Effect.Effect<void> {
+    return this.outbox.drained(0)
+  }
+
+  broadcast(frames: ReadonlyArray<string>): void {
     // a peer that does not read must not make us keep what everybody is told
     if (this.outbox.waiting() > this.highWater * 16) return this.abort(1013, "the peer reads too slowly")
     for (const frame of frames) this.outbox.send(frame)
@@ -280,11 +301,11 @@ class PeerImpl implements Peer {
         for (let i = 0; i < frames.length && !this.isClosed; i++) this.take(frames[i]!)
         this.outbox.uncork()
         if (this.fault !== undefined) return Effect.fail(this.fault)
-        if (this.session.isFull() && (this.calls.size === 0 || this.session.isOverfull())) {
-          return Effect.raceFirst(this.session.room, this.calls.started)
+        if (this.session.isFull() && (this.caller.inFlight === 0 || this.session.isOverfull())) {
+          return Effect.raceFirst(this.session.room, this.caller.calling)
         }
         if (this.isFull(4)) return this.onceTaken
-        if (this.isFull(1) && this.calls.size === 0) return Effect.raceFirst(this.onceTaken, this.calls.started)
+        if (this.isFull(1) && this.caller.inFlight === 0) return Effect.raceFirst(this.onceTaken, this.caller.calling)
         return this.held
       }),
       { disableYield: true }
@@ -300,8 +321,8 @@ class PeerImpl implements Peer {
   // wait for the other to read would wait for ever. For the same reason a server reads on while it waits for answers.
   private get held(): Effect.Effect<void> {
     if (this.config.role === "client" || this.outbox.waiting() <= this.highWater) return Effect.void
-    if (this.calls.size > 0) return this.outbox.drained(4 * this.highWater)
-    return Effect.raceFirst(this.outbox.drained(this.highWater), this.calls.started)
+    if (this.caller.inFlight > 0) return this.outbox.drained(4 * this.highWater)
+    return Effect.raceFirst(this.outbox.drained(this.highWater), this.caller.calling)
   }
 
   /** Completes when the application has taken all messages. */
@@ -346,7 +367,7 @@ class PeerImpl implements Peer {
         return this.onRequest(message)
       case "Response":
         this.replica.onAnswer(message.version)
-        return this.calls.answered(message.id, message.success, message.data)
+        return this.caller.answered(message.id, message.success, message.data)
       case "Notify":
         return this.config.onNotify?.(message.name, message.data)
       case "Ping":
@@ -425,7 +446,11 @@ class PeerImpl implements Peer {
     this.shown?.leave()
     this.budget.release(this.taken)
     this.taken = 0
-    this.calls.end(detail, code)
+    this.ending = detail
+    // a client's own goes on to its next connection
+    if (this.config.caller === undefined) {
+      this.caller.enter({ _tag: "Ended", cause: code === undefined ? undefined : closeError(code, detail) })
+    }
     Queue.failCauseUnsafe(this.queue, Cause.fail(JugglerError.closed("the connection is closed", { code })))
     Deferred.doneUnsafe(this.closedSignal, Effect.void)
   }
@@ -439,9 +464,7 @@ class PeerImpl implements Peer {
     return Effect.suspend(() => {
       const gone = this.gone
       if (gone !== undefined) return Effect.fail(gone)
-      const full = this.outbox.waiting() > this.highWater ||
-        (this.sending >= this.maxSending && this.outbox.waiting() > 0)
-      if (!full) return Effect.void
+      if (this.hasRoom()) return Effect.void
       return Effect.andThen(this.outbox.drained(0), this.room)
     })
   }
@@ -505,18 +528,7 @@ class PeerImpl implements Peer {
   call(name: string, data: Json): Effect.Effect<Json, JugglerError.JugglerError> {
     const unknown = this.has("Request")
     if (unknown !== undefined) return Effect.fail(unknown)
-    return misfit(data) ?? Effect.andThen(
-      this.room,
-      Effect.callback<Json, JugglerError.JugglerError>((resume) => {
-        const id = this.calls.start(
-          (message) => this.write(message),
-          name,
-          data,
-          (exit: Exit.Exit<Json, JugglerError.JugglerError>) => resume(exit)
-        )
-        return Effect.sync(() => this.calls.forget(id))
-      })
-    )
+    return misfit(data) ?? Effect.suspend(() => this.caller.request(this.encode, name, data))
   }
 
   notify(name: string, data: Json): Effect.Effect<void, JugglerError.JugglerError> {

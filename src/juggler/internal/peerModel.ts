@@ -4,6 +4,7 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Socket from "effect/socket/Socket"
+import type { CallOptions } from "../../rpc/internal/clientHalf.ts"
 import type * as RpcEngine from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import type * as Outbox from "../../socket/Outbox.ts"
@@ -14,11 +15,12 @@ import type * as JugglerError from "../JugglerError.ts"
 import type * as JugglerGeneration from "../JugglerGeneration.ts"
 import type { Generation } from "../JugglerGeneration.ts"
 import type * as JugglerState from "../JugglerState.ts"
+import type { Caller } from "./caller.ts"
 import type { Replica } from "./replica.ts"
 import type { Shown } from "./views.ts"
 
 /** Options that both ends take. */
-export interface PeerOptions extends RpcEngine.Options {
+export interface PeerOptions extends RpcEngine.Options, CallOptions {
   /**
    * How long changes of the local data are gathered before they are sent as one patch. Default 200 ms. Zero sends every
    * change by itself; `"off"` sends on `flush` only.
@@ -44,10 +46,6 @@ export interface PeerOptions extends RpcEngine.Options {
    * client does not ask. Ends that do not know this notice nothing but a ping.
    */
   readonly resume?: { readonly maxSize: number } | false | undefined
-  /** Calls of this end that may wait for their answers; default 1,024. One more fails at once (`kind: "Full"`). */
-  readonly maxCalls?: number | undefined
-  /** How long a call waits for its answer before it fails (`kind: "Timeout"`); default 60 s. */
-  readonly callTimeout?: Duration.Input | undefined
   /**
    * Messages received and not yet taken by the application (0.5), beyond which, or beyond the high-water mark in characters,
    * reading pauses; default 1,024. While calls of this end wait for answers four times as much is read.
@@ -79,6 +77,8 @@ export interface PeerConfig {
   readonly show: ((connection: JugglerConnection, onFault: () => void) => Shown) | undefined
   /** Where the peer's data is kept; the default is one of this connection only. */
   readonly remote: Replica | undefined
+  /** What makes the calls of this end; the default is one of this connection only. */
+  readonly caller: Caller | undefined
   readonly onNotify: ((name: string, data: Json) => void) | undefined
   readonly onState: (() => void) | undefined
 }
@@ -87,7 +87,7 @@ export interface Peer extends JugglerConnection {
   readonly outbox: Outbox.Outbox
   readonly session: RpcEngine.Session
   /** Sends frames that were made for many. */
-  readonly sendFrames: (frames: ReadonlyArray<string>) => void
+  readonly broadcast: (frames: ReadonlyArray<string>) => void
   /** No further requests are served. */
   readonly refuse: () => void
   /** Everything that waits for the peer fails; what was received stays. */
