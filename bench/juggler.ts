@@ -157,7 +157,7 @@ const following = (size: number, over: "memory" | "WebSocket", how: "put" | "rec
     for (let i = 1; i <= count; i++) {
       if (how === "set") value = { ...value as Flat, key5: -i }
       const start = performance.now()
-      if (how === "put") yield* state.put("/key5", -i)
+      if (how === "put") yield* state.put(["key5"], -i)
       else if (how === "set") yield* state.set(value)
       else {
         yield* state.update((draft: Flat) => {
@@ -209,7 +209,7 @@ const fanOutOurs = (clients: number, changes: number) =>
     const port = yield* serve({ state, autoflush: 0, generation: JugglerGeneration.v06, keepAlive: false })
     const bytes = JSON.stringify({ type: "state", diff: [{ op: "replace", path: "/key5", value: number(0) }] }).length +
       2
-    return yield* fanOut(port, clients, changes, (i) => Effect.runSync(state.put("/key5", number(i + 1))), bytes)
+    return yield* fanOut(port, clients, changes, (i) => Effect.runSync(state.put(["key5"], number(i + 1))), bytes)
   }))
 
 const fanOutBare = (clients: number, changes: number) =>
@@ -254,7 +254,7 @@ const memory = Effect.gen(function*() {
       })))
     }
     yield* Effect.sleep(500)
-    yield* state.put("/key5", 1)
+    yield* state.put(["key5"], 1)
     yield* Effect.sleep(100)
     const all = (yield* used) - before
     print(`\nmemory: a state of 100,000 entries ${one.toFixed(1)} MiB, with 100 clients ${all.toFixed(1)} MiB`)

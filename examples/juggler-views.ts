@@ -45,7 +45,7 @@ const program = Effect.gen(function*() {
     view: ({ connection }) => {
       // who it is would be said by an `Authenticator`; here by a header
       const user = connection.handshake.headers["user"]
-      if (user === "display") return JugglerView.at("/rooms/boiler/bar")
+      if (user === "display") return JugglerView.at(["rooms", "boiler", "bar"])
       return JugglerView.make((state) => viewOf(state as typeof Plant.Type, user) as unknown as JsonPointer.Json, {
         key: `of ${user}`
       })
@@ -70,12 +70,12 @@ const program = Effect.gen(function*() {
   const ann = yield* follow("ann", { user: "ann" })
   const display = yield* JugglerClient.fromSocket(memory.connect({ headers: { user: "display" } }))
   yield* display.connect
-  yield* plant.put("/rooms/boiler/bar", 5)
-  yield* plant.put("/rooms/cellar/bar", 2)
+  yield* plant.put(["rooms", "boiler", "bar"], 5)
+  yield* plant.put(["rooms", "cellar", "bar"], 2)
   const until = (client: typeof ann, condition: (view: typeof View.Type) => boolean) =>
     Stream.runDrain(Stream.takeUntil(client.state.changes, condition))
   yield* until(ann, ({ rooms }) => rooms["boiler"]?.bar === 5)
-  yield* plant.put("/title", "plant 2")
+  yield* plant.put(["title"], "plant 2")
   for (const client of [guest, ann]) yield* until(client, ({ title }) => title === "plant 2")
   yield* Effect.sleep("50 millis")
   yield* Console.log(`display: ${yield* display.state.json} bar`)

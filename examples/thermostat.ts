@@ -36,8 +36,8 @@ const program = Effect.gen(function*() {
   const Handlers = Knobs.toLayer({
     turn: ({ celsius, room }) =>
       Effect.gen(function*() {
-        if ((yield* house.at(`/rooms/${room}/wanted`)) === undefined) return yield* new NoHeater({ room })
-        yield* Effect.orDie(house.put(`/rooms/${room}/wanted`, celsius))
+        if ((yield* house.at(["rooms", room, "wanted"])) === undefined) return yield* new NoHeater({ room })
+        yield* Effect.orDie(house.put(["rooms", room, "wanted"], celsius))
       })
   })
   const Server = JugglerServer.layerSocketServer(Knobs, { state: house, autoflush: "20 millis" })

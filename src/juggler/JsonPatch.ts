@@ -22,22 +22,12 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { diffInto } from "./internal/diff.ts"
-import { OwnedDocument } from "./internal/document.ts"
+import { BorrowedDocument, type OwnedDocument } from "./internal/document.ts"
+import type { Change, Limits, Operation } from "./internal/model.ts"
 import type { Json } from "./JsonPointer.ts"
+import * as JsonPointer from "./JsonPointer.ts"
 
-/**
- * One operation of RFC 6902, section 4.
- *
- * @category models
- * @since 0.1.0
- */
-export type Operation =
-  | { readonly op: "add"; readonly path: string; readonly value: Json }
-  | { readonly op: "remove"; readonly path: string }
-  | { readonly op: "replace"; readonly path: string; readonly value: Json }
-  | { readonly op: "move"; readonly from: string; readonly path: string }
-  | { readonly op: "copy"; readonly from: string; readonly path: string }
-  | { readonly op: "test"; readonly path: string; readonly value: Json }
+export type { Change, Limits, Operation } from "./internal/model.ts"
 
 /**
  * A patch: operations in order, applied whole or not at all.
@@ -98,23 +88,6 @@ export class JsonPatchError
 }
 
 /**
- * Bounds of what a patch may do.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Limits {
-  /** Operations of one patch; 1,000 by default. */
-  readonly maxOperations: number
-  /** Nesting of the document, arrays and objects; 128 by default. */
-  readonly maxDepth: number
-  /** Characters of the document's JSON text, by estimate; 33,554,432 by default. */
-  readonly maxSize: number
-  /** Characters that the `copy` operations of one patch may duplicate; 1,048,576 by default. */
-  readonly maxCopied: number
-}
-
-/**
  * The default {@link Limits}.
  *
  * @category constants
@@ -126,6 +99,57 @@ export const defaultLimits: Limits = {
   maxSize: 33_554_432,
   maxCopied: 1_048_576
 }
+
+/**
+ * Writes changes as the patch that travels: places become the text of pointers.
+ *
+ * @category conversions
+ * @since 0.2.0
+ */
+export const encode = (changes: ReadonlyArray<Change>): Array<Operation> =>
+  changes.map((change) => {
+    const path = JsonPointer.format(change.path)
+    switch (change.op) {
+      case "remove":
+        return { op: change.op, path }
+      case "move":
+      case "copy":
+        return { op: change.op, from: JsonPointer.format(change.from), path }
+      default:
+        return { op: change.op, path, value: change.value }
+    }
+  })
+
+/**
+ * Reads a patch that travelled as changes, for a state: the text of pointers becomes places. Fails as `InvalidOperation` or
+ * `InvalidPointer` for what is no patch; values are looked at when it is applied.
+ *
+ * @category conversions
+ * @since 0.2.0
+ */
+export const decode = (patch: unknown): Result.Result<Array<Change>, JsonPatchError> => {
+  if (!Array.isArray(patch)) return refuse("InvalidOperation", "a patch is an array of operations", -1)
+  const changes: Array<Change> = []
+  for (let i = 0; i < patch.length; i++) {
+    const operation: unknown = patch[i]
+    if (typeof operation !== "object" || operation === null) {
+      return refuse("InvalidOperation", "an operation is an object", i)
+    }
+    const change: Record<string, unknown> = { ...operation }
+    for (const field of ["path", "from"]) {
+      const text = change[field]
+      if (text === undefined) continue
+      if (typeof text !== "string") return refuse("InvalidOperation", `the ${field} is no text`, i)
+      change[field] = JsonPointer.parse(text)
+      if (change[field] === undefined) return refuse("InvalidPointer", `the ${field} is no JSON Pointer`, i)
+    }
+    changes.push(change as unknown as Change)
+  }
+  return Result.succeed(changes)
+}
+
+const refuse = (reason: typeof Reason.Type, detail: string, operation: number) =>
+  Result.fail(new JsonPatchError({ reason, detail, operation }))
 
 /** @internal */
 export const errorOf = (document: OwnedDocument): JsonPatchError =>
@@ -140,7 +164,8 @@ export const errorOf = (document: OwnedDocument): JsonPatchError =>
  *
  * **Details**
  *
- * The result shares all containers off the changed paths with the document. `maxSize` bounds by how much the patch makes
+ * The result shares all containers off the changed paths with the document, and values with the patch; neither is changed
+ * or frozen. `maxSize` bounds by how much the patch makes
  * the document larger, since counting the whole would cost more than the change; the states of this package count theirs.
  *
  * @category combinators
@@ -151,8 +176,11 @@ export const apply = (
   patch: unknown,
   limits?: Partial<Limits>
 ): Result.Result<Json, JsonPatchError> => {
-  const owned = new OwnedDocument(document, limits === undefined ? defaultLimits : { ...defaultLimits, ...limits })
-  return owned.apply(patch, false) ? Result.succeed(owned.root) : Result.fail(errorOf(owned))
+  const borrowed = new BorrowedDocument(
+    document,
+    limits === undefined ? defaultLimits : { ...defaultLimits, ...limits }
+  )
+  return borrowed.apply(patch, "wire") ? Result.succeed(borrowed.root) : Result.fail(errorOf(borrowed))
 }
 
 /**
@@ -174,9 +202,9 @@ export const diff = (
   to: Json,
   limits?: Partial<Limits>
 ): Result.Result<Array<Operation>, JsonPatchError> => {
-  const operations: Array<Operation> = []
-  const fault = diffInto(operations, from, to, limits === undefined ? defaultLimits : { ...defaultLimits, ...limits })
+  const changes: Array<Change> = []
+  const fault = diffInto(changes, from, to, limits === undefined ? defaultLimits : { ...defaultLimits, ...limits })
   return typeof fault === "number"
-    ? Result.succeed(operations)
+    ? Result.succeed(encode(changes))
     : Result.fail(new JsonPatchError({ reason: fault.reason, detail: fault.detail, operation: -1 }))
 }

@@ -1,8 +1,9 @@
 /**
  * JSON Pointer (RFC 6901): text such as `/rooms/0/name` that names one place in a JSON document.
  *
- * A pointer is a plain string here; what it consists of are its *tokens*, already unescaped. Tokens that peers choose
- * never reach a prototype: objects are asked with `Object.hasOwn`, arrays take canonical indices only.
+ * The text is for the wire. A program writes the *tokens*, unescaped, in an array (see {@link Pointer}), so that no key has
+ * to be escaped by hand. Tokens that peers choose never reach a prototype: objects are asked with `Object.hasOwn`, arrays
+ * take canonical indices only.
  *
  * @since 0.1.0
  */
@@ -15,6 +16,15 @@ import type * as Schema from "effect/Schema"
  * @since 0.1.0
  */
 export type Json = Schema.Json
+
+/**
+ * A place in a document as a program writes it: the keys and indices on the way there, such as `["rooms", 0, "name"]`;
+ * `[]` is the whole document. Where something is added to an array, `"-"` is the place behind its last element.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Pointer = ReadonlyArray<string | number>
 
 /**
  * Splits a pointer into its unescaped tokens; `undefined` if the text is no pointer (it is neither empty nor starts with
@@ -52,19 +62,21 @@ export const escape = (token: string): string =>
  * @category conversions
  * @since 0.1.0
  */
-export const format = (tokens: ReadonlyArray<string | number>): string => {
+export const format = (tokens: Pointer): string => {
   let pointer = ""
   for (const token of tokens) pointer += "/" + (typeof token === "number" ? token : escape(token))
   return pointer
 }
 
 /**
- * The array index that a token names: digits without a leading zero, at most 15 of them; -1 for everything else, `-` too.
+ * The array index that a token names: a whole number, or digits without a leading zero, at most 15 of them; -1 for
+ * everything else, `-` too.
  *
  * @category conversions
  * @since 0.1.0
  */
-export const indexOf = (token: string): number => {
+export const indexOf = (token: string | number): number => {
+  if (typeof token === "number") return Number.isSafeInteger(token) && token >= 0 ? token : -1
   const length = token.length
   if (length === 0 || length > 15) return -1
   let index = 0
@@ -82,7 +94,7 @@ export const indexOf = (token: string): number => {
  * @category getters
  * @since 0.1.0
  */
-export const child = (value: Json | undefined, token: string): Json | undefined => {
+export const child = (value: Json | undefined, token: string | number): Json | undefined => {
   if (typeof value !== "object" || value === null) return undefined
   if (Array.isArray(value)) {
     const index = indexOf(token)
@@ -92,12 +104,12 @@ export const child = (value: Json | undefined, token: string): Json | undefined 
 }
 
 /**
- * The value at a pointer (or at its tokens); `undefined` if the document has nothing there or the pointer is none.
+ * The value at a place, or at the text of a pointer; `undefined` if the document has nothing there or the pointer is none.
  *
  * @category getters
  * @since 0.1.0
  */
-export const get = (document: Json, pointer: string | ReadonlyArray<string>): Json | undefined => {
+export const get = (document: Json, pointer: string | Pointer): Json | undefined => {
   const tokens = typeof pointer === "string" ? parse(pointer) : pointer
   if (tokens === undefined) return undefined
   let value: Json | undefined = document

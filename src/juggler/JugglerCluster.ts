@@ -159,7 +159,7 @@ class Replica {
     const waiter = this.waiters.get(entry.n)
     let outcome: Outcome = "again"
     if (entry.e === this.epoch && entry.b === this.version) {
-      outcome = this.store.patch(entry.p, true) ?? "counted"
+      outcome = this.store.patch(entry.p, "wire") ?? "counted"
       if (outcome === "counted") {
         this.version++
         if (++this.sinceWhole >= this.snapshotEvery) {
@@ -220,7 +220,7 @@ export const make = <A, I>(
   Effect.gen(function*() {
     const backplane = yield* Backplane.Backplane
     const sharing = Sharing.make(options.schema)
-    const store = new Store(null, { ...JsonPatch.defaultLimits, ...options.limits })
+    const store = new Store(null, { ...JsonPatch.defaultLimits, ...options.limits }, "", sharing.inspect)
     const refused = store.set(yield* sharing.encode(options.initial))
     if (refused !== undefined) return yield* refused
     const { channel } = options
@@ -265,19 +265,22 @@ export const make = <A, I>(
     let count = 0
     /** Publishes what `plan` comes to on the present version, anew until it counts. */
     const write = <E>(
-      plan: () => E | ReadonlyArray<JsonPatch.Operation>
-    ): Effect.Effect<JsonPatch.JsonPatch, E | JsonPatch.JsonPatchError | Backplane.BackplaneError> =>
+      plan: () => E | ReadonlyArray<JsonPatch.Change>
+    ): Effect.Effect<ReadonlyArray<JsonPatch.Change>, E | JsonPatch.JsonPatchError | Backplane.BackplaneError> =>
       Effect.gen(function*() {
         while (true) {
           yield* Deferred.await(replica.ready)
           const planned = plan()
           if (!Array.isArray(planned)) return yield* Effect.fail(planned as E)
-          const operations = planned as ReadonlyArray<JsonPatch.Operation>
+          const operations = planned as ReadonlyArray<JsonPatch.Change>
           if (operations.length === 0) return operations
           const name = `${me}.${++count}`
           const deferred = Deferred.makeUnsafe<Outcome>()
           replica.waiters.set(name, deferred)
-          yield* publish({ t: "patch", e: replica.epoch, b: replica.version, p: operations, n: name }, false).pipe(
+          yield* publish(
+            { t: "patch", e: replica.epoch, b: replica.version, p: JsonPatch.encode(operations), n: name },
+            false
+          ).pipe(
             Effect.onError(() => Effect.sync(() => replica.waiters.delete(name)))
           )
           const outcome = yield* Deferred.await(deferred)
@@ -293,17 +296,20 @@ export const make = <A, I>(
           if (outcome !== "again") return yield* outcome
         }
       })
-    const check = JugglerState.checkOf(sharing)
-    const patch = (operations: () => ReadonlyArray<JsonPatch.Operation>) =>
-      Effect.asVoid(write(() => store.planPatch(operations(), check)))
+    const patch = (operations: () => ReadonlyArray<JsonPatch.Change>) =>
+      Effect.asVoid(write(() => store.plan(operations())))
 
     const state: ClusterState<A, I> = {
       ...JugglerState.readable(store, sharing),
       set: (value) =>
-        Effect.flatMap(sharing.encode(value), (encoded) => Effect.asVoid(write(() => store.planSet(encoded)))),
-      update: (recipe) => write(() => store.plan(recipe as (draft: unknown) => unknown, check)),
-      put: (pointer, value) => patch(() => JugglerState.putOperation(store, pointer, value)),
-      remove: (pointer) => patch(() => [{ op: "remove", path: pointer }]),
+        Effect.flatMap(sharing.encode(value), (encoded) => Effect.asVoid(write(() => store.compare(encoded)))),
+      update: (recipe) =>
+        write(() => {
+          const changes = store.recipe(recipe as (draft: unknown) => unknown)
+          return Array.isArray(changes) ? store.plan(changes) : changes as JsonPatch.JsonPatchError
+        }),
+      put: (place, value) => patch(() => JugglerState.putChanges(store, place, value)),
+      remove: (place) => patch(() => [{ op: "remove", path: place }]),
       patch: (operations) => patch(() => operations),
       position: Effect.sync(() => ({ epoch: replica.epoch, version: replica.version }))
     }

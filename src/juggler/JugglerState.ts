@@ -1,22 +1,36 @@
 /**
- * A JSON document that several fibers write and any number of peers follow. It is *owned*: a write by pointer, by patch or
+ * A JSON document that several fibers write and any number of peers follow. It is *owned*: a write by place, by patch or
  * by recipe changes it in place and costs what the change is long, whatever the size of the document; that very change
- * goes to the peers, nothing is compared. Values that are read are immutable: what was read is copied before the next
+ * goes to the peers, nothing is compared. Values that are read are frozen: what was read is copied before the next
  * write into it, and only that, and only along the path. So a state that nobody looks at whole is never copied.
+ *
+ * Nobody else can change the document: values that are written are copied, the value of `set` is frozen. So each version
+ * is what its commit made it, here and at all who follow.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { type Commit, CommitLog, type LogBounds } from "./internal/commitLog.ts"
 import { equals } from "./internal/json.ts"
 import * as Sharing from "./internal/sharing.ts"
-import { type Check, Store } from "./internal/store.ts"
+import { Store } from "./internal/store.ts"
 import * as JsonPatch from "./JsonPatch.ts"
-import * as JsonPointer from "./JsonPointer.ts"
-import type { Json } from "./JsonPointer.ts"
+import type { Json, Pointer } from "./JsonPointer.ts"
+
+export type { Commit } from "./internal/commitLog.ts"
+
+/**
+ * How much may wait for a reader of commits, or be kept of them.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type CommitBounds = LogBounds
 
 /**
  * What a recipe of {@link JugglerState.update} gets: the JSON of the state as if it were mutable. A member is removed by
@@ -30,6 +44,15 @@ export type Draft<I> = I extends string | number | boolean | null | undefined ? 
   : { -readonly [K in keyof I]: Draft<I[K]> }
 
 /**
+ * A recipe is synchronous: one that gives a promise or an effect does not compile, since what it wrote later would be lost.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Synchronous<R> = R extends PromiseLike<unknown> | Effect.Effect<any, any, any> ? "a recipe is synchronous"
+  : unknown
+
+/**
  * A state: `A` is what the application sees, `I` its JSON, `E` what writes may fail with besides: nothing for a state of
  * this process.
  *
@@ -38,28 +61,29 @@ export type Draft<I> = I extends string | number | boolean | null | undefined ? 
  */
 export interface JugglerState<in out A, in out I = Json, out E = never> extends ReadableState<A> {
   /**
-   * Sets the whole. The value is compared with the last one, and what both share by reference is not entered, so build it
-   * from what {@link ReadableState.get} gave. Nothing happens if it is equal. Do not mutate the value afterwards.
+   * Sets the whole, and freezes the value. It is compared with the last one, and what both share by reference is not
+   * entered, so build it from what {@link ReadableState.get} gave. Nothing happens if it is equal.
    *
    * Fails with `JsonPatchError` for what JSON cannot hold (`NaN`, infinities, cycles, the key `__proto__`) and over the
    * limits, with `SchemaError` for what the schema refuses. Nothing is changed then.
    */
   readonly set: (value: A) => Effect.Effect<void, JsonPatch.JsonPatchError | Schema.SchemaError | E>
   /**
-   * Changes the state by a recipe: a function that writes to a draft, in place. All that it writes becomes visible and is
-   * sent together. Gives the operations. If the recipe throws, everything is as before and the effect dies of it.
+   * Changes the state by a recipe: a synchronous function that writes to a draft. All that it writes becomes visible and is
+   * sent together. Gives the changes. A draft is the same wherever it is put, moved or put back; values of the recipe's own
+   * that it puts in are copied when it is over. If the recipe throws, everything is as before and the effect dies of it.
    *
    * Fails like {@link set}; a draft is of no use when the recipe is over.
    */
-  readonly update: (
-    recipe: (draft: Draft<I>) => void
-  ) => Effect.Effect<JsonPatch.JsonPatch, JsonPatch.JsonPatchError | E>
-  /** Sets, adds or replaces the value at a pointer; an index equal to the length, or `-`, appends. */
-  readonly put: (pointer: string, value: Json) => Effect.Effect<void, JsonPatch.JsonPatchError | E>
-  /** Removes the value at a pointer; fails as `NotFound` where there is none. */
-  readonly remove: (pointer: string) => Effect.Effect<void, JsonPatch.JsonPatchError | E>
-  /** Applies a patch, whole or not at all. */
-  readonly patch: (patch: JsonPatch.JsonPatch) => Effect.Effect<void, JsonPatch.JsonPatchError | E>
+  readonly update: <R>(
+    recipe: (draft: Draft<I>) => R & Synchronous<R>
+  ) => Effect.Effect<ReadonlyArray<JsonPatch.Change>, JsonPatch.JsonPatchError | E>
+  /** Sets, adds or replaces the value at a place, by a copy; an index equal to the length, or `"-"`, appends. */
+  readonly put: (place: Pointer, value: Json) => Effect.Effect<void, JsonPatch.JsonPatchError | E>
+  /** Removes the value at a place; fails as `NotFound` where there is none. */
+  readonly remove: (place: Pointer) => Effect.Effect<void, JsonPatch.JsonPatchError | E>
+  /** Applies changes, whole or not at all; the values in them are copied. */
+  readonly patch: (changes: ReadonlyArray<JsonPatch.Change>) => Effect.Effect<void, JsonPatch.JsonPatchError | E>
 }
 
 /**
@@ -70,14 +94,14 @@ export interface JugglerState<in out A, in out I = Json, out E = never> extends 
  */
 export interface ReadableState<out A> {
   /**
-   * The current value, decoded. Parts that did not change since an earlier `get` are the same references. Fails with
-   * `SchemaError` if the document does not fit the schema, which happens only where somebody else writes it.
+   * The current value, decoded. Parts that did not change since an earlier `get` are the same references; all but
+   * instances of classes are frozen. Fails with `SchemaError` if the document does not fit the schema, which happens only where somebody else writes it.
    */
   readonly get: Effect.Effect<A, Schema.SchemaError>
-  /** The current JSON, as an immutable value. */
+  /** The current JSON, frozen. */
   readonly json: Effect.Effect<Json>
-  /** The JSON at a pointer, as an immutable value; `undefined` if nothing is there. */
-  readonly at: (pointer: string) => Effect.Effect<Json | undefined>
+  /** The JSON at a place, frozen; `undefined` if nothing is there. */
+  readonly at: (place: Pointer) => Effect.Effect<Json | undefined>
   /** Counts the changes. */
   readonly version: Effect.Effect<number>
   /**
@@ -86,11 +110,17 @@ export interface ReadableState<out A> {
    */
   readonly changes: Stream.Stream<A, Schema.SchemaError>
   /**
-   * A part, now and whenever it changes: the JSON at a pointer (`undefined` while nothing is there), which costs nothing
+   * What is done to the document, to be done elsewhere too: the whole first, as a commit that replaces the root, then each
+   * commit. For a reader that falls so far behind that more waits for it than the bounds allow (by default 1,024 commits and
+   * 1,048,576 bytes), the whole comes again in place of what it missed. So whoever applies all that comes is never wrong.
+   */
+  readonly commits: (bounds?: CommitBounds) => Stream.Stream<Commit>
+  /**
+   * A part, now and whenever it changes: the JSON at a place (`undefined` while nothing is there), which costs nothing
    * while other parts change; or what a function picks from the decoded value, compared by reference.
    */
   readonly select: {
-    (pointer: string): Stream.Stream<Json | undefined>
+    (place: Pointer): Stream.Stream<Json | undefined>
     <B>(pick: (value: A) => B): Stream.Stream<B, Schema.SchemaError>
   }
 }
@@ -126,7 +156,12 @@ export const make = <A, I>(
   Effect.gen(function*() {
     const sharing = Sharing.make(options.schema)
     const initial = yield* sharing.encode(options.initial)
-    const store = new Store(null, { ...JsonPatch.defaultLimits, ...options.limits })
+    const store = new Store(
+      null,
+      { ...JsonPatch.defaultLimits, ...options.limits },
+      (yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)).toString(36),
+      sharing.inspect
+    )
     const error = store.set(initial)
     if (error !== undefined) return yield* error
     return fromStore<A, I>(store, sharing)
@@ -151,10 +186,9 @@ export const makeJson = (
 
 /** @internal */
 export const fromStore = <A, I>(store: Store, sharing: Sharing.Sharing<A>): JugglerState<A, I> => {
-  const check = checkOf(sharing)
-  const write = (patch: () => unknown) =>
+  const write = (changes: () => ReadonlyArray<unknown>) =>
     Effect.suspend(() => {
-      const error = store.patch(patch(), false, check)
+      const error = store.patch(changes(), "program")
       return error === undefined ? Effect.void : Effect.fail(error)
     })
   const state: JugglerState<A, I> = {
@@ -168,43 +202,21 @@ export const fromStore = <A, I>(store: Store, sharing: Sharing.Sharing<A>): Jugg
       }),
     update: (recipe) =>
       Effect.suspend(() => {
-        const result = store.update(recipe as (draft: unknown) => unknown, check)
+        const result = store.update(recipe as (draft: unknown) => unknown)
         return result instanceof JsonPatch.JsonPatchError ? Effect.fail(result) : Effect.succeed(result)
       }),
-    put: (pointer, value) => write(() => putOperation(store, pointer, value)),
-    remove: (pointer) => write(() => [{ op: "remove", path: pointer }]),
-    patch: (patch) => write(() => patch)
+    put: (place, value) => write(() => putChanges(store, place, value)),
+    remove: (place) => write(() => [{ op: "remove", path: place }]),
+    patch: (changes) => write(() => changes)
   }
-  stores.set(state, store)
-  return state
-}
-
-/**
- * Whether what was written fits the schema.
- *
- * @internal
- */
-export const checkOf = <A>(sharing: Sharing.Sharing<A>): Check => (operations, root) => {
-  for (const operation of operations) {
-    const tokens = JsonPointer.parse(operation.path)!
-    const { op } = operation
-    const fits = op === "test" ||
-      (op === "remove"
-        ? sharing.fits(root, tokens, undefined)
-        : sharing.fits(root, tokens, "value" in operation ? operation.value : JsonPointer.get(root, tokens)))
-    if (!fits || (op === "move" && !sharing.fits(root, JsonPointer.parse(operation.from)!, undefined))) {
-      return { reason: "NotJson", detail: `the schema has another value at "${operation.path.slice(0, 200)}"` }
-    }
-  }
-  return undefined
+  return register(state, store)
 }
 
 /** @internal */
-export const putOperation = (store: Store, pointer: string, value: Json): ReadonlyArray<JsonPatch.Operation> => {
-  const tokens = JsonPointer.parse(pointer)
-  const before = tokens === undefined ? undefined : store.document.peek(tokens)
+export const putChanges = (store: Store, place: Pointer, value: Json): ReadonlyArray<JsonPatch.Change> => {
+  const before = store.document.peek(place)
   if (before !== undefined && equals(before, value)) return []
-  return [{ op: before === undefined ? "add" : "replace", path: pointer, value }]
+  return [{ op: before === undefined ? "add" : "replace", path: place, value }]
 }
 
 /**
@@ -224,20 +236,16 @@ export const readable = <A>(store: Store, sharing: Sharing.Sharing<A>): Readable
   const state: ReadableState<A> = {
     get: Effect.suspend(() => sharing.decode(current())),
     json: Effect.sync(current),
-    at: (pointer) =>
-      Effect.sync(() => {
-        const tokens = JsonPointer.parse(pointer)
-        return tokens === undefined ? undefined : store.document.snapshot(tokens)
-      }),
+    at: (place) => Effect.sync(() => store.document.snapshot(place)),
     version: Effect.sync(() => store.version),
     changes,
-    select: (<B>(part: string | ((value: A) => B)): Stream.Stream<Json | B | undefined, Schema.SchemaError> => {
+    commits: (bounds) => commits(store, bounds),
+    select: (<B>(part: Pointer | ((value: A) => B)): Stream.Stream<Json | B | undefined, Schema.SchemaError> => {
       if (typeof part === "function") {
         return changes.pipe(Stream.map(part), Stream.changesWith((a, b) => a === b))
       }
-      const tokens = JsonPointer.parse(part)
-      if (tokens === undefined) return Stream.make(undefined)
-      return follow(store, () => store.document.snapshot(tokens), () => store.document.peek(tokens))
+      const place = part.slice()
+      return follow(store, () => store.document.snapshot(place), () => store.document.peek(place))
     }) as ReadableState<A>["select"]
   }
   stores.set(state, store)
@@ -272,6 +280,39 @@ export const follow = <B>(
           return value
         }),
         Stream.changesWith((a, b) => a === b)
+      )
+    })
+  )
+
+/** See {@link ReadableState.commits}. */
+const commits = (store: Store, bounds: CommitBounds = {}): Stream.Stream<Commit> =>
+  Stream.unwrap(
+    Effect.gen(function*() {
+      const signal: Queue.Queue<void> = yield* Queue.sliding<void>(1)
+      const waiting = new CommitLog(bounds)
+      /** Commits that came since the reader was here; infinite at first, when it needs the whole. */
+      let count = Infinity
+      Queue.offerUnsafe(signal, undefined)
+      yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          store.listen((commit) => {
+            waiting.add(commit, undefined)
+            count++
+            Queue.offerUnsafe(signal, undefined)
+          })
+        ),
+        (stop) => Effect.sync(stop)
+      )
+      return Stream.fromQueue(signal).pipe(
+        Stream.map((): ReadonlyArray<Commit> => {
+          const missed = waiting.last(count)
+          const { epoch, version } = store
+          waiting.clear()
+          count = 0
+          if (missed !== undefined) return missed.map(({ commit }) => commit)
+          return [{ epoch, version, changes: [{ op: "replace", path: [], value: store.document.snapshot([])! }] }]
+        }),
+        Stream.flattenIterable
       )
     })
   )

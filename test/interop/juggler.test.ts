@@ -47,7 +47,7 @@ describe("@hat-open/juggler", () => {
           deep: { a: { c: null } },
           same: 1
         })
-        yield* panel.put("/counter", 5)
+        yield* panel.put(["counter"], 5)
         yield* their.until(() => their.inner.remoteData.counter === 5)
         their.inner.setLocalData([])
         yield* their.until(() => Array.isArray(their.inner.remoteData.echo))
@@ -192,7 +192,7 @@ describe("@hat-open/juggler", () => {
           yield* until(() => container.values.get("remote")?.counter === 0)
           app.disconnect()
           yield* until(() => container.values.get("remote") === null)
-          yield* panel.put("/counter", 8)
+          yield* panel.put(["counter"], 8)
           yield* until(() => container.values.get("remote")?.counter === 8)
         }).pipe(Effect.scoped))
     })

@@ -318,6 +318,27 @@ describe("JsonPatch", () => {
     }, { arbitrary: { runs: 2_000 } })
   })
 
+  it("becomes changes and text again", () => {
+    const patch: JsonPatch.JsonPatch = [
+      { op: "add", path: "/a~1b/0", value: 1 },
+      { op: "move", from: "/a~1b/0", path: "/~0" },
+      { op: "copy", from: "", path: "/x" },
+      { op: "test", path: "/~0", value: 1 },
+      { op: "remove", path: "/x" },
+      { op: "replace", path: "", value: null }
+    ]
+    const changes = Result.getOrThrow(JsonPatch.decode(patch))
+    assert.deepStrictEqual(changes[1], { op: "move", from: ["a/b", "0"], path: ["~"] })
+    assert.deepStrictEqual(JsonPatch.encode(changes), patch)
+    for (const bad of [null, {}, [null], [{ op: "remove", path: ["a"] }]]) {
+      assert.strictEqual(Result.getOrThrow(Result.flip(JsonPatch.decode(bad))).reason, "InvalidOperation")
+    }
+    assert.strictEqual(
+      Result.getOrThrow(Result.flip(JsonPatch.decode([{ op: "remove", path: "a" }]))).reason,
+      "InvalidPointer"
+    )
+  })
+
   describe("diff", () => {
     const between = (from: Json, to: Json, limits?: Partial<JsonPatch.Limits>) => {
       const patch = Result.getOrThrow(JsonPatch.diff(from, to, limits))
@@ -329,6 +350,17 @@ describe("JsonPatch", () => {
       assert.deepStrictEqual(between({ a: [1, { b: null }] }, { a: [1, { b: null }] }), [])
       assert.deepStrictEqual(between({ a: 1, b: 2 }, { b: 2, a: 1 }), [])
       assert.deepStrictEqual(between(null, null), [])
+    })
+
+    it("finds a key that is gone after its owner changed the object", () => {
+      const wide = Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`k${i}`, i]))
+      const changed: Record<string, number> = { ...wide, x: 1 }
+      JsonPatch.diff(wide, changed)
+      changed["y"] = 2
+      assert.deepStrictEqual(Result.getOrThrow(JsonPatch.diff(changed, { ...wide, x: 1 })), [{
+        op: "remove",
+        path: "/y"
+      }])
     })
 
     it("names one member that changed, appeared or went", () => {

@@ -131,11 +131,11 @@ describe("JugglerClient", () => {
           const seen = yield* collect(client.state.changes)
           yield* client.redial
           yield* settle
-          yield* state.put("/a/x", 2)
+          yield* state.put(["a", "x"], 2)
           yield* settle
           yield* TestClock.adjust("200 millis")
           yield* settle
-          yield* state.put("/a/x", 3)
+          yield* state.put(["a", "x"], 3)
           yield* settle
           assert.deepStrictEqual(seen, [1, 2, 3].map((x) => ({ a: { x }, b: { y: [1] } })))
           assert.strictEqual(seen[1]!.b, seen[0]!.b)
@@ -171,7 +171,7 @@ describe("JugglerClient", () => {
       const client = yield* JugglerClient.fromSocket(memory.connect(), { generation: v05, local, autoflush: 0 })
       yield* client.connect
       yield* settle
-      yield* client.local.put("/cursor", 2)
+      yield* client.local.put(["cursor"], 2)
       yield* client.flush
       yield* settle
       yield* client.redial

@@ -63,8 +63,8 @@ describe("JugglerCluster", () => {
       const b = yield* start(backplane)
       const c = yield* start(backplane)
       assert.deepStrictEqual(yield* b.get, { count: 1, log: [] })
-      yield* b.put("/log/-", "b")
-      yield* c.patch([{ op: "add", path: "/log/0", value: "c" }])
+      yield* b.put(["log", "-"], "b")
+      yield* c.patch([{ op: "add", path: ["log", 0], value: "c" }])
       yield* a.set({ count: 2, log: [...(yield* a.get).log, "a"] })
       for (const state of [a, b, c]) {
         assert.deepStrictEqual(yield* state.get, { count: 2, log: ["c", "b", "a"] })
@@ -103,8 +103,8 @@ describe("JugglerCluster", () => {
       const before = yield* state.position
       for (
         const effect of [
-          state.put("/count", "x"),
-          state.remove("/nothing"),
+          state.put(["count"], "x"),
+          state.remove(["nothing"]),
           state.update((draft) => {
             draft.count = NaN
           })
@@ -123,19 +123,19 @@ describe("JugglerCluster", () => {
       const hole = leaky(memory)
       const a = yield* start(memory)
       const b = yield* start(hole.backplane)
-      yield* a.put("/count", 1)
+      yield* a.put(["count"], 1)
       hole.stop()
-      yield* a.put("/count", 2)
-      yield* a.put("/log/-", "missed")
+      yield* a.put(["count"], 2)
+      yield* a.put(["log", "-"], "missed")
       assert.strictEqual((yield* b.get).count, 1)
       hole.resume()
-      yield* a.put("/log/-", "while it asks")
+      yield* a.put(["log", "-"], "while it asks")
       yield* settle
       yield* TestClock.adjust("100 millis")
       yield* settle
       assert.deepStrictEqual(yield* b.get, { count: 2, log: ["missed", "while it asks"] })
       assert.deepStrictEqual(yield* b.position, yield* a.position)
-      yield* b.put("/count", 3)
+      yield* b.put(["count"], 3)
       assert.strictEqual((yield* a.get).count, 3)
     }))
 
@@ -146,7 +146,7 @@ describe("JugglerCluster", () => {
       yield* start(memory)
       const b = yield* start(hole.backplane)
       hole.stop()
-      const write = yield* Effect.forkChild(Effect.flip(b.put("/count", 5)))
+      const write = yield* Effect.forkChild(Effect.flip(b.put(["count"], 5)))
       yield* settle
       hole.resume()
       const error = yield* Fiber.join(write)
@@ -163,7 +163,7 @@ describe("JugglerCluster", () => {
         yield* settle
       }
       const states = yield* Effect.forEach(fibers, Fiber.join)
-      yield* states[0]!.put("/count", 7)
+      yield* states[0]!.put(["count"], 7)
       for (const state of states) {
         assert.strictEqual((yield* state.get).count, 7)
         assert.deepStrictEqual(yield* state.position, yield* states[0]!.position)
@@ -176,7 +176,7 @@ describe("JugglerCluster", () => {
       const scope = yield* Scope.make()
       const first = yield* Scope.provide(start(backplane, { snapshotEvery: 1 }), scope)
       const { epoch } = yield* first.position
-      yield* first.put("/count", 9)
+      yield* first.put(["count"], 9)
       yield* settle
       yield* TestClock.adjust("100 millis")
       yield* settle
@@ -191,7 +191,7 @@ describe("JugglerCluster", () => {
       const memory = yield* Backplane.makeMemory
       const hole = leaky(memory)
       const a = yield* start(hole.backplane)
-      yield* a.put("/count", 4)
+      yield* a.put(["count"], 4)
       hole.stop()
       const b = yield* start(memory)
       assert.strictEqual((yield* b.get).count, 0)
@@ -202,7 +202,7 @@ describe("JugglerCluster", () => {
       }
       yield* settle
       assert.deepStrictEqual(yield* a.position, yield* b.position)
-      yield* b.put("/log/-", "together")
+      yield* b.put(["log", "-"], "together")
       assert.deepStrictEqual(yield* a.get, yield* b.get)
     }))
 
@@ -224,9 +224,9 @@ describe("JugglerCluster", () => {
         Stream.runForEach(client.state.changes, ({ count }) => Effect.sync(() => void seen.push(count)))
       )
       yield* settle
-      yield* there.put("/count", 1)
+      yield* there.put(["count"], 1)
       yield* settle
-      yield* there.put("/count", 2)
+      yield* there.put(["count"], 2)
       yield* settle
       assert.deepStrictEqual(seen, [0, 1, 2])
     }))

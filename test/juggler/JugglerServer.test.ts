@@ -77,10 +77,10 @@ describe("JugglerServer", () => {
         const state = yield* JugglerState.makeJson({ a: 1, b: [1] })
         const peer = yield* serveRaw(yield* serve({ generation: v05, state }))
         yield* peer.take
-        yield* state.put("/a", 2)
+        yield* state.put(["a"], 2)
         yield* TestClock.adjust("150 millis")
-        yield* state.put("/a", 3)
-        yield* state.put("/b/-", 2)
+        yield* state.put(["a"], 3)
+        yield* state.put(["b", "-"], 2)
         assert.deepStrictEqual(yield* peer.take, [])
         yield* TestClock.adjust("50 millis")
         const patches = stateOf(yield* peer.take)
@@ -91,7 +91,7 @@ describe("JugglerServer", () => {
         ])
         yield* TestClock.adjust("10 seconds")
         assert.deepStrictEqual(yield* peer.take, [])
-        yield* state.put("/a", 4)
+        yield* state.put(["a"], 4)
         yield* TestClock.adjust("200 millis")
         assert.deepStrictEqual(stateOf(yield* peer.take), [[{ op: "replace", path: "/a", value: 4 }]])
       }))
@@ -116,7 +116,7 @@ describe("JugglerServer", () => {
         const state = yield* JugglerState.makeJson({ a: 1 })
         const peer = yield* serveRaw(yield* serve({ generation: v06, state, autoflush: 0 }))
         yield* peer.take
-        for (const a of [2, 3, 3, 4]) yield* state.put("/a", a)
+        for (const a of [2, 3, 3, 4]) yield* state.put(["a"], a)
         assert.deepStrictEqual(
           stateOf(yield* peer.take),
           [2, 3, 4].map((value) => [{ op: "replace", path: "/a", value }])
@@ -193,7 +193,7 @@ describe("JugglerServer", () => {
           peers.push(yield* serveRaw(yield* serve({ generation, state, segmentSize: 64 })))
         }
         for (const peer of peers) peer.frames.length = 0
-        yield* state.put("/n", 1)
+        yield* state.put(["n"], 1)
         yield* TestClock.adjust("200 millis")
         yield* settle
         const patch = `[{"op":"replace","path":"/n","value":1}]`
@@ -221,7 +221,7 @@ describe("JugglerServer", () => {
         yield* TestClock.adjust("200 millis")
         assert.deepStrictEqual(stateOf(yield* a.take), [[{ op: "replace", path: "", value: { t: 1 } }]])
         assert.deepStrictEqual(stateOf(yield* b.take), [[{ op: "replace", path: "", value: { t: 2 } }]])
-        yield* state.put("/rooms/b/t", 3)
+        yield* state.put(["rooms", "b", "t"], 3)
         yield* settle
         yield* TestClock.adjust("200 millis")
         assert.deepStrictEqual(yield* a.take, [])
@@ -241,7 +241,7 @@ describe("JugglerServer", () => {
           sockets.push(client)
         }
         yield* settle
-        yield* state.put("/n", 1)
+        yield* state.put(["n"], 1)
         for (const socket of sockets) {
           const peer = yield* raw(socket)
           yield* settle
@@ -256,7 +256,7 @@ describe("JugglerServer", () => {
         yield* Effect.forkScoped((yield* serve({ generation: v06, state, highWaterMark: 1_000, autoflush: 0 }))(server))
         yield* settle
         for (let i = 1; i <= 500; i++) {
-          yield* state.put("/n", i)
+          yield* state.put(["n"], i)
           yield* Effect.yieldNow
         }
         yield* settle
@@ -634,7 +634,7 @@ describe("JugglerServer", () => {
           yield* settle
           assert.strictEqual(peer.closed(), code)
           good.frames.length = 0
-          yield* state.put("/n", 2)
+          yield* state.put(["n"], 2)
           yield* settle
           assert.strictEqual(good.frames.length, 1)
           assert.strictEqual(good.closed(), undefined)

@@ -1,6 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { JsonPointer, JugglerClient, JugglerGeneration, JugglerServer, JugglerState } from "effect-wire/juggler"
+import { Effect, Result, Schema } from "effect"
+import {
+  JsonPatch,
+  JsonPointer,
+  JugglerClient,
+  JugglerGeneration,
+  JugglerServer,
+  JugglerState
+} from "effect-wire/juggler"
 import { MemorySocket } from "effect-wire/socket"
 import { TestClock } from "effect/testing"
 import { generator } from "./generate.ts"
@@ -77,14 +84,17 @@ const history = (seed: number, size: number) =>
           }))
           break
         case 4:
-          yield* Effect.ignore(state.put(`/a/${["x", "0", "b", "-"][random.int(4)]}`, random.json(2)))
+          yield* Effect.ignore(state.put(["a", ["x", 0, "b", "-"][random.int(4)]!], random.json(2)))
           break
         case 5:
-          for (let i = 0; i < 5; i++) yield* Effect.ignore(state.put("/n", random.int(3)))
+          for (let i = 0; i < 5; i++) yield* Effect.ignore(state.put(["n"], random.int(3)))
           break
         default:
-          if (random.int(8) === 0) yield* Effect.ignore(state.patch(random.patch(before, 1 + random.int(4))))
-          else {
+          if (random.int(8) === 0) {
+            yield* Effect.ignore(
+              state.patch(Result.getOrThrow(JsonPatch.decode(random.patch(before, 1 + random.int(4)))))
+            )
+          } else {
             // below one member, so that the document stays as large as it is
             const inner = JsonPointer.get(before, "/a") ?? null
             const patch = random.patch(inner, 1 + random.int(4)).map((operation) => ({
@@ -92,7 +102,7 @@ const history = (seed: number, size: number) =>
               path: `/a${operation.path}`,
               ..."from" in operation ? { from: `/a${operation.from}` } : {}
             }))
-            yield* Effect.ignore(state.patch(patch))
+            yield* Effect.ignore(state.patch(Result.getOrThrow(JsonPatch.decode(patch))))
           }
       }
     }
@@ -120,4 +130,27 @@ describe("following", () => {
     ({ seed }) => history(seed, 5_000),
     { arbitrary: { runs: 50 } }
   )
+
+  it.effect("loses a key that the server loses, in an object of many keys", () =>
+    Effect.gen(function*() {
+      const wide = Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`k${i}`, i]))
+      const state = yield* JugglerState.makeJson({ wide, big: "" })
+      const memory = yield* MemorySocket.makeServer()
+      const run = yield* JugglerServer.make(undefined, { state, autoflush: "20 millis" })
+      yield* Effect.forkScoped(memory.server.run(run))
+      const client = yield* JugglerClient.fromSocket(memory.connect())
+      const flushed = Effect.andThen(settle, Effect.andThen(TestClock.adjust("30 millis"), settle))
+      yield* flushed
+      yield* state.update((draft) => {
+        draft.wide.k0 = 999
+        draft.big = "x".repeat(5_000)
+      })
+      yield* flushed
+      yield* state.put(["wide", "extra"], "ghost")
+      yield* flushed
+      yield* state.set({ wide: { ...wide, k0: 999, k5: 7 }, big: "x".repeat(5_000) })
+      yield* flushed
+      assert.isFalse(Object.hasOwn((yield* client.state.json as Effect.Effect<any>).wide, "extra"))
+      assert.deepStrictEqual(yield* client.state.json, yield* state.json)
+    }))
 })

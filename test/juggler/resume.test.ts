@@ -58,7 +58,7 @@ describe("resume", () => {
       const { diff, epoch, version } = stateOf(first)
       assert.strictEqual(diff[0].path, "")
       yield* first.close
-      for (let i = 0; i < 10; i++) yield* state.put(`/key${i * 7}`, "new")
+      for (let i = 0; i < 10; i++) yield* state.put([`key${i * 7}`], "new")
       const second = yield* raw(memory.connect())
       yield* settle
       yield* second.send(`2effect-wire/resume ${epoch} ${version}`)
@@ -86,14 +86,14 @@ describe("resume", () => {
           delete draft[`key${round}`]
           draft.deep = { round: [round] }
         })
-        yield* state.put("/list/-", round)
+        yield* state.put(["list", "-"], round)
         const before = yield* client.state.version
         yield* TestClock.adjust("1 second")
         yield* settle
         assert.deepStrictEqual(yield* client.state.json, yield* state.json)
         // one commit: what was missed, not the whole compared with what was there
         assert.strictEqual((yield* client.state.version) - before, 1)
-        yield* state.put("/live", round)
+        yield* state.put(["live"], round)
         yield* TestClock.adjust("50 millis")
         yield* settle
         assert.deepStrictEqual(yield* client.state.json, yield* state.json)
@@ -107,7 +107,7 @@ describe("resume", () => {
       const first = yield* raw(memory.connect())
       yield* first.send("2effect-wire/resume")
       const { epoch, version } = stateOf(first)
-      for (let i = 0; i < 20; i++) yield* state.put(`/key${i}`, "new")
+      for (let i = 0; i < 20; i++) yield* state.put([`key${i}`], "new")
       for (const point of [`${epoch} ${version}`, `foreign ${version + 20}`, `${epoch} ${version + 99}`]) {
         const peer = yield* raw(memory.connect())
         yield* peer.send(`2effect-wire/resume ${point}`)
@@ -133,7 +133,7 @@ describe("resume", () => {
       yield* TestClock.adjust("1 second")
       yield* settle
       assert.deepStrictEqual(Object.keys(stateOf(peers[2]!)), ["type", "diff"])
-      yield* state.put("/key1", null)
+      yield* state.put(["key1"], null)
       yield* TestClock.adjust("200 millis")
       yield* settle
       for (const peer of peers) {
@@ -181,7 +181,7 @@ describe("resume", () => {
       const peer = yield* raw(memory.connect())
       yield* peer.send("2effect-wire/resume")
       const { version } = stateOf(peer)
-      for (let i = 0; i < 1_500; i++) yield* state.put(`/key${i}`, -1)
+      for (let i = 0; i < 1_500; i++) yield* state.put([`key${i}`], -1)
       yield* TestClock.adjust("50 millis")
       yield* settle
       const patches = messages(peer).filter((message) => message.type === "state")

@@ -240,7 +240,7 @@ describe("JugglerServer on TCP", () => {
           state: Schema.Struct({ text: Schema.String, n: Schema.Int })
         })
         assert.deepStrictEqual(yield* client.state.get, { text: "é😀", n: 1 })
-        yield* state.put("/n", 2)
+        yield* state.put(["n"], 2)
         yield* Stream.runDrain(client.state.changes.pipe(Stream.takeUntil(({ n }) => n === 2)))
       }).pipe(Effect.scoped))
   }

@@ -1,11 +1,10 @@
 /**
- * The difference of two JSON values as a patch.
+ * The difference of two JSON values as changes.
  */
-import type { Operation } from "../JsonPatch.ts"
 import * as JsonPointer from "../JsonPointer.ts"
-import type { Json } from "../JsonPointer.ts"
-import type { Limits } from "./document.ts"
-import { equals, type Fault, fault, forbiddenKey, Meter, scalarSize, sizeUpTo } from "./json.ts"
+import type { Json, Pointer } from "../JsonPointer.ts"
+import { equals, forbiddenKey, freezeAll, isPlain, keySize, Meter, scalarSize, sizeOf, textUpTo } from "./json.ts"
+import { type Change, type Fault, fault, isContainer, type Limits } from "./model.ts"
 
 type JsonRecord = { readonly [key: string]: Json }
 
@@ -16,43 +15,67 @@ const overhead = 32
 const maxEdits = 128
 
 /**
- * How many keys wide objects have that a document was set to, so that the next comparison does not count them again. They
- * are immutable by contract: a document copies them before it writes.
+ * How many keys wide objects have, so that the next comparison does not count them again. Only frozen objects are in here,
+ * whose keys stay what they are.
  */
-const counts = new WeakMap<object, number>()
-const countedFrom = 64
+const widths = new WeakMap<object, number>()
+const wide = 64
 const manyKeys = 2_000
 
-/** Appends the operations that lead from one value to the other; gives by how much they make it larger, or a fault. */
+type DiffLimits = Pick<Limits, "maxOperations" | "maxDepth" | "maxSize">
+
+/** Appends the changes that lead from one value, at the place, to the other; gives by how many bytes they make it larger, or a fault. */
 export const diffInto = (
-  operations: Array<Operation>,
+  changes: Array<Change>,
   from: Json,
   to: Json,
-  limits: Pick<Limits, "maxOperations" | "maxDepth" | "maxSize">
+  limits: DiffLimits,
+  path: Pointer = []
 ): Fault | number => {
-  const differ = new Differ(operations, limits)
-  differ.value(from, to, "", 0)
+  const differ = new Differ(changes, limits)
+  differ.value(from, to, path, path.length)
   return differ.fault ?? differ.growth
+}
+
+/** Like {@link diffInto}; where something differs `to` is frozen, as far as it is not what `from` has. */
+export const diffAndFreeze = (
+  changes: Array<Change>,
+  from: Json,
+  to: Json,
+  limits: DiffLimits
+): Fault | number => {
+  const differ = new Differ(changes, limits)
+  differ.value(from, to, [], 0)
+  if (differ.fault !== undefined) return differ.fault
+  if (changes.length === 0) return 0
+  for (const [container, width] of differ.entered) {
+    Object.freeze(container)
+    if (width >= wide) widths.set(container, width)
+  }
+  for (const value of differ.added) freezeAll(value)
+  return differ.growth
 }
 
 class Differ {
   fault: Fault | undefined = undefined
   growth = 0
+  /** Containers of `to` whose members were compared one by one, with their number of keys; -1 for arrays. */
+  readonly entered = new Map<object, number>()
+  /** Containers of `to` that are not those of `from`, with all that is in them. */
+  readonly added: Array<Json> = []
   private bytes = 0
   private visited = 0
-  private readonly operations: Array<Operation>
-  private readonly limits: Pick<Limits, "maxOperations" | "maxDepth" | "maxSize">
+  private readonly changes: Array<Change>
+  private readonly limits: DiffLimits
 
-  constructor(operations: Array<Operation>, limits: Pick<Limits, "maxOperations" | "maxDepth" | "maxSize">) {
-    this.operations = operations
+  constructor(changes: Array<Change>, limits: DiffLimits) {
+    this.changes = changes
     this.limits = limits
   }
 
-  value(from: Json, to: Json, path: string, depth: number): void {
+  value(from: Json, to: Json, path: Pointer, depth: number): void {
     if (from === to || this.fault !== undefined) return
-    if (typeof from !== "object" || typeof to !== "object" || from === null || to === null) {
-      return this.replace(path, from, to, depth)
-    }
+    if (!isContainer(from) || !isContainer(to)) return this.replace(path, from, to, depth)
     const isArray = Array.isArray(to)
     if (Array.isArray(from) !== isArray || !isPlain(to)) return this.replace(path, from, to, depth)
     if (depth >= this.limits.maxDepth) {
@@ -63,28 +86,28 @@ class Differ {
       this.fault = fault("TooLarge", `more than ${this.limits.maxSize} containers`)
       return
     }
-    const count = this.operations.length
+    const count = this.changes.length
     const { bytes, growth } = this
     if (isArray) this.array(from as ReadonlyArray<Json>, to, path, depth)
     else this.record(from as JsonRecord, to as JsonRecord, path, depth)
-    const added = this.operations.length - count
+    const added = this.changes.length - count
     if (added === 0 || this.fault !== undefined) return
     // a patch tells the other end what stayed the same, so the value has to be much shorter to be sent instead
-    const limit = (this.bytes - bytes - path.length - overhead) / 2
-    if (added > this.limits.maxOperations || (limit > 0 && sizeUpTo(to, limit) <= limit)) {
-      this.operations.length = count
+    const limit = (this.bytes - bytes - length(path) - overhead) / 2
+    if (added > this.limits.maxOperations || (limit > 0 && textUpTo(to, limit) <= limit)) {
+      this.changes.length = count
       this.bytes = bytes
       this.growth = growth
       this.replace(path, from, to, depth)
     }
   }
 
-  private record(from: JsonRecord, to: JsonRecord, path: string, depth: number): void {
-    const limit = this.operations.length + this.limits.maxOperations
-    const known = counts.get(from) ?? -1
+  private record(from: JsonRecord, to: JsonRecord, path: Pointer, depth: number): void {
+    const limit = this.changes.length + this.limits.maxOperations
+    const known = widths.get(from)
     let common = 0
     let count = 0
-    if (known > manyKeys) {
+    if (known !== undefined && known > manyKeys) {
       // objects of so many keys are hash tables, over which `for in` would look up every key once more
       const keys = Object.keys(to)
       count = keys.length
@@ -95,7 +118,7 @@ class Differ {
           continue
         }
         common += this.member(from, to, key, path, depth)
-        if (this.fault !== undefined || this.operations.length > limit) return
+        if (this.fault !== undefined || this.changes.length > limit) return
       }
     } else {
       // `for in` finds own keys first; an inherited one could only come from a prototype that somebody polluted
@@ -106,33 +129,34 @@ class Differ {
           continue
         }
         common += this.member(from, to, key, path, depth)
-        if (this.fault !== undefined || this.operations.length > limit) return
+        if (this.fault !== undefined || this.changes.length > limit) return
       }
     }
-    if (count >= countedFrom) counts.set(to, count)
+    this.entered.set(to, count)
     if (known === common) return
     const before = Object.keys(from)
     if (before.length === common) return
     for (const key of before) {
       if (Object.hasOwn(to, key)) continue
-      this.drop(path + "/" + JsonPointer.escape(key), from[key]!, key.length + 4)
-      if (this.operations.length > limit) return
+      this.drop([...path, key], from[key]!, keySize(key))
+      if (this.changes.length > limit) return
     }
   }
 
   /** One member; 1 if both have it, else 0. */
-  private member(from: JsonRecord, to: JsonRecord, key: string, path: string, depth: number): number {
+  private member(from: JsonRecord, to: JsonRecord, key: string, path: Pointer, depth: number): number {
     const next = to[key]!
-    const child = path + "/" + JsonPointer.escape(key)
+    const place = [...path, key]
     if (Object.hasOwn(from, key)) {
-      this.value(from[key]!, next, child, depth + 1)
+      this.value(from[key]!, next, place, depth + 1)
       return 1
     }
-    this.add(child, next, depth + 1, key)
+    this.add(place, next, depth + 1, key)
     return 0
   }
 
-  private array(from: ReadonlyArray<Json>, to: ReadonlyArray<Json>, path: string, depth: number): void {
+  private array(from: ReadonlyArray<Json>, to: ReadonlyArray<Json>, path: Pointer, depth: number): void {
+    this.entered.set(to, -1)
     let start = 0
     const shorter = Math.min(from.length, to.length)
     while (start < shorter && this.same(from[start]!, to[start]!, depth)) start++
@@ -156,15 +180,16 @@ class Differ {
     }
     let at = start
     let a = start
-    const limit = this.operations.length + this.limits.maxOperations
+    const limit = this.changes.length + this.limits.maxOperations
     for (let i = 0; i < script.length; i += 3) {
       const equal = script[i]!
       const out = script[i + 1]!
       const into = script[i + 2]!
+      for (let j = 0; j < equal; j++) if (from[a + j] !== to[at + j]) this.added.push(to[at + j]!)
       at += equal
       a += equal
       this.run(from, to, a, out, at, into, path, depth, at)
-      if (this.fault !== undefined || this.operations.length > limit) return
+      if (this.fault !== undefined || this.changes.length > limit) return
       a += out
       at += into
     }
@@ -178,23 +203,23 @@ class Differ {
     removed: number,
     b: number,
     added: number,
-    path: string,
+    path: Pointer,
     depth: number,
     at: number
   ): void {
-    const limit = this.operations.length + this.limits.maxOperations
+    const limit = this.changes.length + this.limits.maxOperations
     const pairs = Math.min(removed, added)
     for (let i = 0; i < pairs; i++) {
-      this.value(from[a + i]!, to[b + i]!, `${path}/${at + i}`, depth + 1)
-      if (this.fault !== undefined || this.operations.length > limit) return
+      this.value(from[a + i]!, to[b + i]!, [...path, at + i], depth + 1)
+      if (this.fault !== undefined || this.changes.length > limit) return
     }
     for (let i = removed - 1; i >= pairs; i--) {
-      this.drop(`${path}/${at + i}`, from[a + i]!, 1)
-      if (this.operations.length > limit) return
+      this.drop([...path, at + i], from[a + i]!, 0)
+      if (this.changes.length > limit) return
     }
     for (let i = pairs; i < added; i++) {
-      this.add(`${path}/${at + i}`, to[b + i]!, depth + 1)
-      if (this.fault !== undefined || this.operations.length > limit) return
+      this.add([...path, at + i], to[b + i]!, depth + 1)
+      if (this.fault !== undefined || this.changes.length > limit) return
     }
   }
 
@@ -202,7 +227,9 @@ class Differ {
     if (from === to) return true
     if (typeof from !== "object" || typeof to !== "object" || from === null || to === null) return false
     // equality walks both: what it walks has to end
-    return this.valid([to], 0, 1, depth) && equals(from, to)
+    if (!this.valid([to], 0, 1, depth) || !equals(from, to)) return false
+    this.added.push(to)
+    return true
   }
 
   private valid(to: ReadonlyArray<unknown>, start: number, end: number, depth: number): boolean {
@@ -216,50 +243,58 @@ class Differ {
     return true
   }
 
-  private replace(path: string, from: Json, to: Json, depth: number): void {
+  private replace(path: Pointer, from: Json, to: Json, depth: number): void {
     const size = this.sizeOf(path, to, depth)
     if (size < 0) return
-    this.growth += size - sizeUpTo(from, Infinity)
-    this.bytes += overhead + path.length + size
-    this.operations.push({ op: "replace", path, value: to })
+    this.growth += size - sizeOf(from)
+    this.changes.push({ op: "replace", path, value: to })
   }
 
-  private add(path: string, value: Json, depth: number, key?: string): void {
+  private add(path: Pointer, value: Json, depth: number, key?: string): void {
     if (key === forbiddenKey) {
-      this.fault = fault("ForbiddenKey", `the key ${forbiddenKey} is refused, at "${path.slice(0, 200)}"`)
+      this.fault = fault("ForbiddenKey", `the key ${forbiddenKey} is refused, at ${where(path)}`)
       return
     }
     const size = this.sizeOf(path, value, depth)
     if (size < 0) return
-    this.growth += size + (key === undefined ? 1 : key.length + 4)
-    this.bytes += overhead + path.length + size
-    this.operations.push({ op: "add", path, value })
+    this.growth += size + (key === undefined ? 0 : keySize(key))
+    this.changes.push({ op: "add", path, value })
   }
 
-  private drop(path: string, value: Json, around: number): void {
-    this.growth -= sizeUpTo(value, Infinity) + around
-    this.bytes += overhead + path.length
-    this.operations.push({ op: "remove", path })
+  private drop(path: Pointer, value: Json, around: number): void {
+    this.growth -= sizeOf(value) + around
+    this.bytes += overhead + length(path)
+    this.changes.push({ op: "remove", path })
   }
 
-  private sizeOf(path: string, value: Json, depth: number): number {
-    const scalar = scalarSize(value)
-    if (scalar >= 0) return scalar
-    const meter = new Meter(this.limits.maxDepth - depth, this.limits.maxSize)
-    if (meter.add(value, 0)) return meter.size
-    this.fault = fault(meter.fault!.reason, `${meter.fault!.detail}, at "${path.slice(0, 200)}"`)
-    return -1
+  /** Bytes of memory of a value that is to be written; counts its text too. */
+  private sizeOf(path: Pointer, value: Json, depth: number): number {
+    let size = scalarSize(value)
+    if (size < 0) {
+      const meter = new Meter(this.limits.maxDepth - depth, this.limits.maxSize)
+      if (!meter.add(value, 0)) {
+        this.fault = fault(meter.fault!.reason, `${meter.fault!.detail}, at ${where(path)}`)
+        return -1
+      }
+      size = meter.size
+      this.added.push(value)
+    }
+    this.bytes += overhead + length(path) + textUpTo(value, Infinity)
+    return size
   }
+}
+
+const where = (path: Pointer): string => `"${JsonPointer.format(path).slice(0, 200)}"`
+
+/** Characters of a pointer, roughly. */
+const length = (path: Pointer): number => {
+  let characters = 0
+  for (const token of path) characters += typeof token === "string" ? token.length + 1 : 4
+  return characters
 }
 
 /** The same value, and not one that both have from their prototype: that holds functions and objects only. */
 const alike = (a: unknown, b: unknown): boolean => a === b && typeof b !== "function" && b !== undefined
-
-const isPlain = (value: object): boolean => {
-  if (Array.isArray(value)) return true
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null
-}
 
 /** Numbers that are equal exactly for elements that are equal (objects with keys in another order count as different). */
 const identities = () => {

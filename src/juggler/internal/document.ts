@@ -1,34 +1,14 @@
 /**
- * A JSON document that is owned: patches change it in place, so a change costs what the change is long, whatever the size
- * of the document. Whoever asks for a part gets it as an immutable value: from then on that part is *shared*, and the next
- * write into it copies the containers on its path, once, level by level.
+ * A JSON document that is owned: changes are made in place, so a change costs what the change is long, whatever the size
+ * of the document. Whoever asks for a part gets it frozen: the next write into it copies the containers on its path, once.
  *
- * How a container is known to be ours: `epoch` counts up with everything that is shared or created. A container may be
- * changed in place when it became ours (`own`) after the last time that it or any of its ancestors was shared (`floor`).
- * Only containers that were written to, shared or inserted have an entry; `base` says since when all below is ours.
+ * A container that is not frozen is the document's alone; one that is frozen is shared with somebody, and so is everything
+ * below it. There is no other mark, hence none that can be wrong.
  */
 import * as JsonPointer from "../JsonPointer.ts"
-import type { Json } from "../JsonPointer.ts"
-import { equals, type Fault, fault, forbiddenKey, Meter, scalarSize, shallowCopy, sizeUpTo } from "./json.ts"
-
-type JsonRecord = { [key: string]: Json }
-type Container = JsonRecord | Array<Json>
-
-interface Mark {
-  /** Epoch in which the container became ours; -1 when it is shared. */
-  own: number
-  /** What became ours up to this epoch, below this container, is shared. */
-  floor: number
-  /** Epoch in which everything below became ours; -1: as said further up. */
-  base: number
-}
-
-export interface Limits {
-  readonly maxOperations: number
-  readonly maxDepth: number
-  readonly maxSize: number
-  readonly maxCopied: number
-}
+import type { Json, Pointer } from "../JsonPointer.ts"
+import { deepCopy, equals, forbiddenKey, freezeAll, keySize, Meter, scalarSize, shallowCopy, sizeOf } from "./json.ts"
+import { type Change, type Container, type Fault, fault, isContainer, type JsonRecord, type Limits } from "./model.ts"
 
 /** The fields of an operation, none of them checked yet. */
 interface Raw {
@@ -38,7 +18,14 @@ interface Raw {
   readonly value?: unknown
 }
 
-const isContainer = (value: Json | undefined): value is Container => typeof value === "object" && value !== null
+/**
+ * Where operations come from:
+ *
+ * - `"wire"`: parsed just now, so that the values in them are nobody else's; their places are text
+ * - `"found"`: by a comparison with what was parsed just now; their places are tokens
+ * - `"program"`: somebody wrote them, and may go on changing the values in them
+ */
+export type Source = "wire" | "found" | "program"
 
 /** One thing to put back; the newest is undone first. */
 interface Undo {
@@ -48,61 +35,57 @@ interface Undo {
   readonly old: Json | undefined
 }
 
+/** How many parts of a container that are not frozen are remembered one by one. */
+const maxLoose = 64
+
 export class OwnedDocument {
   root: Json
-  /** Characters of the JSON text, roughly; counted since the beginning, or since an unmeasured one. */
+  /** Bytes of memory; counted since the beginning, or since an unmeasured one. */
   size = 0
   /** What the last operation failed with. */
   fault: Fault | undefined = undefined
   /** Index of the operation that failed; -1 if none did. */
   faultAt = -1
-  private readonly limits: Limits
-  private readonly marks = new WeakMap<object, Mark>()
-  private epoch = 1
+  /** What was changed since {@link begin}, as places: no `test`, no `-`. */
+  changes: Array<Change> = []
+  /** What takes the changes back, the last one first; `undefined` where nobody wants to know. */
+  inverse: Array<Change> | undefined = undefined
+  /** Somebody keeps the changes: their values may not be changed in place. */
+  retained = false
+  protected readonly limits: Limits
   private copied = 0
-  /** Characters that `move` had to walk in this patch, to find out how deep they go. */
+  /** Bytes that `move` had to walk in this patch, to find out how deep they go. */
   private walked = 0
-  private undo: Array<Undo> | undefined = undefined
+  private undo: Array<Undo> = []
   private sizeBefore = 0
+  /** The parts that are not frozen of containers that were copied: an absent container may have any. */
+  private readonly loose = new WeakMap<Container, Array<Container>>()
 
   constructor(root: Json, limits: Limits) {
     this.root = root
     this.limits = limits
-    this.share(root)
   }
 
-  /** Counts the document and checks that it is JSON within the limits. */
-  measure(): boolean {
-    const size = this.sizeOf(this.root, 0)
-    if (size < 0) return false
-    this.size = size
-    return true
-  }
-
-  /** The live value at the tokens: for a look, not to be kept. */
-  peek(tokens: ReadonlyArray<string>): Json | undefined {
+  /** The live value at a place: for a look, not to be kept. */
+  peek(tokens: Pointer): Json | undefined {
     return JsonPointer.get(this.root, tokens)
   }
 
-  /** The value at the tokens, immutable from now on. */
-  snapshot(tokens: ReadonlyArray<string>): Json | undefined {
+  /** The value at a place, immutable. */
+  snapshot(tokens: Pointer): Json | undefined {
     const value = this.peek(tokens)
-    if (value !== undefined) this.share(value)
+    if (value !== undefined) this.freeze(value)
     return value
   }
 
-  /** Takes a value that somebody else holds for the whole document. */
+  /** Takes a value that is frozen for the whole document. */
   become(root: Json, size: number): void {
     this.root = root
     this.size = size
-    this.share(root)
   }
 
-  /**
-   * Applies a patch whole or not at all. `adopt`: the values in it belong to nobody else, so they may be changed in place
-   * later. On `false` the fault is in `fault`, the index of the operation in `faultAt`.
-   */
-  apply(patch: unknown, adopt: boolean): boolean {
+  /** Applies a patch whole or not at all. On `false` the fault is in `fault`, the index of the operation in `faultAt`. */
+  apply(patch: unknown, source: Source): boolean {
     this.faultAt = -1
     if (!Array.isArray(patch)) return this.fail(fault("InvalidOperation", "a patch is an array of operations"))
     if (patch.length > this.limits.maxOperations) {
@@ -110,16 +93,9 @@ export class OwnedDocument {
         fault("TooManyOperations", `${patch.length} operations, the limit is ${this.limits.maxOperations}`)
       )
     }
-    if (patch.length === 1) {
-      this.copied = 0
-      this.walked = 0
-      if (this.operation(patch[0], adopt)) return true
-      this.faultAt = 0
-      return false
-    }
     this.begin()
     for (let i = 0; i < patch.length; i++) {
-      if (!this.operation(patch[i], adopt)) {
+      if (!this.operation(patch[i], source)) {
         this.rollback()
         this.faultAt = i
         return false
@@ -132,180 +108,233 @@ export class OwnedDocument {
   /** What follows until {@link commit} can be taken back by {@link rollback}. */
   begin(): void {
     this.undo = []
+    this.changes = []
+    if (this.inverse !== undefined) this.inverse = []
     this.sizeBefore = this.size
     this.copied = 0
     this.walked = 0
   }
 
   commit(): void {
-    this.undo = undefined
+    this.undo = []
   }
 
   rollback(): void {
-    const undo = this.undo ?? []
-    this.undo = undefined
-    for (let i = undo.length - 1; i >= 0; i--) {
-      const { key, kind, old, target } = undo[i]!
+    this.rollbackTo(0, this.sizeBefore)
+    this.changes = []
+    if (this.inverse !== undefined) this.inverse = []
+  }
+
+  private rollbackTo(count: number, size: number): void {
+    while (this.undo.length > count) {
+      const { key, kind, old, target } = this.undo.pop()!
       if (kind === "splice-out") (target as Array<Json>).splice(key as number, 1)
       else if (kind === "splice-in") (target as Array<Json>).splice(key as number, 0, old!)
       else if (kind === "delete") delete (target as JsonRecord)[key as string]
-      else if (target === undefined) {
-        this.root = old!
-      } else (target as JsonRecord)[key as string] = old!
+      else if (target === undefined) this.root = old!
+      else (target as JsonRecord)[key as string] = old!
     }
-    this.size = this.sizeBefore
+    this.size = size
   }
 
   /** Applies one operation of whatever shape. */
-  operation(operation: unknown, adopt: boolean): boolean {
+  operation(operation: unknown, source: Source): boolean {
     if (typeof operation !== "object" || operation === null) {
       return this.fail(fault("InvalidOperation", "an operation is an object"))
     }
     const raw = operation as Raw
-    const path = Object.hasOwn(raw, "path") ? raw.path : undefined
-    if (typeof path !== "string") return this.fail(fault("InvalidOperation", "an operation has a \"path\""))
     const op = Object.hasOwn(raw, "op") ? raw.op : undefined
+    const path = this.place(raw, "path", op, source)
+    if (path === undefined) return false
     switch (op) {
       case "add":
       case "replace":
       case "test": {
         const value = Object.hasOwn(raw, "value") ? raw.value : undefined
         if (value === undefined) return this.fail(fault("InvalidOperation", `"${op}" needs a "value"`))
-        const tokens = this.tokens(path)
-        if (tokens === undefined) return false
-        return op === "test" ? this.test(tokens, value as Json) : this.write(op, tokens, value as Json, adopt)
+        return op === "test" ? this.test(path, value as Json) : this.write(op, path, value as Json, source)
       }
-      case "remove": {
-        const tokens = this.tokens(path)
-        return tokens !== undefined && this.remove(tokens)
-      }
+      case "remove":
+        return this.remove(path)
       case "move":
       case "copy": {
-        const from = Object.hasOwn(raw, "from") ? raw.from : undefined
-        if (typeof from !== "string") return this.fail(fault("InvalidOperation", `"${op}" needs a "from"`))
-        const source = this.tokens(from)
-        if (source === undefined) return false
-        const target = this.tokens(path)
-        if (target === undefined) return false
-        return op === "move" ? this.move(source, target) : this.copy(source, target)
+        const from = this.place(raw, "from", op, source)
+        if (from === undefined) return false
+        return op === "move" ? this.move(from, path) : this.copy(from, path)
       }
       default:
         return this.fail(fault("InvalidOperation", "\"op\" is none of add, remove, replace, move, copy, test"))
     }
   }
 
-  /** `add` and `replace`. */
-  write(op: "add" | "replace", tokens: ReadonlyArray<string>, value: Json, adopt: boolean): boolean {
-    let size = scalarSize(value)
-    if (size < 0) {
-      size = this.sizeOf(value, tokens.length)
-      if (size < 0) return false
-      const epoch = ++this.epoch
-      if (isContainer(value)) {
-        if (adopt) this.marks.set(value, { own: epoch, floor: 0, base: epoch })
-        else this.share(value)
-      }
+  /** The place in a field of an operation: text that came over the wire, or the tokens of a program. */
+  private place(raw: Raw, field: "path" | "from", op: unknown, source: Source): Pointer | undefined {
+    const written = Object.hasOwn(raw, field) ? raw[field] : undefined
+    let tokens: Pointer | undefined
+    if (typeof written === "string") tokens = JsonPointer.parse(written)
+    else if (source === "wire" || !Array.isArray(written)) {
+      this.fail(
+        fault("InvalidOperation", field === "path" ? "an operation has a \"path\"" : `"${String(op)}" needs a "from"`)
+      )
+      return undefined
+    } else if (written.every((token) => typeof token === "string" || typeof token === "number")) {
+      tokens = written.slice()
     }
-    return this.put(op, tokens, value, size)
+    if (tokens === undefined) this.fail(fault("InvalidPointer", `the ${field} is no JSON Pointer`))
+    else if (tokens.length > this.limits.maxDepth) {
+      this.fail(fault("TooDeep", `the ${field} is longer than ${this.limits.maxDepth} levels`))
+      return undefined
+    }
+    return tokens
   }
 
-  /** `size` of what is removed, where it need not be counted. */
-  remove(tokens: ReadonlyArray<string>, size?: number): boolean {
+  private write(op: "add" | "replace", tokens: Pointer, value: Json, source: Source): boolean {
+    let size = scalarSize(value)
+    if (size < 0) {
+      const meter = new Meter(this.limits.maxDepth - tokens.length, this.limits.maxSize)
+      if (!meter.add(value, 0)) return this.fail(meter.fault!)
+      size = meter.size
+      if (meter.loose) value = this.take(value, source)
+    }
+    const place = this.put(op, tokens, value, size)
+    if (place === undefined) return false
+    this.changes.push({ op, path: place, value })
+    return true
+  }
+
+  /** Makes a value that is not frozen fit to be a part of the document, and of the changes. */
+  protected take(value: Json, source: Source): Json {
+    if (source === "program") return deepCopy(value, true)
+    if (this.retained) freezeAll(value)
+    return value
+  }
+
+  private remove(tokens: Pointer): boolean {
+    if (tokens.length === 0) {
+      if (this.put("replace", tokens, null, scalarSize(null)) === undefined) return false
+      this.changes.push({ op: "replace", path: tokens, value: null })
+      return true
+    }
+    const place = this.cut(tokens, undefined)
+    if (place === undefined) return false
+    this.changes.push({ op: "remove", path: place })
+    return true
+  }
+
+  /** Takes a member out; `size` of it where it need not be counted. Gives the place that it had. */
+  private cut(tokens: Pointer, size: number | undefined): Pointer | undefined {
     const last = tokens.length - 1
-    if (last < 0) return this.put("replace", tokens, null, 4)
     const parent = this.enter(tokens, last)
-    if (parent === undefined) return false
+    if (parent === undefined) return undefined
     const token = tokens[last]!
     if (Array.isArray(parent)) {
       const index = JsonPointer.indexOf(token)
-      if (index < 0 || index >= parent.length) return this.missing(tokens)
+      if (index < 0 || index >= parent.length) return this.nothing(tokens)
       const [old] = parent.splice(index, 1)
-      this.undo?.push({ target: parent, kind: "splice-in", key: index, old })
-      this.size -= (size ?? sizeUpTo(old!, Infinity)) + 1
-      return true
+      this.undo.push({ target: parent, kind: "splice-in", key: index, old })
+      this.size -= size ?? sizeOf(old!)
+      if (size === undefined) this.inverse?.push({ op: "add", path: tokens, value: old! })
+      return tokens
     }
-    if (!Object.hasOwn(parent, token)) return this.missing(tokens)
+    if (!Object.hasOwn(parent, token)) return this.nothing(tokens)
     const old = parent[token]!
     delete parent[token]
-    this.undo?.push({ target: parent, kind: "set", key: token, old })
-    this.size -= (size ?? sizeUpTo(old, Infinity)) + token.length + 4
-    return true
+    this.undo.push({ target: parent, kind: "set", key: token, old })
+    this.size -= (size ?? sizeOf(old)) + keySize(token)
+    if (size === undefined) this.inverse?.push({ op: "add", path: tokens, value: old })
+    return tokens
   }
 
-  private put(op: "add" | "replace", tokens: ReadonlyArray<string>, value: Json, size: number): boolean {
+  /** Puts a value at a place and gives that place, with an index for `-`. `undefined`: there is a fault. */
+  private put(op: "add" | "replace", tokens: Pointer, value: Json, size: number): Pointer | undefined {
     const last = tokens.length - 1
     if (last < 0) {
       if (size > this.limits.maxSize) return this.tooLarge()
-      this.undo?.push({ target: undefined, kind: "set", key: "", old: this.root })
+      const old = this.root
+      this.undo.push({ target: undefined, kind: "set", key: "", old })
       this.root = value
       this.size = size
-      return true
+      this.inverse?.push({ op: "replace", path: tokens, value: old })
+      return tokens
     }
     const token = tokens[last]!
     const parent = this.enter(tokens, last)
-    if (parent === undefined) return false
+    if (parent === undefined) return undefined
     if (Array.isArray(parent)) {
-      const index = op === "add" && token === "-" ? parent.length : JsonPointer.indexOf(token)
-      if (index < 0 || index > parent.length || (op === "replace" && index === parent.length)) {
-        return this.missing(tokens)
-      }
-      if (op === "replace") {
-        const old = parent[index]!
-        const growth = size - sizeUpTo(old, Infinity)
-        if (this.size + growth > this.limits.maxSize) return this.tooLarge()
-        this.undo?.push({ target: parent, kind: "set", key: index, old })
-        parent[index] = value
-        this.size += growth
-        return true
-      }
-      if (this.size + size + 1 > this.limits.maxSize) return this.tooLarge()
-      if (index === parent.length) parent.push(value)
+      const { length } = parent
+      const index = op === "add" && token === "-" ? length : JsonPointer.indexOf(token)
+      if (index < 0 || index > length || (op === "replace" && index === length)) return this.nothing(tokens)
+      const place = token === "-" ? [...tokens.slice(0, last), index] : tokens
+      if (op === "replace") return this.exchange(parent, place, index, value, size) ? place : undefined
+      if (this.size + size > this.limits.maxSize) return this.tooLarge()
+      if (index === length) parent.push(value)
       else parent.splice(index, 0, value)
-      this.undo?.push({ target: parent, kind: "splice-out", key: index, old: undefined })
-      this.size += size + 1
-      return true
+      this.undo.push({ target: parent, kind: "splice-out", key: index, old: undefined })
+      this.inverse?.push({ op: "remove", path: place })
+      this.size += size
+      this.know(parent, value)
+      return place
     }
-    if (token === forbiddenKey) return this.fail(fault("ForbiddenKey", `the key ${forbiddenKey} is refused`))
+    if (token === forbiddenKey) {
+      this.fail(fault("ForbiddenKey", `the key ${forbiddenKey} is refused`))
+      return undefined
+    }
     if (Object.hasOwn(parent, token)) {
-      const old = parent[token]!
-      const growth = size - sizeUpTo(old, Infinity)
-      if (this.size + growth > this.limits.maxSize) return this.tooLarge()
-      this.undo?.push({ target: parent, kind: "set", key: token, old })
-      parent[token] = value
-      this.size += growth
-      return true
+      return this.exchange(parent as JsonRecord, tokens, token, value, size) ? tokens : undefined
     }
-    if (op === "replace") return this.missing(tokens)
-    const growth = size + token.length + 4
+    if (op === "replace") return this.nothing(tokens)
+    const growth = size + keySize(token)
     if (this.size + growth > this.limits.maxSize) return this.tooLarge()
-    this.undo?.push({ target: parent, kind: "delete", key: token, old: undefined })
+    this.undo.push({ target: parent, kind: "delete", key: token, old: undefined })
+    this.inverse?.push({ op: "remove", path: tokens })
     parent[token] = value
     this.size += growth
+    this.know(parent, value)
+    return tokens
+  }
+
+  private exchange(parent: Container, place: Pointer, key: string | number, value: Json, size: number): boolean {
+    const old = (parent as JsonRecord)[key]!
+    const growth = size - sizeOf(old)
+    if (this.size + growth > this.limits.maxSize) {
+      this.tooLarge()
+      return false
+    }
+    this.undo.push({ target: parent, kind: "set", key, old })
+    this.inverse?.push({ op: "replace", path: place, value: old })
+    ;(parent as JsonRecord)[key] = value
+    this.size += growth
+    this.know(parent, value)
     return true
   }
 
-  private test(tokens: ReadonlyArray<string>, value: Json): boolean {
+  private test(tokens: Pointer, value: Json): boolean {
     const actual = this.peek(tokens)
     if (actual === undefined) return this.missing(tokens)
     // a value that is too deep to be walked cannot equal one that is not
-    if (scalarSize(value) < 0 && this.sizeOf(value, 0) < 0) return false
+    if (scalarSize(value) < 0) {
+      const meter = new Meter(this.limits.maxDepth, this.limits.maxSize)
+      if (!meter.add(value, 0)) return this.fail(meter.fault!)
+    }
     return equals(actual, value) || this.fail(fault("TestFailed", "the value is another one"))
   }
 
-  private copy(source: ReadonlyArray<string>, target: ReadonlyArray<string>): boolean {
+  private copy(source: Pointer, target: Pointer): boolean {
     const value = this.peek(source)
     if (value === undefined) return this.missing(source)
     const meter = new Meter(this.limits.maxDepth - target.length, this.limits.maxCopied - this.copied)
     if (!meter.add(value, 0)) return this.fail(meter.fault!)
     this.copied += meter.size
-    this.share(value)
-    return this.put("add", target, value, meter.size)
+    const place = this.put("add", target, meter.loose ? deepCopy(value, false) : value, meter.size)
+    if (place === undefined) return false
+    this.changes.push({ op: "copy", from: source, path: place })
+    return true
   }
 
-  private move(source: ReadonlyArray<string>, target: ReadonlyArray<string>): boolean {
+  private move(source: Pointer, target: Pointer): boolean {
     const value = this.peek(source)
     if (value === undefined) return this.missing(source)
-    if (source.length <= target.length && source.every((token, i) => token === target[i])) {
+    if (source.length <= target.length && source.every((token, i) => String(token) === String(target[i]))) {
       return source.length === target.length ||
         this.fail(fault("InvalidOperation", "a value cannot be moved into itself"))
     }
@@ -314,46 +343,51 @@ export class OwnedDocument {
       if (!meter.add(value, 0)) return this.fail(meter.fault!)
       this.walked += meter.size
     }
-    this.keepMarks(source, value)
-    const single = this.undo === undefined
-    if (single) this.begin()
     // what is moved makes the document no larger, unless it becomes the document
-    const size = target.length === 0 ? sizeUpTo(value, Infinity) : 0
-    if (this.remove(source, 0) && this.put("add", target, value, size)) {
-      if (single) this.commit()
-      return true
+    const size = target.length === 0 ? sizeOf(value) : 0
+    const { inverse, size: before, undo: { length: begun } } = this
+    this.inverse = inverse && []
+    const place = this.cut(source, 0) && this.put("add", target, value, size)
+    const put = this.inverse?.[0]
+    this.inverse = inverse
+    if (place === undefined) {
+      this.rollbackTo(begun, before)
+      return false
     }
-    if (single) this.rollback()
-    return false
+    if (target.length === 0) {
+      inverse?.push({ op: "add", path: source, value: deepCopy(value, true) }, put!)
+    } else {
+      if (put?.op === "replace") inverse!.push({ op: "add", path: place, value: put.value })
+      inverse?.push({ op: "move", from: place, path: source })
+    }
+    this.changes.push({ op: "move", from: source, path: place })
+    return true
   }
 
   /** Makes the containers along the first `count` tokens changeable and gives the last one. */
-  private enter(tokens: ReadonlyArray<string>, count: number): Container | undefined {
+  private enter(tokens: Pointer, count: number): Container | undefined {
     let parent: Container | undefined = undefined
     let key: string | number = ""
     let node: Json | undefined = this.root
-    let floor = 0
-    let base = 0
     for (let i = 0;; i++) {
       if (!isContainer(node)) {
         this.missing(tokens)
         return undefined
       }
       let current: Container = node
-      const mark: Mark | undefined = this.marks.get(current)
-      if (mark !== undefined && mark.base >= 0) base = mark.base
-      if ((mark === undefined ? base : mark.own) <= floor) {
-        floor = mark === undefined ? floor : Math.max(floor, mark.floor)
-        const copy = shallowCopy(current) as Container
-        this.marks.set(copy, { own: ++this.epoch, floor, base: 0 })
-        base = 0
-        this.undo?.push({ target: parent, kind: "set", key, old: current })
+      if (!this.owns(current)) {
+        const copy = shallowCopy(current)
+        this.own(copy)
+        this.undo.push({ target: parent, kind: "set", key, old: current })
         if (parent === undefined) this.root = copy
-        else (parent as JsonRecord)[key] = copy
+        else {
+          ;(parent as JsonRecord)[key] = copy
+          this.know(parent, copy)
+        }
         current = copy
-      } else if (mark !== undefined && mark.floor > floor) floor = mark.floor
+      }
       if (i === count) return current
-      const token: string = tokens[i]!
+      const token: string | number = tokens[i]!
       parent = current
       if (Array.isArray(current)) {
         const index = JsonPointer.indexOf(token)
@@ -366,69 +400,66 @@ export class OwnedDocument {
     }
   }
 
-  /** Notes at a value what its place says about it, so that it can be moved: what is ours stays ours, what is shared shared. */
-  private keepMarks(tokens: ReadonlyArray<string>, value: Json): void {
-    if (!isContainer(value)) return
-    let node: Json | undefined = this.root
-    let floor = 0
-    let base = 0
-    for (let i = 0; i < tokens.length; i++) {
-      const mark = this.marks.get(node as object)
-      if (mark !== undefined) {
-        if (mark.base >= 0) base = mark.base
-        if (mark.floor > floor) floor = mark.floor
-      }
-      node = JsonPointer.child(node, tokens[i]!)
-    }
-    const mark = this.marks.get(value)
-    if (mark !== undefined && mark.base >= 0) base = mark.base
-    const own = mark === undefined ? base : mark.own
-    this.marks.set(value, {
-      own: own > floor ? ++this.epoch : -1,
-      floor: Math.max(floor, mark === undefined ? 0 : mark.floor),
-      base
-    })
+  /** Whether a container may be changed in place. */
+  protected owns(container: Container): boolean {
+    return !Object.isFrozen(container)
   }
 
-  /** What is at or below a value is not ours any more. */
-  private share(value: Json): void {
-    if (!isContainer(value)) return
-    const mark = this.marks.get(value)
-    if (mark === undefined) this.marks.set(value, { own: -1, floor: ++this.epoch, base: 0 })
-    else if (mark.own !== -1) {
-      mark.own = -1
-      mark.floor = ++this.epoch
-      mark.base = 0
-    }
+  /** A copy was made, of a container all of whose parts are frozen. */
+  protected own(copy: Container): void {
+    this.loose.set(copy, [])
   }
 
-  private tokens(pointer: string): Array<string> | undefined {
-    const tokens = JsonPointer.parse(pointer)
-    if (tokens === undefined) this.fail(fault("InvalidPointer", "the path is no JSON Pointer"))
-    else if (tokens.length > this.limits.maxDepth) {
-      this.fail(fault("TooDeep", `the path is longer than ${this.limits.maxDepth} levels`))
-      return undefined
-    }
-    return tokens
+  /** A value has become a member of a container. */
+  private know(parent: Container, value: Json): void {
+    if (!isContainer(value) || Object.isFrozen(value)) return
+    const parts = this.loose.get(parent)
+    if (parts === undefined) return
+    if (parts.length === maxLoose) this.loose.delete(parent)
+    else parts.push(value)
   }
 
-  private sizeOf(value: Json, depth: number): number {
-    const meter = new Meter(this.limits.maxDepth - depth, this.limits.maxSize)
-    if (meter.add(value, 0)) return meter.size
-    this.fail(meter.fault!)
-    return -1
+  /** From now on nobody changes this value, nor what is in it. */
+  private freeze(value: Json): void {
+    if (!isContainer(value) || Object.isFrozen(value)) return
+    const parts = this.loose.get(value)
+    this.loose.delete(value)
+    Object.freeze(value)
+    const members: ReadonlyArray<Json> = parts ?? (Array.isArray(value) ? value : Object.values(value))
+    for (let i = 0; i < members.length; i++) this.freeze(members[i]!)
   }
 
-  private missing(tokens: ReadonlyArray<string>): false {
+  private nothing(tokens: Pointer): undefined {
+    this.missing(tokens)
+    return undefined
+  }
+
+  private missing(tokens: Pointer): false {
     return this.fail(fault("NotFound", `nothing at "${JsonPointer.format(tokens).slice(0, 200)}"`))
   }
 
-  private tooLarge(): false {
-    return this.fail(fault("TooLarge", `the document would be larger than ${this.limits.maxSize} characters`))
+  private tooLarge(): undefined {
+    this.fail(fault("TooLarge", `the document would be larger than ${this.limits.maxSize} bytes`))
+    return undefined
   }
 
   private fail(fault: Fault): false {
     this.fault = fault
     return false
+  }
+}
+
+/** A document that belongs to somebody else and stays as it is: what is changed is copied first, and nothing is frozen. */
+export class BorrowedDocument extends OwnedDocument {
+  private readonly mine = new Set<Container>()
+
+  protected override owns(container: Container): boolean {
+    return this.mine.has(container)
+  }
+  protected override own(copy: Container): void {
+    this.mine.add(copy)
+  }
+  protected override take(value: Json): Json {
+    return value
   }
 }

@@ -1,14 +1,16 @@
 /**
- * Recipes on a document that is owned: a draft looks like a mutable value; what is written to it changes the document in
- * place at once and is noted as an operation. Drafts follow their element when the array around it shifts; what was
- * removed lives on by itself and can be written to and put back.
+ * Recipes: a draft looks like a mutable value; what is written to it is kept beside the document until the recipe is over,
+ * and then becomes changes. A draft is the same wherever it is put: moved, put back or put at two places, all that is
+ * written to it counts at each of them (as in Immer and Mutative). So a recipe that throws has changed nothing.
+ *
+ * What is written costs what it is long, not what it is written to: objects keep the members that were written, arrays
+ * what was written by index or appended; only other changes of an array's order copy it, one level.
  */
-import type { Operation } from "../JsonPatch.ts"
 import * as JsonPointer from "../JsonPointer.ts"
-import type { Json } from "../JsonPointer.ts"
+import type { Json, Pointer } from "../JsonPointer.ts"
 import { diffInto } from "./diff.ts"
-import { type Limits, OwnedDocument } from "./document.ts"
-import { type Fault, fault } from "./json.ts"
+import { isPlain, shallowCopy } from "./json.ts"
+import { type Change, type Container, type Fault, fault, isContainer, type JsonRecord, type Limits } from "./model.ts"
 
 /** Thrown through a recipe when what it does is refused. */
 export class Refused {
@@ -18,222 +20,217 @@ export class Refused {
   }
 }
 
-interface Tree {
-  /** Set when the recipe is over: a draft that was kept is not to change the document behind everybody's back. */
-  over: boolean
-  readonly document: OwnedDocument
-  readonly operations: Array<Operation> | undefined
-  readonly limits: Limits
-}
-
-const nodes = new WeakMap<object, DraftNode>()
-
-/** Runs a recipe on a draft of the whole document. What it writes is appended to `operations`. */
-export const runRecipe = (
-  recipe: (draft: any) => unknown,
-  document: OwnedDocument,
-  operations: Array<Operation>,
-  limits: Limits
-): void => {
-  const root = document.root
-  const tree: Tree = { over: false, document, operations, limits }
+/** Runs a recipe on a draft of a value; gives what it came to. The value stays as it is. */
+export const runRecipe = (recipe: (draft: any) => unknown, root: Json, limits: Limits): Array<Change> => {
+  const tree = new Tree(limits)
+  const changes: Array<Change> = []
   try {
-    recipe(
-      typeof root === "object" && root !== null
-        ? new DraftNode(tree, undefined, "", Array.isArray(root)).proxy
-        : root
-    )
+    const node = isContainer(root) ? tree.draft(root) : undefined
+    const result = recipe(node === undefined ? root : node.proxy)
+    if (isThenable(result)) throw new TypeError("a recipe is synchronous, and this one gave a promise")
+    node?.finish([], changes)
   } finally {
     tree.over = true
   }
+  return changes
 }
 
-class DraftNode {
-  readonly proxy: any
-  private tree: Tree | undefined
-  private parent: DraftNode | undefined
-  private key: string | number
-  private children: Map<string | number, DraftNode> | undefined = undefined
+const isThenable = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && !nodes.has(value) &&
+  typeof (value as { readonly then?: unknown }).then === "function"
 
-  constructor(tree: Tree | undefined, parent: DraftNode | undefined, key: string | number, isArray: boolean) {
+/** Whether a value is frozen with all that is in it. */
+const isFrozen = (value: unknown, depth: number): boolean =>
+  !isContainer(value) ||
+  (Object.isFrozen(value) && !nodes.has(value) && depth < 1_000 && isPlain(value) &&
+    Object.values(value).every((member) => isFrozen(member, depth + 1)))
+
+const nodes = new WeakMap<object, DraftNode>()
+
+/** A member that was removed. */
+const removed = Symbol("removed")
+
+/** What one recipe has in hand. */
+class Tree {
+  /** A draft that was kept is of no use any more. */
+  over = false
+  readonly limits: Limits
+  /** Objects that the recipe has put into drafts: they are its own, and are changed as it likes. */
+  private readonly given = new WeakSet<object>()
+  /** Values that were looked at for the outcome: aliases could make it exponentially large. */
+  private visited = 0
+
+  constructor(limits: Limits) {
+    this.limits = limits
+  }
+
+  draft(base: Container): DraftNode {
+    return Array.isArray(base) ? new ArrayDraft(this, base) : new RecordDraft(this, base)
+  }
+
+  give(value: unknown): void {
+    // what can never change is as good as a part of the document
+    if (isContainer(value) && !nodes.has(value) && !isFrozen(value, 0)) this.given.add(value)
+  }
+
+  /** Whether a member is to be read as a draft of it. */
+  isBase(value: unknown): value is Container {
+    return isContainer(value) && !nodes.has(value) && !this.given.has(value)
+  }
+
+  /** The plain value of a member. */
+  member(slot: unknown, depth: number): Json {
+    return this.isBase(slot) ? slot : this.plain(slot, depth)
+  }
+
+  /** The plain value of something that may be, or hold, drafts; nothing in it is the recipe's. */
+  plain(value: unknown, depth: number): Json {
+    if (!isContainer(value)) return value as Json
+    if (depth > this.limits.maxDepth) {
+      throw new Refused(fault("TooDeep", `nested deeper than ${this.limits.maxDepth} levels, or in itself`))
+    }
+    if (++this.visited > this.limits.maxSize >> 6) throw new Refused(fault("TooLarge", "too many values"))
+    const node = nodes.get(value)
+    if (node !== undefined) return node.value(depth)
+    if (Array.isArray(value)) return Array.from(value, (member) => this.plain(member, depth + 1))
+    if (!isPlain(value)) return value
+    const copy: JsonRecord = {}
+    for (const key of Object.keys(value)) {
+      const member = this.plain(value[key], depth + 1)
+      if (key === "__proto__") throw new Refused(fault("ForbiddenKey", `the key ${key} is refused`))
+      copy[key] = member
+    }
+    return copy
+  }
+
+  /** Notes that a member, if there was one, gives way to something else, if there is something. */
+  replace(changes: Array<Change>, path: Pointer, before: Json | undefined, slot: unknown): void {
+    if (slot === removed) {
+      if (before !== undefined) changes.push({ op: "remove", path })
+      return
+    }
+    const node = isContainer(slot) ? nodes.get(slot) : undefined
+    if (node !== undefined && node.base === before) return node.finish(path, changes)
+    const value = this.member(slot, path.length)
+    if (before === undefined) changes.push({ op: "add", path, value })
+    else this.compare(changes, path, before, value)
+  }
+
+  compare(changes: Array<Change>, path: Pointer, before: Json, value: Json): void {
+    const result = diffInto(changes, before, value, { ...this.limits, maxOperations: Infinity }, path)
+    if (typeof result !== "number") throw new Refused(result)
+  }
+}
+
+abstract class DraftNode {
+  readonly tree: Tree
+  abstract readonly base: Container
+  abstract readonly proxy: any
+
+  constructor(tree: Tree) {
     this.tree = tree
-    this.parent = parent
-    this.key = key
-    this.proxy = new Proxy(
-      (isArray ? [] : {}) as object,
-      (isArray ? new ArrayTraps(this) : new RecordTraps(this)) as ProxyHandler<object>
-    )
+  }
+
+  /** To be called before anything is done. */
+  use(): void {
+    if (this.tree.over) throw new TypeError("the recipe of this draft is over")
+  }
+
+  /** Appends what was written, as changes of the value at a place that is still the base. */
+  abstract finish(path: Pointer, changes: Array<Change>): void
+  /** What the draft came to; shares with the base what was not written. */
+  abstract value(depth: number): Json
+}
+
+class RecordDraft extends DraftNode implements ProxyHandler<object> {
+  readonly base: JsonRecord
+  readonly proxy: any
+  /** Members that were read, as drafts, or written. */
+  private readonly slots = new Map<string, unknown>()
+
+  constructor(tree: Tree, base: JsonRecord) {
+    super(tree)
+    this.base = base
+    this.proxy = new Proxy({}, this)
     nodes.set(this.proxy, this)
   }
 
-  private get root(): DraftNode {
-    return this.parent === undefined ? this : this.parent.root
+  private peek(key: string | symbol): unknown {
+    this.use()
+    if (typeof key !== "string") return undefined
+    const slot = this.slots.get(key)
+    if (slot !== undefined) return slot === removed ? undefined : slot
+    return Object.hasOwn(this.base, key) ? this.base[key] : undefined
   }
 
-  private writable(): Tree {
-    const tree = this.root.tree!
-    if (tree.over) throw new TypeError("the recipe of this draft is over")
-    return tree
+  private read(key: string | symbol): unknown {
+    const value = this.peek(key)
+    if (!this.tree.isBase(value)) return value
+    const { proxy } = this.tree.draft(value)
+    this.slots.set(key as string, proxy)
+    return proxy
   }
 
-  tokens(): Array<string> {
-    if (this.parent === undefined) return []
-    const tokens = this.parent.tokens()
-    tokens.push(String(this.key))
-    return tokens
+  private write(key: string | symbol, value: unknown): boolean {
+    if (typeof key !== "string") throw new Refused(fault("NotJson", "keys are text"))
+    if (value === undefined) return this.deleteProperty({}, key)
+    if (Object.is(this.peek(key), value)) return true
+    this.tree.give(value)
+    this.slots.set(key, value)
+    return true
   }
 
-  live(): Json {
-    if (this.parent === undefined) return this.tree!.document.root
-    return (this.parent.live() as { readonly [key: string]: Json })[this.key]!
-  }
-
-  snapshot(): Json {
-    return this.root.tree!.document.snapshot(this.tokens())!
-  }
-
-  child(key: string | number, value: Json): unknown {
-    if (typeof value !== "object" || value === null) return value
-    const known = this.children?.get(key)
-    if (known !== undefined) return known.proxy
-    const node = new DraftNode(undefined, this, key, Array.isArray(value))
-    ;(this.children ??= new Map()).set(key, node)
-    return node.proxy
-  }
-
-  /** Forgets the draft of a member that is overwritten or removed: it goes on with a document of its own. */
-  detach(key: string | number): void {
-    const node = this.children?.get(key)
-    if (node === undefined) return
-    const { limits } = this.root.tree!
-    const value = node.snapshot()
-    this.children!.delete(key)
-    node.parent = undefined
-    node.key = ""
-    node.tree = { over: false, document: new OwnedDocument(value, limits), operations: undefined, limits }
-  }
-
-  /** Elements from `from` on have moved by `by` places. */
-  shift(from: number, by: number): void {
-    if (this.children === undefined) return
-    const moved = new Map<string | number, DraftNode>()
-    for (const [key, node] of this.children) {
-      if ((key as number) >= from) node.key = (key as number) + by
-      moved.set(node.key, node)
-    }
-    this.children = moved
-  }
-
-  write(op: "add" | "replace", key: string | number, value: unknown): void {
-    const { document, operations } = this.writable()
-    const plain = unwrap(value, 0)
-    if (op === "replace") this.detach(key)
-    const tokens = [...this.tokens(), String(key)]
-    if (!document.write(op, tokens, plain, false)) throw new Refused(document.fault!)
-    operations?.push({ op, path: JsonPointer.format(tokens), value: plain })
-  }
-
-  remove(key: string | number): void {
-    const { document, operations } = this.writable()
-    this.detach(key)
-    const tokens = [...this.tokens(), String(key)]
-    if (!document.remove(tokens)) throw new Refused(document.fault!)
-    operations?.push({ op: "remove", path: JsonPointer.format(tokens) })
-  }
-
-  /** Makes the container equal to a plain value. */
-  become(value: Json): void {
-    for (const key of Array.from(this.children?.keys() ?? [])) this.detach(key)
-    const { document, limits, operations } = this.writable()
-    const found: Array<Operation> = []
-    const result = diffInto(found, this.live(), value, { ...limits, maxOperations: Infinity })
-    if (typeof result !== "number") throw new Refused(result)
-    const path = JsonPointer.format(this.tokens())
-    for (const operation of found) {
-      const moved = { ...operation, path: path + operation.path }
-      if (!document.operation(moved, false)) throw new Refused(document.fault!)
-      operations?.push(moved)
+  finish(path: Pointer, changes: Array<Change>): void {
+    for (const [key, slot] of this.slots) {
+      this.tree.replace(changes, [...path, key], Object.hasOwn(this.base, key) ? this.base[key] : undefined, slot)
     }
   }
 
-  /** `splice` as arrays have it; gives drafts or scalars of what was removed. */
-  splice(start: number, removed: number, added: ReadonlyArray<unknown>): Array<unknown> {
-    const live = this.live() as ReadonlyArray<Json>
-    const out: Array<unknown> = []
-    for (let i = 0; i < removed; i++) out.push(this.child(start + i, live[start + i]!))
-    const values = added.map((value) => unwrap(value, 0))
-    for (let i = removed - 1; i >= 0; i--) this.remove(start + i)
-    if (removed !== values.length) this.shift(start + removed, values.length - removed)
-    for (let i = 0; i < values.length; i++) this.write("add", start + i, values[i])
-    return out
-  }
-}
-
-/** The plain value of something that may be, or hold, drafts. */
-const unwrap = (value: unknown, depth: number): Json => {
-  if (typeof value !== "object" || value === null || depth > 1_000) return value as Json
-  const node = nodes.get(value)
-  if (node !== undefined) return node.snapshot()
-  if (Array.isArray(value)) {
-    let copy: Array<Json> | undefined
-    for (let i = 0; i < value.length; i++) {
-      const member = unwrap(value[i], depth + 1)
-      if (copy === undefined && member !== value[i]) copy = value.slice(0, i) as Array<Json>
-      copy?.push(member)
+  value(depth: number): Json {
+    let copy: JsonRecord | undefined
+    for (const [key, slot] of this.slots) {
+      const before = Object.hasOwn(this.base, key) ? this.base[key] : undefined
+      const value = slot === removed ? undefined : this.tree.member(slot, depth + 1)
+      if (value === before) continue
+      copy ??= shallowCopy(this.base) as JsonRecord
+      if (value === undefined) delete copy[key]
+      else if (key === "__proto__") throw new Refused(fault("ForbiddenKey", `the key ${key} is refused`))
+      else copy[key] = value
     }
-    return (copy ?? value) as Json
+    return copy ?? this.base
   }
-  if (Object.getPrototypeOf(value) !== Object.prototype) return value as unknown as Json
-  let copy: Record<string, unknown> | undefined
-  for (const key of Object.keys(value)) {
-    const before = (value as Record<string, unknown>)[key]
-    const member = unwrap(before, depth + 1)
-    if (member !== before) (copy ??= { ...value })[key] = member
-  }
-  return (copy ?? value) as Json
-}
 
-class RecordTraps implements ProxyHandler<object> {
-  private readonly node: DraftNode
-  constructor(node: DraftNode) {
-    this.node = node
-  }
-  private own(key: string | symbol): Json | undefined {
-    const live = this.node.live() as { readonly [key: string]: Json }
-    return typeof key === "string" && Object.hasOwn(live, key) ? live[key] : undefined
-  }
   get(_target: object, key: string | symbol): unknown {
-    const value = this.own(key)
-    if (value !== undefined) return this.node.child(key as string, value)
+    const value = this.read(key)
+    if (value !== undefined) return value
     return key === "__proto__" ? undefined : (Object.prototype as any)[key]
   }
   has(_target: object, key: string | symbol): boolean {
-    return this.own(key) !== undefined
+    return this.peek(key) !== undefined
   }
   set(_target: object, key: string | symbol, value: unknown): boolean {
-    if (typeof key !== "string") throw new Refused(fault("NotJson", "keys are text"))
-    const before = this.own(key)
-    if (value === undefined) {
-      if (before !== undefined) this.node.remove(key)
-    } else if (before === undefined) this.node.write("add", key, value)
-    else if (value !== this.node.child(key, before)) this.node.write("replace", key, value)
-    return true
+    return this.write(key, value)
   }
-  defineProperty(target: object, key: string | symbol, descriptor: PropertyDescriptor): boolean {
-    return "value" in descriptor && this.set(target, key, descriptor.value)
+  defineProperty(_target: object, key: string | symbol, descriptor: PropertyDescriptor): boolean {
+    return "value" in descriptor && this.write(key, descriptor.value)
   }
   deleteProperty(_target: object, key: string | symbol): boolean {
-    if (this.own(key) !== undefined) this.node.remove(key as string)
+    if (this.peek(key) === undefined) return true
+    if (Object.hasOwn(this.base, key)) this.slots.set(key as string, removed)
+    else this.slots.delete(key as string)
     return true
   }
   ownKeys(): Array<string> {
-    return Object.keys(this.node.live() as object)
+    this.use()
+    const keys = Object.keys(this.base)
+    if (this.slots.size === 0) return keys
+    const kept = keys.filter((key) => this.slots.get(key) !== removed)
+    for (const key of this.slots.keys()) if (!Object.hasOwn(this.base, key)) kept.push(key)
+    return kept
   }
   getOwnPropertyDescriptor(_target: object, key: string | symbol): PropertyDescriptor | undefined {
-    const value = this.own(key)
-    return value === undefined
-      ? undefined
-      : { value: this.node.child(key as string, value), writable: true, enumerable: true, configurable: true }
+    const value = this.read(key)
+    return value === undefined ? undefined : { value, writable: true, enumerable: true, configurable: true }
   }
   getPrototypeOf(): object {
     return Object.prototype
@@ -246,80 +243,201 @@ class RecordTraps implements ProxyHandler<object> {
   }
 }
 
-class ArrayTraps implements ProxyHandler<object> {
-  private readonly node: DraftNode
-  private readonly methods: { readonly [name: string]: (...args: Array<any>) => unknown }
+class ArrayDraft extends DraftNode implements ProxyHandler<object> {
+  readonly base: Array<Json>
+  readonly proxy: any
+  /** How many elements of the base are still there, all in their places. */
+  private kept: number
+  /** Elements among these that were read, as drafts, or written. */
+  private readonly slots = new Map<number, unknown>()
+  /** Elements behind these. */
+  private readonly tail: Array<unknown> = []
+  /** All elements, once their order was changed: then the three above say nothing. */
+  private items: Array<unknown> | undefined
 
-  constructor(node: DraftNode) {
-    this.node = node
-    const length = () => (node.live() as ReadonlyArray<Json>).length
-    const clamp = (index: number, size: number) => {
-      const whole = Math.trunc(Number(index)) || 0
-      return whole < 0 ? Math.max(0, size + whole) : Math.min(whole, size)
+  constructor(tree: Tree, base: Array<Json>) {
+    super(tree)
+    this.base = base
+    this.kept = base.length
+    this.proxy = new Proxy([], this)
+    nodes.set(this.proxy, this)
+  }
+
+  private get length(): number {
+    this.use()
+    return this.items?.length ?? this.kept + this.tail.length
+  }
+
+  private peek(index: number): unknown {
+    if (this.items !== undefined) return this.items[index]
+    if (index >= this.kept) return this.tail[index - this.kept]
+    const slot = this.slots.get(index)
+    return slot === undefined ? this.base[index] : slot
+  }
+
+  private put(index: number, value: unknown): void {
+    if (this.items !== undefined) this.items[index] = value
+    else if (index >= this.kept) this.tail[index - this.kept] = value
+    else this.slots.set(index, value)
+  }
+
+  private read(index: number): unknown {
+    const value = index < this.length ? this.peek(index) : undefined
+    if (!this.tree.isBase(value)) return value
+    const { proxy } = this.tree.draft(value)
+    this.put(index, proxy)
+    return proxy
+  }
+
+  /** An element that was taken out. */
+  private taken(value: unknown): unknown {
+    return this.tree.isBase(value) ? this.tree.draft(value).proxy : value
+  }
+
+  /** All elements in an array that may be changed. */
+  private all(): Array<unknown> {
+    if (this.items === undefined) {
+      this.items = this.base.slice(0, this.kept)
+      for (const [index, value] of this.slots) this.items[index] = value
+      for (const value of this.tail) this.items.push(value)
     }
-    /** What changes many places is done on a copy and compared. */
-    const onCopy = (method: "sort" | "reverse" | "fill" | "copyWithin") => (...args: Array<any>) => {
-      const copy = Array.from(node.proxy as Array<unknown>)
-      ;(copy[method] as (...args: Array<any>) => unknown)(...args)
-      node.become(copy.map((value) => unwrap(value, 0)))
-      return node.proxy
-    }
-    this.methods = {
-      push: (...values) => {
-        node.splice(length(), 0, values)
-        return length()
-      },
-      unshift: (...values) => {
-        node.splice(0, 0, values)
-        return length()
-      },
-      pop: () => length() === 0 ? undefined : node.splice(length() - 1, 1, [])[0],
-      shift: () => length() === 0 ? undefined : node.splice(0, 1, [])[0],
-      splice: (...args: Array<any>) => {
-        const size = length()
-        const start = clamp(args[0], size)
-        const removed = args.length === 0 ? 0 : args.length === 1 ? size - start : Math.min(
-          Math.max(Math.trunc(Number(args[1])) || 0, 0),
-          size - start
-        )
-        return node.splice(start, removed, args.slice(2))
-      },
-      sort: onCopy("sort"),
-      reverse: onCopy("reverse"),
-      fill: onCopy("fill"),
-      copyWithin: onCopy("copyWithin")
+    return this.items
+  }
+
+  /** What is put into an array. */
+  private accept(values: ReadonlyArray<unknown>): void {
+    for (const value of values) {
+      if (value === undefined) throw new Refused(fault("NotJson", "an array has no undefined element"))
+      this.tree.give(value)
     }
   }
-  private get live(): ReadonlyArray<Json> {
-    return this.node.live() as ReadonlyArray<Json>
+
+  private append(values: ReadonlyArray<unknown>): number {
+    this.accept(values)
+    const to = this.items ?? this.tail
+    for (const value of values) to.push(value)
+    return this.length
   }
+
+  private pop(): unknown {
+    if (this.length === 0) return undefined
+    if (this.items !== undefined) return this.taken(this.items.pop())
+    if (this.tail.length > 0) return this.taken(this.tail.pop())
+    const value = this.read(this.kept - 1)
+    this.slots.delete(--this.kept)
+    return value
+  }
+
+  /** What changes the order or many places is done by the array's own method. */
+  private order(method: "sort" | "reverse" | "fill" | "copyWithin", args: Array<any>): unknown {
+    this.use()
+    if (method === "fill") this.accept([args[0]])
+    // those who compare are shown drafts
+    if (method === "sort") { for (let i = 0; i < this.length; i++) this.read(i) }
+    ;(this.all()[method] as (...args: Array<any>) => unknown)(...args)
+    return this.proxy
+  }
+
+  private method(name: string): ((...args: Array<any>) => unknown) | undefined {
+    switch (name) {
+      case "push":
+        return (...values) => this.append(values)
+      case "pop":
+        return () => this.pop()
+      case "shift":
+        return () => this.length === 0 ? undefined : this.taken(this.all().shift())
+      case "unshift":
+        return (...values) => {
+          this.use()
+          this.accept(values)
+          return this.all().unshift(...values)
+        }
+      case "splice":
+        return (...args) => {
+          this.use()
+          this.accept(args.slice(2))
+          return (this.all().splice as (...args: Array<any>) => Array<unknown>)(...args).map((value) =>
+            this.taken(value)
+          )
+        }
+      case "sort":
+      case "reverse":
+      case "fill":
+      case "copyWithin":
+        return (...args) => this.order(name, args)
+      default:
+        return undefined
+    }
+  }
+
+  finish(path: Pointer, changes: Array<Change>): void {
+    const { base, items, kept, slots, tail, tree } = this
+    if (items !== undefined) return tree.compare(changes, path, base, this.value(path.length))
+    for (const [index, slot] of slots) tree.replace(changes, [...path, index], base[index], slot)
+    for (let i = base.length - 1; i >= kept + tail.length; i--) changes.push({ op: "remove", path: [...path, i] })
+    for (let i = 0; i < tail.length; i++) {
+      tree.replace(changes, [...path, kept + i], base[kept + i], tail[i])
+    }
+  }
+
+  value(depth: number): Json {
+    const { base, tree } = this
+    const length = this.items?.length ?? this.kept + this.tail.length
+    let copy: Array<Json> | undefined
+    if (this.items === undefined && this.kept === base.length) {
+      if (this.slots.size === 0 && this.tail.length === 0) return base
+      copy = base.slice()
+      let same = this.tail.length === 0
+      for (const [index, slot] of this.slots) {
+        const value = tree.member(slot, depth + 1)
+        if (value === base[index]) continue
+        copy[index] = value
+        same = false
+      }
+      if (same) return base
+      for (const slot of this.tail) copy.push(tree.member(slot, depth + 1))
+      return copy
+    }
+    copy = []
+    let same = length === base.length
+    for (let i = 0; i < length; i++) {
+      const slot = this.peek(i)
+      const value = tree.member(slot, depth + 1)
+      if (value !== base[i]) same = false
+      copy.push(value)
+    }
+    return same ? base : copy
+  }
+
   get(_target: object, key: string | symbol): unknown {
-    if (key === "length") return this.live.length
+    if (key === "length") return this.length
     if (typeof key === "symbol") return (Array.prototype as any)[key]
     const index = JsonPointer.indexOf(key)
-    if (index >= 0) return index < this.live.length ? this.node.child(index, this.live[index]!) : undefined
-    if (Object.hasOwn(this.methods, key)) return this.methods[key]
-    return key === "__proto__" ? undefined : (Array.prototype as any)[key]
+    if (index >= 0) return this.read(index)
+    return this.method(key) ?? (key === "__proto__" ? undefined : (Array.prototype as any)[key])
   }
   has(_target: object, key: string | symbol): boolean {
     if (typeof key === "symbol") return key in Array.prototype
     const index = JsonPointer.indexOf(key)
-    return index >= 0 ? index < this.live.length : key in Array.prototype
+    return index >= 0 ? index < this.length : key in Array.prototype
   }
   set(_target: object, key: string | symbol, value: unknown): boolean {
-    const size = this.live.length
+    const size = this.length
     if (key === "length") {
       const length = Number(value)
       if (!(length <= size && length >= 0)) throw new Refused(fault("NotJson", "an array without holes cannot grow so"))
-      this.node.splice(length, size - length, [])
+      for (let i = size; i > length; i--) this.pop()
       return true
     }
     const index = typeof key === "string" ? JsonPointer.indexOf(key) : -1
     if (index < 0 || index > size || value === undefined) {
       throw new Refused(fault("NotJson", "arrays have their elements in a row, none of them undefined"))
     }
-    if (index === size) this.node.write("add", index, value)
-    else if (value !== this.node.child(index, this.live[index]!)) this.node.write("replace", index, value)
+    if (index === size) this.append([value])
+    else if (!Object.is(this.peek(index), value)) {
+      this.tree.give(value)
+      this.put(index, value)
+    }
     return true
   }
   defineProperty(target: object, key: string | symbol, descriptor: PropertyDescriptor): boolean {
@@ -329,14 +447,13 @@ class ArrayTraps implements ProxyHandler<object> {
     throw new Refused(fault("NotJson", "an element is removed by splice: JSON arrays have no holes"))
   }
   ownKeys(): Array<string> {
-    return [...Object.keys(this.live), "length"]
+    return [...Array.from({ length: this.length }, (_, index) => String(index)), "length"]
   }
   getOwnPropertyDescriptor(_target: object, key: string | symbol): PropertyDescriptor | undefined {
-    if (key === "length") return { value: this.live.length, writable: true, enumerable: false, configurable: false }
+    if (key === "length") return { value: this.length, writable: true, enumerable: false, configurable: false }
     const index = typeof key === "string" ? JsonPointer.indexOf(key) : -1
-    return index < 0 || index >= this.live.length
-      ? undefined
-      : { value: this.node.child(index, this.live[index]!), writable: true, enumerable: true, configurable: true }
+    const value = index < 0 ? undefined : this.read(index)
+    return value === undefined ? undefined : { value, writable: true, enumerable: true, configurable: true }
   }
   setPrototypeOf(): boolean {
     return false

@@ -1,36 +1,49 @@
 /**
- * Walks over JSON values that are bounded in depth and size.
+ * Walks over JSON values that are bounded in depth and size, copies of them, and what they cost.
+ *
+ * Sizes are bytes of memory, by an estimate that was compared with what V8 takes for what `JSON.parse` gives (64-bit, no
+ * pointer compression): 0.7 to 2.5 times the true figure. The slot that holds a value counts as part of it.
  */
 import type { Json } from "../JsonPointer.ts"
-
-/** What a document or an operation does wrong. */
-export type Reason =
-  | "InvalidOperation"
-  | "InvalidPointer"
-  | "NotFound"
-  | "TestFailed"
-  | "NotJson"
-  | "Cyclic"
-  | "ForbiddenKey"
-  | "TooManyOperations"
-  | "TooDeep"
-  | "TooLarge"
-
-/** A failure inside the walks, without the costs of an error object. */
-export interface Fault {
-  readonly reason: Reason
-  readonly detail: string
-}
-
-export const fault = (reason: Reason, detail: string): Fault => ({ reason, detail })
+import { type Container, type Fault, fault, isContainer, type JsonRecord, type Reason } from "./model.ts"
 
 /** The one key that no document may hold: peers that write `target[key] = value` would reach their prototype by it. */
 export const forbiddenKey = "__proto__"
 
+/** Bytes of an empty array and an empty object. */
+const arraySize = 56
+const recordSize = 64
+
+/** Bytes of a key with its place in the object. */
+export const keySize = (key: string | number): number => 40 + String(key).length
+
+const isWide = /[\u0100-\uffff]/
+
+/** Strings take a byte for each character, or two where one of them is beyond Latin-1; short ones are not looked at. */
+const stringSize = (value: string): number =>
+  32 + (value.length > 64 && isWide.test(value) ? value.length * 2 : value.length)
+
+/** Size of a scalar, or -1 for containers and for what is no JSON. */
+export const scalarSize = (value: unknown): number => {
+  switch (typeof value) {
+    case "string":
+      return stringSize(value)
+    case "number":
+      return Number.isFinite(value) ? 16 : -1
+    case "boolean":
+      return 8
+    default:
+      return value === null ? 8 : -1
+  }
+}
+
 /** Limits of one walk and what it found so far. */
 export class Meter {
+  /** Bytes. */
   size = 0
   fault: Fault | undefined = undefined
+  /** Something on the way is not frozen. */
+  loose = false
   private readonly path: Array<object> = []
   private readonly maxDepth: number
   private readonly maxSize: number
@@ -42,25 +55,16 @@ export class Meter {
 
   /** Adds the size of a value that lies `depth` levels deep; `false` once there is a fault. */
   add(value: unknown, depth: number): boolean {
-    switch (typeof value) {
-      case "string":
-        this.size += value.length + 2
-        break
-      case "boolean":
-        this.size += 5
-        break
-      case "number":
-        if (!Number.isFinite(value)) return this.fail("NotJson", `${value} is no JSON number`)
-        this.size += 8
-        break
-      case "object":
-        if (value === null) this.size += 4
-        else return this.container(value, depth)
-        break
-      default:
-        return this.fail("NotJson", `a ${typeof value} is no JSON value`)
+    if (isContainer(value)) return this.container(value, depth)
+    const size = scalarSize(value)
+    if (size < 0) {
+      return this.fail(
+        "NotJson",
+        typeof value === "number" ? `${value} is no JSON number` : `a ${typeof value} is no JSON value`
+      )
     }
-    return this.size <= this.maxSize || this.fail("TooLarge", `larger than ${this.maxSize} characters`)
+    this.size += size
+    return this.size <= this.maxSize || this.tooLarge()
   }
 
   private container(value: object, depth: number): boolean {
@@ -69,30 +73,30 @@ export class Meter {
         ? this.fail("Cyclic", "the value contains itself")
         : this.fail("TooDeep", `nested deeper than ${this.maxDepth} levels`)
     }
-    this.size += 2
-    if (this.size > this.maxSize) return this.fail("TooLarge", `larger than ${this.maxSize} characters`)
+    const isArray = Array.isArray(value)
+    this.size += isArray ? arraySize : recordSize
+    if (this.size > this.maxSize) return this.tooLarge()
+    if (!this.loose && !Object.isFrozen(value)) this.loose = true
     this.path.push(value)
-    if (Array.isArray(value)) {
+    if (isArray) {
       // by index, so that a hole is met as `undefined` and refused
-      for (let i = 0; i < value.length; i++) {
-        this.size++
-        if (!this.add(value[i], depth + 1)) return false
-      }
+      for (let i = 0; i < value.length; i++) if (!this.add(value[i], depth + 1)) return false
     } else {
-      const prototype: unknown = Object.getPrototypeOf(value)
-      if (prototype !== Object.prototype && prototype !== null && Object.getPrototypeOf(prototype) !== null) {
-        return this.fail("NotJson", "only plain objects and arrays are JSON")
-      }
+      if (!isPlain(value)) return this.fail("NotJson", "only plain objects and arrays are JSON")
       const keys = Object.keys(value)
       for (let i = 0; i < keys.length; i++) {
         const key = keys[i]!
         if (key === forbiddenKey) return this.fail("ForbiddenKey", `the key ${forbiddenKey} is refused`)
-        this.size += key.length + 4
+        this.size += keySize(key)
         if (!this.add((value as Record<string, unknown>)[key], depth + 1)) return false
       }
     }
     this.path.pop()
     return true
+  }
+
+  private tooLarge(): false {
+    return this.fail("TooLarge", `larger than ${this.maxSize} bytes`)
   }
 
   private fail(reason: Reason, detail: string): false {
@@ -101,27 +105,39 @@ export class Meter {
   }
 }
 
-/** Size of a scalar as {@link Meter} counts it, or -1 for containers and for what is no JSON. */
-export const scalarSize = (value: unknown): number => {
-  switch (typeof value) {
-    case "string":
-      return value.length + 2
-    case "number":
-      return Number.isFinite(value) ? 8 : -1
-    case "boolean":
-      return 5
-    default:
-      return value === null ? 4 : -1
-  }
+/** Whether an object is an array or a plain object, of this realm or another. */
+export const isPlain = (value: object): boolean => {
+  if (Array.isArray(value)) return true
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
-/** Size of a valid value, counted no further than `limit` and 1,000 levels. */
-export const sizeUpTo = (value: Json, limit: number): number => {
+/** Size of a valid value. */
+export const sizeOf = (value: Json): number => {
   const scalar = scalarSize(value)
   if (scalar >= 0) return scalar
-  const meter = new Meter(1_000, limit)
+  const meter = new Meter(1_000, Infinity)
   meter.add(value, 0)
   return meter.size
+}
+
+/** Characters of the JSON text of a valid value, roughly, counted no further than `limit`. */
+export const textUpTo = (value: Json, limit: number): number => {
+  if (typeof value === "string") return value.length + 2
+  if (!isContainer(value)) return typeof value === "number" ? 8 : 5
+  let characters = 2
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length && characters <= limit; i++) {
+      characters += 1 + textUpTo(value[i]!, limit - characters)
+    }
+    return characters
+  }
+  for (const key of Object.keys(value)) {
+    characters += key.length + 4
+    if (characters > limit) break
+    characters += textUpTo(value[key]!, limit - characters)
+  }
+  return characters
 }
 
 /** Equality of JSON values: objects by key whatever the order, arrays in order, numbers by value. */
@@ -143,19 +159,50 @@ export const equals = (a: unknown, b: unknown): boolean => {
   return true
 }
 
-/** A copy of one level; by a loop where there are many keys, which is twice as fast as spread there. */
-export const shallowCopy = (value: object): object => {
+/** An object of many keys is a hash table for V8: copied key by key into one that is a hash table from the start. */
+const manyKeys = 1_024
+
+/** A copy of one level. */
+export const shallowCopy = (value: Container): Container => {
   if (Array.isArray(value)) return value.slice()
-  let count = 0
-  for (const _ in value) if (++count > 10_000) break
-  if (count <= 10_000) return { ...value }
   const keys = Object.keys(value)
-  const copy: Record<string, unknown> = {}
+  if (keys.length <= manyKeys || keys.includes(forbiddenKey)) return { ...value }
+  const copy = emptyTable()
   for (let i = 0; i < keys.length; i++) {
     const key = keys[i]!
-    // defined, not assigned, where assignment would reach the prototype
-    if (key === forbiddenKey) return { ...value }
-    copy[key] = (value as Record<string, unknown>)[key]
+    copy[key] = value[key]!
   }
   return copy
+}
+
+/** An empty object that V8 keeps as a hash table, since a key was removed from it that was not the last one. */
+const emptyTable = (): JsonRecord => {
+  const table: JsonRecord = { a: 0, b: 0 }
+  delete table["a"]
+  delete table["b"]
+  return table
+}
+
+/** A deep copy of a valid value; frozen, or nobody else's. */
+export const deepCopy = (value: Json, frozen: boolean): Json => {
+  if (!isContainer(value)) return value
+  let copy: Container
+  if (Array.isArray(value)) copy = value.map((member) => deepCopy(member, frozen))
+  else {
+    const keys = Object.keys(value)
+    copy = keys.length <= manyKeys ? {} : emptyTable()
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i]!
+      copy[key] = deepCopy(value[key]!, frozen)
+    }
+  }
+  return frozen ? Object.freeze(copy) as Container : copy
+}
+
+/** Freezes a value with all that is in it, whatever is frozen already. */
+export const freezeAll = (value: Json): void => {
+  if (!isContainer(value)) return
+  Object.freeze(value)
+  const members = Array.isArray(value) ? value : Object.values(value)
+  for (let i = 0; i < members.length; i++) freezeAll(members[i]!)
 }

@@ -9,10 +9,11 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Outbox } from "../../socket/Outbox.ts"
-import type { Operation } from "../JsonPatch.ts"
+import * as JsonPatch from "../JsonPatch.ts"
 import type { Json } from "../JsonPointer.ts"
 import type { Generation, Stamp } from "../JugglerGeneration.ts"
 import { diffInto } from "./diff.ts"
+import type { Change } from "./model.ts"
 import { cut, Pending } from "./pending.ts"
 import type { History, Point } from "./resume.ts"
 import type { Store } from "./store.ts"
@@ -69,7 +70,7 @@ export class Follower {
 
 type Fork = (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 
-/** Documents up to this size are compared with what was sent last, so that nothing is sent for what was taken back. */
+/** Documents up to this size, in bytes of memory, are compared with what was sent last, so that nothing is sent for what was taken back. */
 const comparedUpTo = 4_096
 
 /** Between which versions a patch leads; without a `base` it is the whole. */
@@ -138,7 +139,7 @@ export class Publisher {
 
   join(follower: Follower): void {
     if (this.stop === undefined) {
-      this.stop = this.store.listen((operations) => this.changed(operations))
+      this.stop = this.store.listen(({ changes }) => this.changed(changes))
       this.version = this.store.version
       this.remember()
     }
@@ -188,8 +189,8 @@ export class Publisher {
     this.onEmpty()
   }
 
-  private changed(operations: ReadonlyArray<Operation>): void {
-    this.pending.add(operations)
+  private changed(changes: ReadonlyArray<Change>): void {
+    this.pending.add(changes)
     if (this.delay === 0) return this.flush()
     if (this.delay === undefined || this.timer !== undefined) return
     this.timer = this.fork(Effect.andThen(
@@ -237,25 +238,25 @@ export class Publisher {
 
   /** Sends patches that lead from a version to the present one. */
   private sendPatches(
-    patches: ReadonlyArray<ReadonlyArray<Operation>>,
+    patches: ReadonlyArray<ReadonlyArray<Change>>,
     base: number,
     followers: Iterable<Follower>
   ): void {
     for (let i = 0; i < patches.length; i++) {
       const step = i === patches.length - 1 ? { base, version: this.version } : { base, version: base, more: true }
-      const frames = new Frames(JSON.stringify(patches[i]), step)
+      const frames = new Frames(JSON.stringify(JsonPatch.encode(patches[i]!)), step)
       for (const follower of followers) if (!follower.stale && !follower.waits) frames.send(follower)
     }
   }
 
   /** What is pending as patches, each of which a peer with the usual limits applies. */
-  private take(): ReadonlyArray<ReadonlyArray<Operation>> {
+  private take(): ReadonlyArray<ReadonlyArray<Change>> {
     if (this.version === this.store.version) return []
     this.version = this.store.version
     const { document, limits } = this.store
-    let operations: ReadonlyArray<Operation> | undefined
+    let operations: ReadonlyArray<Change> | undefined
     if (this.delay !== 0 && this.synced !== undefined) {
-      const found: Array<Operation> = []
+      const found: Array<Change> = []
       if (typeof diffInto(found, this.synced.value, document.root, limits) === "number") operations = found
     }
     const patches = (operations ?? this.pending.list).length === 0

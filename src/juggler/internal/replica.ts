@@ -3,9 +3,9 @@
  * guesses of its own on top of what it was told. A guess is a recipe; when something is told the guesses are taken back,
  * what was told is applied, and they run again on that. All is synchronous: what is in between is seen by nobody.
  */
-import type { JsonPatchError, Operation } from "../JsonPatch.ts"
+import { JsonPatchError } from "../JsonPatch.ts"
 import type { Stamp } from "../JugglerGeneration.ts"
-import { inverse } from "./inverse.ts"
+import type { Change } from "./model.ts"
 import type { Point } from "./resume.ts"
 import { Store } from "./store.ts"
 
@@ -13,7 +13,7 @@ import { Store } from "./store.ts"
 export interface Guess {
   readonly recipe: (draft: any) => unknown
   /** What takes it back, in this order. */
-  undo: Array<Operation>
+  undo: ReadonlyArray<Change>
   /** The answer has come; the guess goes with the state that shows what was answered, or with the next. */
   until: Point | "next" | undefined
 }
@@ -64,7 +64,7 @@ export class Replica {
     }
     let error: JsonPatchError | undefined
     const told = () => {
-      error = verdict === "whole" && this.known ? this.become(patch) : this.store.patch(patch, true)
+      error = verdict === "whole" && this.known ? this.become(patch) : this.store.patch(patch, "wire")
       if (error !== undefined) return
       this.fresh = false
       this.known = true
@@ -96,7 +96,7 @@ export class Replica {
   /** The whole comes anew: what is equal stays what it was. */
   private become(patch: unknown): JsonPatchError | undefined {
     const start = new Store(null, this.store.limits)
-    return start.patch(patch, true) ?? this.store.merge(start.document.root)
+    return start.patch(patch, "wire") ?? this.store.merge(start.document.root)
   }
 
   /** An answer has come, which speaks of a version. */
@@ -146,8 +146,7 @@ export class Replica {
     const { guesses, store } = this
     store.batch(() => {
       for (let i = guesses.length - 1; i >= index; i--) {
-        const { undo } = guesses[i]!
-        for (let j = undo.length - 1; j >= 0; j--) store.patch([undo[j]], false)
+        store.write(guesses[i]!.undo, "found")
         guesses[i]!.undo = []
       }
       change()
@@ -165,14 +164,11 @@ export class Replica {
   }
 
   private show(guess: Guess): JsonPatchError | undefined {
-    const { store } = this
-    const operations = store.plan(guess.recipe)
-    if (!Array.isArray(operations)) return operations as JsonPatchError
-    for (const operation of operations as ReadonlyArray<Operation>) {
-      const undo = inverse(store.document, operation)
-      if (store.patch([operation], false) !== undefined) continue
-      if (undo !== undefined) guess.undo.push(undo)
-    }
+    const changes = this.store.recipe(guess.recipe)
+    if (changes instanceof JsonPatchError) return changes
+    const undo = this.store.invert(changes)
+    if (undo instanceof JsonPatchError) return undo
+    guess.undo = undo
     return undefined
   }
 }

@@ -3,7 +3,7 @@
  * commits; those who ask for it are told both with every patch. The last operations are kept, so that whoever comes back
  * with a version gets what happened since. Ends that know nothing of this see a ping and its pong.
  */
-import type { Operation } from "../JsonPatch.ts"
+import type { Change } from "./model.ts"
 import { Pending } from "./pending.ts"
 import type { Store } from "./store.ts"
 
@@ -32,7 +32,7 @@ export const readHello = (payload: string): { readonly point: Point | undefined 
 
 interface Step {
   readonly from: number
-  readonly operations: ReadonlyArray<Operation>
+  readonly operations: ReadonlyArray<Change>
   readonly size: number
 }
 
@@ -53,8 +53,8 @@ export class History {
     this.maxSize = maxSize
     this.open = new Pending(maxSize)
     this.openFrom = store.version
-    store.record((operations) => {
-      this.open.add(operations)
+    store.record(({ changes }) => {
+      this.open.add(changes)
       if (this.open.characters > this.limit) this.forget()
     })
   }
@@ -89,7 +89,7 @@ export class History {
   }
 
   /** What leads from a version to the present one; `undefined` where that is not known any more, or of another epoch. */
-  since({ epoch, version }: Point): ReadonlyArray<Operation> | undefined {
+  since({ epoch, version }: Point): ReadonlyArray<Change> | undefined {
     if (epoch !== this.epoch) return undefined
     this.mark()
     if (version === this.store.version) return []

@@ -3,13 +3,18 @@
  * again, and give the very value that they gave then. So two decoded states share whatever their JSON shares.
  *
  * Plain structs, records and arrays are walked here; everything else (classes, unions, transformations, checks) is left to
- * the schema's own parser and remembered as a whole.
+ * the schema's own parser.
+ *
+ * What is remembered cannot be wrong: decoding starts from JSON that is frozen, and what was decoded stands for that JSON
+ * only where it is frozen too, with all that is in it. Instances of classes are encoded each time, and compared.
  */
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as JsonPointer from "../JsonPointer.ts"
-import type { Json } from "../JsonPointer.ts"
+import type { Json, Pointer } from "../JsonPointer.ts"
+import { equals, freezeAll, Meter } from "./json.ts"
+import { isContainer } from "./model.ts"
 
 type Parser = (value: unknown) => Exit.Exit<unknown, unknown>
 
@@ -17,39 +22,46 @@ type Parser = (value: unknown) => Exit.Exit<unknown, unknown>
 const misfit = Symbol("misfit")
 
 abstract class Node {
-  protected readonly decoded = new WeakMap<object, unknown>()
-  protected readonly encoded = new WeakMap<object, unknown>()
+  private readonly decoded = new WeakMap<object, unknown>()
+  private readonly encoded = new WeakMap<object, Json>()
+  /** What was decoded and cannot have changed since. */
+  private readonly sealed = new WeakSet<object>()
 
+  /** `remember`: the value is frozen, with all that is in it. */
   decode(value: unknown, remember: boolean): unknown {
-    if (!remember || typeof value !== "object" || value === null) return this.decodeNew(value, remember)
+    if (!remember || !isContainer(value)) return this.decodeNew(value, remember)
     const known = this.decoded.get(value)
     if (known !== undefined) return known
     const result = this.decodeNew(value, true)
-    if (result !== misfit && result !== undefined) {
-      this.decoded.set(value, result)
-      if (typeof result === "object" && result !== null) this.encoded.set(result, value)
+    if (result === misfit || result === undefined) return result
+    this.decoded.set(value, result)
+    if (isContainer(result)) {
+      this.encoded.set(result, value)
+      if (this.seal(value, result)) this.sealed.add(result)
     }
     return result
   }
 
   encode(value: unknown): unknown {
-    if (typeof value !== "object" || value === null) return this.encodeNew(value)
-    const known = this.encoded.get(value)
-    if (known !== undefined) return known
+    const known = isContainer(value) ? this.encoded.get(value) : undefined
+    if (known !== undefined && this.sealed.has(value as object)) return known
     const result = this.encodeNew(value)
-    if (result !== misfit && result !== undefined) {
-      this.encoded.set(value, result)
-      if (typeof result === "object" && result !== null) this.decoded.set(result, value)
-    }
-    return result
+    return known !== undefined && result !== misfit && equals(known, result) ? known : result
+  }
+
+  /** Whether the value was decoded here, and cannot have changed since. */
+  isSealed(value: object): boolean {
+    return this.sealed.has(value)
   }
 
   protected abstract decodeNew(value: unknown, remember: boolean): unknown
   protected abstract encodeNew(value: unknown): unknown
+  /** Freezes what a container was decoded to, one level; whether nothing in it can change any more. */
+  protected abstract seal(value: object, result: object): boolean
   /** The node of a member; `undefined` where the schema does not say in a way that is walked here. */
-  abstract child(_token: string): Node | undefined
+  abstract child(_token: string | number): Node | undefined
   /** Whether the member may be absent. */
-  abstract mayLack(_token: string): boolean
+  abstract mayLack(_token: string | number): boolean
 }
 
 class Opaque extends Node {
@@ -68,6 +80,13 @@ class Opaque extends Node {
   protected encodeNew(value: unknown): unknown {
     const exit = this.unparse(value)
     return exit._tag === "Success" ? exit.value : misfit
+  }
+  protected seal(value: object, result: object): boolean {
+    if (value === result) return true
+    // instances of classes may have to change, as those that compute their parts late
+    if (!new Meter(1_000, Infinity).add(result, 0)) return false
+    freezeAll(result as Json)
+    return true
   }
   child(): undefined {
     return undefined
@@ -91,6 +110,9 @@ class Identity extends Node {
   protected encodeNew(value: unknown): unknown {
     return value
   }
+  protected seal(): boolean {
+    return true
+  }
   child(): Node {
     return this
   }
@@ -103,12 +125,24 @@ type Each = (node: Node, member: unknown) => unknown
 
 /** A value of members, each with a node of its own: decoded and encoded are the same walk. */
 abstract class Compound extends Node {
+  abstract override child(token: string | number): Node | undefined
   protected abstract each(value: unknown, f: Each): unknown
   protected decodeNew(value: unknown, remember: boolean): unknown {
     return this.each(value, (node, member) => node.decode(member, remember))
   }
   protected encodeNew(value: unknown): unknown {
     return this.each(value, (node, member) => node.encode(member))
+  }
+  protected seal(value: object, result: object): boolean {
+    if (value === result) return true
+    Object.freeze(result)
+    for (const key of Object.keys(result)) {
+      const member = (result as Record<string, unknown>)[key]
+      // what is the same in JSON is frozen
+      if (!isContainer(member) || member === (value as Record<string, unknown>)[key]) continue
+      if (!this.child(key)!.isSealed(member)) return false
+    }
+    return true
   }
 }
 
@@ -138,11 +172,11 @@ class Struct extends Compound {
     }
     return same && Object.keys(source).length === count ? value : result
   }
-  child(token: string): Node | undefined {
-    return this.fields.get(token)?.node
+  child(token: string | number): Node | undefined {
+    return this.fields.get(String(token))?.node
   }
-  mayLack(token: string): boolean {
-    return this.fields.get(token)?.optional ?? true
+  mayLack(token: string | number): boolean {
+    return this.fields.get(String(token))?.optional ?? true
   }
 }
 
@@ -241,11 +275,51 @@ const compile = (ast: SchemaAST.AST): Node => {
 export interface Sharing<A> {
   readonly decode: (json: Json) => Exit.Exit<A, Schema.SchemaError>
   readonly encode: (value: A) => Exit.Exit<Json, Schema.SchemaError>
-  /**
-   * Whether the document still fits after something was written at (`value`), or removed from (`undefined`), the tokens:
-   * walks to the place, and parses what is there, or the closest container above whose schema is opaque.
-   */
-  readonly fits: (root: Json, tokens: ReadonlyArray<string>, value: Json | undefined) => boolean
+  /** Looks at what is written, operation by operation. */
+  readonly inspect: () => Inspection
+}
+
+/**
+ * Whether a document still fits after a number of operations, each of which is shown right after it was applied, with the
+ * places of that moment. What each of them wrote is parsed; what was in doubt between two of them is parsed as a whole.
+ */
+export interface Inspection {
+  /** Something was written at the place, or removed from there (`undefined`). */
+  readonly wrote: (root: Json, place: Pointer, value: Json | undefined) => void
+  readonly fits: (root: Json) => boolean
+}
+
+const inspect = (node: Node): Inspection => {
+  /** Containers that only their schema as a whole can judge. */
+  const opaque = new Map<object, Node>()
+  let doubt = false
+  return {
+    wrote: (root, place, value) => {
+      let at: Json | undefined = root
+      let here = node
+      for (let i = 0; i < place.length; i++) {
+        if (here instanceof Opaque) {
+          if (isContainer(at)) opaque.set(at, here)
+          return
+        }
+        const token = place[i]!
+        if (i === place.length - 1 && value === undefined) {
+          if (!here.mayLack(token)) doubt = true
+          return
+        }
+        const next = here.child(token)
+        // members that a struct does not know are ignored when it is decoded
+        if (next === undefined) return
+        here = next
+        at = JsonPointer.child(at, token)
+      }
+      if (here.decode(value, false) === misfit) doubt = true
+    },
+    fits: (root) => {
+      for (const [container, here] of opaque) if (here.decode(container, false) === misfit) doubt = true
+      return !doubt || node.decode(root, false) !== misfit
+    }
+  }
 }
 
 /** Compiles a schema. */
@@ -263,23 +337,6 @@ export const make = <A, I>(schema: Schema.Codec<A, I>): Sharing<A> => {
       const json = node.encode(value)
       return json === misfit ? unparse(value) : Exit.succeed(json as Json)
     },
-    fits: (root, tokens, value) => {
-      let at: Json | undefined = root
-      let here: Node = node
-      for (let i = 0; i < tokens.length; i++) {
-        const token = tokens[i]!
-        const last = i === tokens.length - 1
-        if (last && value === undefined && !(here instanceof Opaque)) return here.mayLack(token)
-        const next = here.child(token)
-        if (next === undefined) {
-          // members that a struct does not know are ignored when it is decoded
-          return here instanceof Opaque && at !== undefined ? here.decode(at, false) !== misfit : true
-        }
-        here = next
-        at = JsonPointer.child(at, Array.isArray(at) && token === "-" ? String(at.length - 1) : token)
-      }
-      const there = value ?? at
-      return there === undefined || here.decode(there, false) !== misfit
-    }
+    inspect: () => inspect(node)
   }
 }

@@ -1,21 +1,21 @@
 /**
- * A document with those who follow it. All writes are synchronous, so there is one order of them; each is a commit: a
- * list of operations that was applied whole.
+ * A document with those who follow it. All writes are synchronous, so there is one order of them; each is a commit:
+ * changes that were applied whole.
  */
-import { errorOf, JsonPatchError, type Limits, type Operation } from "../JsonPatch.ts"
-import type { Json } from "../JsonPointer.ts"
-import { diffInto } from "./diff.ts"
-import { OwnedDocument } from "./document.ts"
+import { errorOf, JsonPatchError } from "../JsonPatch.ts"
+import type { Json, Pointer } from "../JsonPointer.ts"
+import * as JsonPointer from "../JsonPointer.ts"
+import { type Commit, CommitLog, type LogBounds } from "./commitLog.ts"
+import { diffAndFreeze, diffInto } from "./diff.ts"
+import { OwnedDocument, type Source } from "./document.ts"
 import { Refused, runRecipe } from "./draft.ts"
-import type { Fault } from "./json.ts"
+import { type Change, type Fault, fault, type Limits } from "./model.ts"
+import type { Inspection } from "./sharing.ts"
 
 /** Hears of each commit at once; must neither throw nor write. */
-export type Listener = (operations: ReadonlyArray<Operation>) => void
+export type Listener = (commit: Commit) => void
 
-/** A last look at what was written, before it is a commit; a fault takes it back. */
-export type Check = (operations: ReadonlyArray<Operation>, root: Json) => Fault | undefined
-
-/** How many operations `set` finds before it replaces the container that they are in. */
+/** How many changes `set` finds before it replaces the container that they are in. */
 const maxFound = 10_000
 
 const toError = (fault: Fault): JsonPatchError =>
@@ -24,34 +24,55 @@ const toError = (fault: Fault): JsonPatchError =>
 export class Store {
   readonly document: OwnedDocument
   readonly limits: Limits
+  /** Names the run of versions. */
+  epoch: string
   /** Counts the commits. */
   version = 0
+  /** The newest commits, since somebody asked for them. */
+  log: CommitLog | undefined
+  private readonly inspect: (() => Inspection) | undefined
   private readonly listeners = new Set<Listener>()
   private recorder: Listener | undefined
   private readonly watchers = new Set<() => void>()
   /** Watchers hear at the end of {@link batch}. */
   private quiet = false
 
-  constructor(initial: Json, limits: Limits) {
+  /** `inspect` looks at what is written by changes and recipes: what does not fit is refused. */
+  constructor(initial: Json, limits: Limits, epoch = "", inspect?: () => Inspection) {
     this.document = new OwnedDocument(initial, limits)
     this.limits = limits
+    this.epoch = epoch
+    this.inspect = inspect
   }
 
-  /** Hears the operations of each commit, and may keep them. */
+  /** Hears each commit, and may keep it. */
   listen(listener: Listener): () => void {
     this.listeners.add(listener)
-    return () => this.listeners.delete(listener)
+    this.document.retained = true
+    return () => {
+      this.listeners.delete(listener)
+      this.document.retained = this.listeners.size > 0 || this.recorder !== undefined || this.log !== undefined
+    }
   }
 
   /** Like {@link listen}, for as long as the store is there, and before all others. */
   record(listener: Listener): void {
     this.recorder = listener
+    this.document.retained = true
   }
 
   /** Hears that there was a commit. */
   watch(watcher: () => void): () => void {
     this.watchers.add(watcher)
     return () => this.watchers.delete(watcher)
+  }
+
+  /** Keeps the commits from now on; `inverse`: also what takes them back. */
+  keep(bounds: LogBounds, inverse: boolean): void {
+    if (this.log === undefined) this.log = new CommitLog(bounds)
+    else this.log.widen(bounds)
+    this.document.retained = true
+    if (inverse) this.document.inverse = []
   }
 
   /** What `f` commits is told to the watchers once, at its end; to the listeners at once. */
@@ -67,134 +88,157 @@ export class Store {
     }
   }
 
-  /** Sets the whole; what is the same reference as before is not entered, what is equal is no change. */
+  /** From now on the versions are those of another epoch. */
+  enter(epoch: string, version: number): void {
+    if (epoch === this.epoch && version === this.version) return
+    this.epoch = epoch
+    this.version = version
+    this.log?.clear()
+  }
+
+  /** Sets the whole, and freezes it; what is the same reference as before is not entered, what is equal is no change. */
   set(next: Json): JsonPatchError | undefined {
     const { document, limits } = this
-    const operations: Array<Operation> = []
-    const growth = diffInto(operations, document.root, next, { ...limits, maxOperations: maxFound })
+    const { root } = document
+    const changes: Array<Change> = []
+    const bounds = { ...limits, maxOperations: maxFound }
+    const growth = diffAndFreeze(changes, root, next, bounds)
     if (typeof growth !== "number") return toError(growth)
-    if (operations.length === 0) return undefined
+    if (changes.length === 0) return undefined
     if (document.size + growth > limits.maxSize) {
-      return toError({ reason: "TooLarge", detail: `the document would be larger than ${limits.maxSize} characters` })
+      return toError(fault("TooLarge", `the document would be larger than ${limits.maxSize} bytes`))
     }
     document.become(next, document.size + growth)
-    this.emit(operations)
+    const inverse: Array<Change> | undefined = document.inverse && []
+    if (inverse !== undefined) diffInto(inverse, next, root, bounds)
+    this.emit(changes, inverse)
     return undefined
   }
 
-  /** Like {@link set}, but keeps the containers that are equal: for values that were parsed anew. */
+  /** Like {@link set}, but keeps the containers that are equal: for values that were parsed just now. */
   merge(next: Json): JsonPatchError | undefined {
-    const operations: Array<Operation> = []
-    const growth = diffInto(operations, this.document.root, next, { ...this.limits, maxOperations: maxFound })
-    if (typeof growth !== "number") return toError(growth)
-    this.document.begin()
-    for (const operation of operations) {
-      if (!this.document.operation(operation, false)) {
-        this.document.rollback()
-        return errorOf(this.document)
-      }
-    }
-    this.document.commit()
-    if (operations.length > 0) this.emit(operations)
-    return undefined
+    const changes: Array<Change> = []
+    const growth = diffInto(changes, this.document.root, next, { ...this.limits, maxOperations: maxFound })
+    return typeof growth === "number" ? this.write(changes, "found") : toError(growth)
   }
 
-  /** Applies a patch of whatever shape; `adopt` if nobody else holds its values. */
-  patch(patch: unknown, adopt: boolean, check?: Check): JsonPatchError | undefined {
-    const { document } = this
-    if (check === undefined) {
-      // values that a listener keeps may not be changed in place
-      if (!document.apply(patch, adopt && this.listeners.size === 0 && this.recorder === undefined)) {
-        return errorOf(document)
-      }
-      if ((patch as ReadonlyArray<Operation>).length > 0) this.emit(patch as ReadonlyArray<Operation>)
-      return undefined
-    }
+  /** Applies a patch of whatever shape. */
+  patch(patch: unknown, source: Source): JsonPatchError | undefined {
     if (!Array.isArray(patch) || patch.length > this.limits.maxOperations) {
       // says what is wrong
-      document.apply(patch, adopt)
-      return errorOf(document)
+      this.document.apply(patch, source)
+      return errorOf(this.document)
     }
+    return this.write(patch, source)
+  }
+
+  /** Runs a recipe on a draft; gives the changes that it came to. What the recipe throws is thrown. */
+  update(recipe: (draft: any) => unknown): JsonPatchError | ReadonlyArray<Change> {
+    const changes = this.recipe(recipe)
+    if (changes instanceof JsonPatchError) return changes
+    return this.write(changes, "program") ?? this.document.changes
+  }
+
+  /** What a recipe comes to, without doing it. */
+  recipe(recipe: (draft: any) => unknown): JsonPatchError | ReadonlyArray<Change> {
+    try {
+      return runRecipe(recipe, this.document.root, this.limits)
+    } catch (error) {
+      if (error instanceof Refused) return toError(error.fault)
+      throw error
+    }
+  }
+
+  /** Does changes; gives what takes them back, in order. */
+  invert(changes: ReadonlyArray<Change>): JsonPatchError | ReadonlyArray<Change> {
+    const { document } = this
+    const { inverse } = document
+    document.inverse = []
+    const error = this.write(changes, "program")
+    const inverted = document.inverse
+    document.inverse = inverse
+    return error ?? inverted
+  }
+
+  /** What setting the whole would come to, without doing it. */
+  compare(next: Json): JsonPatchError | ReadonlyArray<Change> {
+    const changes: Array<Change> = []
+    const growth = diffInto(changes, this.document.root, next, { ...this.limits, maxOperations: maxFound })
+    return typeof growth === "number" ? changes : toError(growth)
+  }
+
+  /** Applies operations, whole or not at all. */
+  write(operations: ReadonlyArray<unknown>, source: Source): JsonPatchError | undefined {
+    const error = this.apply(operations, source)
+    if (error !== undefined) return error
+    this.document.commit()
+    if (this.document.changes.length > 0) this.emit(this.document.changes, this.document.inverse?.reverse())
+    return undefined
+  }
+
+  /** What operations would do, without doing it. */
+  plan(operations: ReadonlyArray<unknown>): JsonPatchError | ReadonlyArray<Change> {
+    const error = this.apply(operations, "program")
+    if (error !== undefined) return error
+    const { changes } = this.document
+    this.document.rollback()
+    return changes
+  }
+
+  /** Applies operations, which are then to be committed or taken back; all of them were taken back where one failed. */
+  private apply(operations: ReadonlyArray<unknown>, source: Source): JsonPatchError | undefined {
+    const { document } = this
+    const inspection = this.inspect?.()
     document.begin()
-    for (let i = 0; i < patch.length; i++) {
-      if (!document.operation(patch[i], false)) {
+    document.faultAt = -1
+    for (let i = 0; i < operations.length; i++) {
+      const seen = document.changes.length
+      if (!document.operation(operations[i], source)) {
         document.rollback()
         document.faultAt = i
         return errorOf(document)
       }
+      if (inspection === undefined) continue
+      const change = document.changes[seen]
+      if (change !== undefined) show(inspection, document.root, change)
     }
-    return this.finish(patch, check)
-  }
-
-  /** Runs a recipe on a draft; gives the operations that it came to. What the recipe throws is thrown. */
-  update(recipe: (draft: any) => unknown, check?: Check): JsonPatchError | ReadonlyArray<Operation> {
-    const { document } = this
-    const operations: Array<Operation> = []
-    document.begin()
-    try {
-      runRecipe(recipe, document, operations, this.limits)
-    } catch (error) {
-      document.rollback()
-      if (error instanceof Refused) return toError(error.fault)
-      throw error
-    }
-    return this.finish(operations, check) ?? operations
-  }
-
-  /** What a recipe would come to, without doing it. */
-  plan(recipe: (draft: any) => unknown, check?: Check): JsonPatchError | ReadonlyArray<Operation> {
-    const { document } = this
-    const operations: Array<Operation> = []
-    document.begin()
-    try {
-      runRecipe(recipe, document, operations, this.limits)
-      const fault = check?.(operations, document.root)
-      return fault === undefined ? operations : toError(fault)
-    } catch (error) {
-      if (error instanceof Refused) return toError(error.fault)
-      throw error
-    } finally {
-      document.rollback()
-    }
-  }
-
-  /** Whether a patch would apply, without applying it. */
-  planPatch(patch: ReadonlyArray<Operation>, check?: Check): JsonPatchError | ReadonlyArray<Operation> {
-    const { document } = this
-    document.begin()
-    for (let i = 0; i < patch.length; i++) {
-      if (document.operation(patch[i], false)) continue
-      document.rollback()
-      document.faultAt = i
-      return errorOf(document)
-    }
-    const fault = check?.(patch, document.root)
+    if (inspection === undefined || inspection.fits(document.root)) return undefined
+    const paths = operations.slice(0, 3).map((operation) => pathOf((operation as Change).path))
     document.rollback()
-    return fault === undefined ? patch : toError(fault)
+    return toError(fault("NotJson", `the schema has another value at ${paths.join(", ").slice(0, 200)}`))
   }
 
-  /** What setting the whole would come to, without doing it. */
-  planSet(next: Json): JsonPatchError | ReadonlyArray<Operation> {
-    const operations: Array<Operation> = []
-    const growth = diffInto(operations, this.document.root, next, this.limits)
-    return typeof growth === "number" ? operations : toError(growth)
-  }
-
-  private finish(operations: ReadonlyArray<Operation>, check: Check | undefined): JsonPatchError | undefined {
-    const fault = check?.(operations, this.document.root)
-    if (fault !== undefined) {
-      this.document.rollback()
-      return toError(fault)
-    }
-    this.document.commit()
-    if (operations.length > 0) this.emit(operations)
-    return undefined
-  }
-
-  private emit(operations: ReadonlyArray<Operation>): void {
-    this.version++
-    this.recorder?.(operations)
-    for (const listener of this.listeners) listener(operations)
+  private emit(changes: ReadonlyArray<Change>, inverse: ReadonlyArray<Change> | undefined): void {
+    const commit: Commit = { epoch: this.epoch, version: ++this.version, changes }
+    this.log?.add(commit, inverse)
+    this.recorder?.(commit)
+    for (const listener of this.listeners) listener(commit)
     if (!this.quiet) { for (const watcher of this.watchers) watcher() }
   }
+}
+
+const pathOf = (path: string | Pointer): string =>
+  JSON.stringify(typeof path === "string" ? path : JsonPointer.format(path))
+
+/** Shows what was done just now. */
+const show = (inspection: Inspection, root: Json, change: Change): void => {
+  const { op, path } = change
+  if (op === "remove") return inspection.wrote(root, path, undefined)
+  if (op === "move") inspection.wrote(root, moved(change.from, path, root), undefined)
+  inspection.wrote(root, path, "value" in change ? change.value : JsonPointer.get(root, path))
+}
+
+/** Where a place is after something was put at `path`, which may have moved what is behind it in the same array. */
+const moved = (place: Pointer, path: Pointer, root: Json): Pointer => {
+  const last = path.length - 1
+  if (
+    last < 0 || place.length <= path.length || path.some((token, i) => i < last && String(token) !== String(place[i]))
+  ) {
+    return place
+  }
+  const index = JsonPointer.indexOf(place[last]!)
+  if (!Array.isArray(JsonPointer.get(root, path.slice(0, last))) || index < JsonPointer.indexOf(path[last]!)) {
+    return place
+  }
+  return [...place.slice(0, last), index + 1, ...place.slice(path.length)]
 }
