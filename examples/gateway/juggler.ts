@@ -67,11 +67,10 @@ const Handlers = Requests.toLayer(Effect.gen(function*() {
       Effect.gen(function*() {
         const all = ["items", ...path.map(String)]
         // objects on the way that are missing are made
-        const whole = yield* panel.json
         let depth = 1
-        while (depth < all.length && JsonPointer.get(whole, all.slice(0, depth)) !== undefined) depth++
+        while (depth < all.length && (yield* panel.at(all.slice(0, depth))) !== undefined) depth++
         const made = all.slice(depth).reduceRight<JsonPointer.Json>((inner, key) => ({ [key]: inner }), value)
-        yield* panel.put(JsonPointer.format(all.slice(0, depth)), made)
+        yield* panel.put(all.slice(0, depth), made)
       }).pipe(Effect.mapError((error) => error.message))
   })
 }))
@@ -84,7 +83,7 @@ const mirror = (connection: JugglerConnection.JugglerConnection) =>
   Effect.gen(function*() {
     const panel = yield* PanelState
     const { local, remote } = connection
-    yield* local.set({ counter: (yield* panel.at("/counter"))!, echo: null })
+    yield* local.set({ counter: (yield* panel.at(["counter"]))!, echo: null })
     let underWay = 0
     const answer = Stream.runForEach(connection.messages, (message) => {
       const called = callOf(message)
@@ -97,8 +96,8 @@ const mirror = (connection: JugglerConnection.JugglerConnection) =>
       ))
     })
     yield* Effect.all([
-      JugglerView.mirror(panel, "/counter", local, "/counter"),
-      JugglerView.mirror(remote, "", local, "/echo"),
+      JugglerView.mirror(panel, ["counter"], local, ["counter"]),
+      JugglerView.mirror(remote, [], local, ["echo"]),
       answer
     ], { concurrency: "unbounded", discard: true })
   })

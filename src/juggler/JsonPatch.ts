@@ -24,7 +24,7 @@ import * as Schema from "effect/Schema"
 import { diffInto } from "./internal/diff.ts"
 import { BorrowedDocument, type OwnedDocument } from "./internal/document.ts"
 import type { Change, Limits, Operation } from "./internal/model.ts"
-import type { Json } from "./JsonPointer.ts"
+import type { Json, Pointer } from "./JsonPointer.ts"
 import * as JsonPointer from "./JsonPointer.ts"
 
 export type { Change, Limits, Operation } from "./internal/model.ts"
@@ -118,6 +118,18 @@ export const encode = (changes: ReadonlyArray<Change>): Array<Operation> =>
       default:
         return { op: change.op, path, value: change.value }
     }
+  })
+
+/**
+ * The same changes, done to the value at a place: what happens in one document can be repeated in a part of another.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const below = (changes: ReadonlyArray<Change>, place: Pointer): Array<Change> =>
+  changes.map((change) => {
+    const path = [...place, ...change.path]
+    return "from" in change ? { ...change, from: [...place, ...change.from], path } : { ...change, path }
   })
 
 /**
