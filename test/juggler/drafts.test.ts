@@ -107,7 +107,7 @@ describe("drafts", () => {
       plain
     )
     if (looked !== undefined) assert.deepStrictEqual(looked, initial)
-  }, { arbitrary: { runs: 500 } })
+  }, { arbitrary: { runs: 200 } })
 
   it.effect("count where they were moved to", () =>
     Effect.gen(function*() {
