@@ -5,10 +5,10 @@
  * @since 0.2.0
  */
 import * as Effect from "effect/Effect"
-import { place, within } from "./internal/within.ts"
-import type * as JsonPatch from "./JsonPatch.ts"
+import { within } from "./internal/within.ts"
+import * as JsonPatch from "./JsonPatch.ts"
 import * as JsonPointer from "./JsonPointer.ts"
-import type { Json } from "./JsonPointer.ts"
+import type { Json, Pointer } from "./JsonPointer.ts"
 import * as JugglerState from "./JugglerState.ts"
 
 /**
@@ -19,10 +19,10 @@ import * as JugglerState from "./JugglerState.ts"
  */
 export interface Change {
   /**
-   * The operations since then, as seen from the part that the view is of, scalars that were written again and again once;
+   * The changes since then, as seen from the part that the view is of, scalars that were written again and again once;
    * `undefined` where the part as such may be another, as at the first time.
    */
-  readonly operations: JsonPatch.JsonPatch | undefined
+  readonly changes: ReadonlyArray<JsonPatch.Change> | undefined
   /** What the view gave last; `undefined` at the first time. */
   readonly previous: Json | undefined
 }
@@ -34,28 +34,26 @@ export interface Change {
  * @since 0.2.0
  */
 export interface View {
-  /** The part that it is of, as tokens of a pointer. */
-  readonly part: ReadonlyArray<string>
+  /** The part that it is of. */
+  readonly part: Pointer
   /** What it makes of the part (`null` while nothing is there); by default the part itself is shown. */
   readonly run: ((value: Json, change: Change) => Json) | undefined
   /** Views with the same key are the same. */
   readonly key: string | undefined
 }
 
-const tokensOf = (pointer: string | ReadonlyArray<string>): ReadonlyArray<string> =>
-  typeof pointer === "string" ? JsonPointer.parse(pointer) ?? [pointer] : pointer
-
 /**
- * Shows a part: the value at a pointer, `null` while nothing is there. A change in the part is passed on as it is, a change
+ * Shows a part: the value at a place, `null` while nothing is there. A change in the part is passed on as it is, a change
  * elsewhere costs nothing. All connections that are shown the same part share it.
  *
  * @category constructors
  * @since 0.2.0
  */
-export const at = (pointer: string | ReadonlyArray<string>): View => {
-  const part = tokensOf(pointer)
-  return { part, run: undefined, key: `at ${JsonPointer.format(part)}` }
-}
+export const at = (part: Pointer): View => ({
+  part: part.slice(),
+  run: undefined,
+  key: `at ${JsonPointer.format(part)}`
+})
 
 /**
  * Shows what a function makes of the state, or of the part at `of`. It runs once for each autoflush delay in which
@@ -72,7 +70,7 @@ export const at = (pointer: string | ReadonlyArray<string>): View => {
  *   state,
  *   view: ({ connection }) => {
  *     const user = userOf(connection)
- *     return JugglerView.make((rooms) => ownedBy(user, rooms), { of: "/rooms", key: `rooms of ${user}` })
+ *     return JugglerView.make((rooms) => ownedBy(user, rooms), { of: ["rooms"], key: `rooms of ${user}` })
  *   }
  * })
  * ```
@@ -84,17 +82,17 @@ export const make = (
   view: (value: Json, change: Change) => Json,
   options: {
     /** The part that the function looks at; by default the whole. */
-    readonly of?: string | ReadonlyArray<string> | undefined
+    readonly of?: Pointer | undefined
     readonly key?: string | undefined
   } = {}
 ): View => ({
-  part: tokensOf(options.of ?? []),
+  part: options.of?.slice() ?? [],
   run: view,
   key: options.key === undefined ? undefined : `made ${options.key}`
 })
 
 /**
- * Keeps the value at a pointer of one state equal to the value at a pointer of another: what changes there is written here,
+ * Keeps the value at a place of one state equal to the value at a place of another: what changes there is written here,
  * as it happens, and costs what the change costs. Runs until it is interrupted; fails when `to` cannot be written.
  *
  * @category combinators
@@ -102,36 +100,28 @@ export const make = (
  */
 export const mirror = <E>(
   source: JugglerState.ReadableState<any>,
-  from: string | ReadonlyArray<string>,
+  from: Pointer,
   target: JugglerState.JugglerState<any, any, E>,
-  to: string | ReadonlyArray<string>
+  to: Pointer
 ): Effect.Effect<never, JsonPatch.JsonPatchError | E> => {
   const { document } = JugglerState.storeOf(source)
-  const part = tokensOf(from)
-  const prefix = JsonPointer.format(tokensOf(to))
+  const part = from.slice()
+  const place = to.slice()
   const value = (): Json => document.snapshot(part) ?? null
   const follow = Effect.callback<never, JsonPatch.JsonPatchError>((resume) => {
     const written = JugglerState.storeOf(target)
-    const stop = JugglerState.storeOf(source).listen((operations) => {
-      const seen = within(document, place(operations), part)
+    const stop = JugglerState.storeOf(source).listen(({ changes }) => {
+      const seen = within(document, changes, part)
       if (seen === undefined) return
-      if (
-        seen !== "whole" && written.patch(seen.map((operation) => prefixed(operation, prefix)), false) === undefined
-      ) {
-        return
-      }
+      if (seen !== "whole" && written.write(JsonPatch.below(seen, place), "program") === undefined) return
       // where somebody else has written there, or it is not what it was, the whole is
-      const error = written.patch([{ op: prefix === "" ? "replace" : "add", path: prefix, value: value() }], false)
+      const whole: JsonPatch.Change = { op: place.length === 0 ? "replace" : "add", path: place, value: value() }
+      const error = written.write([whole], "program")
       if (error === undefined) return
       stop()
       resume(Effect.fail(error))
     })
     return Effect.sync(stop)
   })
-  return Effect.andThen(Effect.suspend(() => target.put(prefix, value())), follow)
+  return Effect.andThen(Effect.suspend(() => target.put(place, value())), follow)
 }
-
-const prefixed = (operation: JsonPatch.Operation, prefix: string): JsonPatch.Operation =>
-  "from" in operation
-    ? { ...operation, path: prefix + operation.path, from: prefix + operation.from }
-    : { ...operation, path: prefix + operation.path }

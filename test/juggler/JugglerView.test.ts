@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema } from "effect"
-import { JsonPointer, JugglerClient, JugglerServer, JugglerState, JugglerView } from "effect-wire/juggler"
+import { Effect, Fiber, Result, Schema } from "effect"
+import { JsonPatch, JsonPointer, JugglerClient, JugglerServer, JugglerState, JugglerView } from "effect-wire/juggler"
 import { MemorySocket } from "effect-wire/socket"
 import { TestClock } from "effect/testing"
 import { generator } from "./generate.ts"
@@ -38,19 +38,19 @@ describe("JugglerView", () => {
       for (let i = 0; i < 20; i++) clients.push(yield* connect())
       assert.strictEqual(changes.length, 1)
       for (let round = 1; round <= 6; round++) {
-        for (let i = 0; i < 30; i++) yield* state.put("/n", round * 100 + i)
+        for (let i = 0; i < 30; i++) yield* state.put(["n"], round * 100 + i)
         yield* TestClock.adjust("200 millis")
         yield* settle
       }
       assert.strictEqual(changes.length, 7)
       assert.deepStrictEqual(changes.at(-1), {
-        operations: [{ op: "replace", path: "/n", value: 629 }],
+        changes: [{ op: "replace", path: ["n"], value: 629 }],
         previous: { double: 1058 }
       })
       for (const client of clients) assert.deepStrictEqual(yield* client.state.json, { double: 1258 })
       // nobody is told that nothing is new
       const before = yield* clients[0]!.state.version
-      yield* state.put("/other", 1)
+      yield* state.put(["other"], 1)
       yield* TestClock.adjust("200 millis")
       yield* settle
       assert.strictEqual(yield* clients[0]!.state.version, before)
@@ -63,12 +63,12 @@ describe("JugglerView", () => {
       const view = JugglerView.make((value) => {
         runs++
         return value
-      }, { of: "/rooms/kitchen" })
+      }, { of: ["rooms", "kitchen"] })
       const connect = yield* served({ state, view, autoflush: 0 })
       const client = yield* connect()
-      for (let i = 0; i < 50; i++) yield* state.put("/rooms/hall/celsius", i)
+      for (let i = 0; i < 50; i++) yield* state.put(["rooms", "hall", "celsius"], i)
       assert.strictEqual(runs, 1)
-      yield* state.put("/rooms/kitchen/celsius", 25)
+      yield* state.put(["rooms", "kitchen", "celsius"], 25)
       yield* settle
       assert.strictEqual(runs, 2)
       assert.deepStrictEqual(yield* client.state.json, { celsius: 25, list: [1, 2] })
@@ -92,7 +92,7 @@ describe("JugglerView", () => {
       const clients = []
       for (let i = 0; i < 10; i++) clients.push(yield* connect({ room: i % 2 === 0 ? "kitchen" : "hall" }))
       assert.strictEqual(runs, 2)
-      yield* state.put("/rooms/hall/celsius", 30)
+      yield* state.put(["rooms", "hall", "celsius"], 30)
       yield* settle
       assert.strictEqual(runs, 4)
       assert.deepStrictEqual(yield* clients[0]!.state.json, { room: "kitchen", celsius: 20 })
@@ -110,12 +110,12 @@ describe("JugglerView", () => {
       const connect = yield* served({
         state,
         autoflush: 0,
-        view: ({ connection }) => connection.handshake.headers["bad"] === undefined ? JugglerView.at("") : bad
+        view: ({ connection }) => connection.handshake.headers["bad"] === undefined ? JugglerView.at([]) : bad
       })
       const good = yield* connect()
       const one = yield* connect({ bad: "yes" })
       assert.deepStrictEqual(yield* one.state.json, { n: 0 })
-      yield* state.put("/n", 1)
+      yield* state.put(["n"], 1)
       yield* settle
       assert.strictEqual((yield* Effect.flip(one.call("x", null))).reason._tag, "ConnectionError")
       assert.deepStrictEqual(yield* good.state.json, { n: 1 })
@@ -125,9 +125,9 @@ describe("JugglerView", () => {
     Effect.gen(function*() {
       const source = yield* JugglerState.makeJson(house)
       const target = yield* JugglerState.makeJson({ echo: null, mine: 1 })
-      const mirroring = yield* Effect.forkChild(JugglerView.mirror(source, "/rooms", target, "/echo"))
+      const mirroring = yield* Effect.forkChild(JugglerView.mirror(source, ["rooms"], target, ["echo"]))
       yield* settle
-      yield* source.put("/rooms/hall/list/-", { deep: [1] })
+      yield* source.put(["rooms", "hall", "list", "-"], { deep: [1] })
       yield* source.update((draft: any) => {
         delete draft.rooms.kitchen
         draft.order.push("d")
@@ -138,7 +138,7 @@ describe("JugglerView", () => {
         mine: 1
       })
       yield* source.set({ rooms: [1] })
-      yield* source.put("/rooms/0", 2)
+      yield* source.put(["rooms", 0], 2)
       assert.deepStrictEqual(yield* target.json, { echo: [2], mine: 1 })
       yield* source.set(null)
       assert.deepStrictEqual(yield* target.json, { echo: null, mine: 1 })
@@ -162,8 +162,8 @@ describe("JugglerView", () => {
           view: ({ connection }) => {
             const { made, part } = connection.handshake.headers
             return made === undefined
-              ? JugglerView.at(part!)
-              : JugglerView.make((value) => [value], { of: part!, key: part! })
+              ? JugglerView.at(JsonPointer.parse(part!)!)
+              : JugglerView.make((value) => [value], { of: JsonPointer.parse(part!)!, key: part! })
           }
         })
         const clients = []
@@ -188,7 +188,9 @@ describe("JugglerView", () => {
               }))
               break
             default:
-              yield* Effect.ignore(state.patch(random.patch(before, 1 + random.int(4))))
+              yield* Effect.ignore(
+                state.patch(Result.getOrThrow(JsonPatch.decode(random.patch(before, 1 + random.int(4)))))
+              )
           }
           if (random.int(3) === 0) yield* TestClock.adjust("30 millis")
         }

@@ -152,7 +152,7 @@ describe("optimistic requests", () => {
       )
       yield* settle
       assert.deepStrictEqual(yield* shown, [0])
-      yield* state.put("/items/-", { name: "bob" })
+      yield* state.put(["items", "-"], { name: "bob" })
       yield* TestClock.adjust("100 millis")
       yield* settle
       assert.deepStrictEqual(yield* shown, [0, "first"])

@@ -4,16 +4,17 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type { JsonPatchError, Operation } from "../JsonPatch.ts"
+import type { JsonPatchError } from "../JsonPatch.ts"
 import type { Json } from "../JsonPointer.ts"
 import * as JugglerState from "../JugglerState.ts"
 import type { View } from "../JugglerView.ts"
+import type { Change } from "./model.ts"
 import { PathIndex } from "./pathIndex.ts"
 import { Pending } from "./pending.ts"
 import { flushAll } from "./publisher.ts"
 import * as Sharing from "./sharing.ts"
 import { Store } from "./store.ts"
-import { place, within } from "./within.ts"
+import { within } from "./within.ts"
 
 type Fork = (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 
@@ -57,10 +58,9 @@ export class Views {
     const key = view.key ?? view
     let group = this.groups.get(key)
     if (group === undefined) {
-      this.stop ??= this.source.listen((operations) => {
-        const placed = place(operations)
-        for (const touched of this.index.touched(this.source.document, placed)) {
-          const seen = within(this.source.document, placed, touched.view.part)
+      this.stop ??= this.source.listen(({ changes }) => {
+        for (const touched of this.index.touched(this.source.document, changes)) {
+          const seen = within(this.source.document, changes, touched.view.part)
           if (seen !== undefined) touched.changed(seen)
         }
       })
@@ -144,13 +144,13 @@ class Group {
 
   changed(seen: ReturnType<typeof within> & {}): void {
     if (this.view.run === undefined) {
-      if (seen !== "whole" && this.store.patch(seen, false) === undefined) return
+      if (seen !== "whole" && this.store.write(seen, "program") === undefined) return
       this.store.set(this.part)
       return
     }
     if (seen === "whole" || this.shownTo.size === 0 || this.pending.characters > maxPending) this.whole = true
     if (this.whole) this.pending.clear()
-    else this.pending.add(seen as ReadonlyArray<Operation>)
+    else this.pending.add(seen as ReadonlyArray<Change>)
     this.dirty = true
     if (this.shownTo.size === 0) return
     if (this.delay === 0) return this.run()
@@ -182,11 +182,11 @@ class Group {
   }
 
   private runNow(run: NonNullable<View["run"]>): Effect.Effect<void, JsonPatchError> {
-    const operations = this.whole ? undefined : this.pending.list
+    const changes = this.whole ? undefined : this.pending.list
     this.whole = false
     this.pending.clear()
     const before = this.store.version
-    const value = run(this.part, { operations, previous: this.previous })
+    const value = run(this.part, { changes, previous: this.previous })
     const error = this.store.set(value)
     if (error !== undefined) return Effect.fail(error)
     this.previous = value
