@@ -1,6 +1,6 @@
 export * as Address from "./Address.ts"
-export * as Budget from "./Budget.ts"
 export * as BrowserWebSocket from "./BrowserWebSocket.ts"
+export * as Budget from "./Budget.ts"
 export * as Carrier from "./Carrier.ts"
 export * as ConnectionGroup from "./ConnectionGroup.ts"
 export * as Framing from "./Framing.ts"

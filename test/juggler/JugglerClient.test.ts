@@ -327,7 +327,7 @@ describe("JugglerClient", () => {
       const Lists = RpcGroup.make(Rpc.make("push", { payload: { n: Schema.Int } }))
       const memory = yield* MemorySocket.makeServer()
       const run = yield* JugglerServer.make(Lists, { generation: v07, state, autoflush: 0 }).pipe(
-        Effect.provide(Lists.toLayer({ push: ({ n }) => Effect.orDie(state.put("/list/-", n)) }))
+        Effect.provide(Lists.toLayer({ push: ({ n }) => Effect.orDie(state.put(["list", "-"], n)) }))
       )
       yield* Effect.forkScoped(memory.server.run(run))
       const client = yield* JugglerClient.fromSocket(memory.connect(), {
