@@ -14,7 +14,7 @@ import { Access, Authenticator, Identity, Login, Users, UserStore } from "effect
 import { JsonRpcClient, JsonRpcServer } from "effect-wire/jsonrpc"
 import { NodePasswordHash, NodeSqliteClient } from "effect-wire/node"
 import { MemorySocket } from "effect-wire/socket"
-import { Topic, Topics } from "effect-wire/topics"
+import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 import { Rpc, RpcGroup } from "effect/rpc"
 
 const Ops = Topic.make("ops", { payload: Schema.String }).pipe(Access.permissionRequired("ops"))
@@ -73,7 +73,7 @@ const program = Effect.gen(function*() {
   yield* api.login({ username: "bob", password: Redacted.make("builder") })
   yield* show("bob   ")
   yield* Effect.forkScoped(
-    Topics.eventsOf(client, Ops).pipe(
+    TopicsClient.eventsOf(client, Ops).pipe(
       Stream.runForEach((event) => Console.log("ops:", event)),
       Effect.catch((error) => Console.log("ops:", error.message))
     )

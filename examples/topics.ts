@@ -11,7 +11,7 @@ import { Console, Effect, Fiber, Layer, Schema, Stream } from "effect"
 import { Backplane } from "effect-wire/backplane"
 import { JsonRpcClient, JsonRpcServer } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
-import { Topic, Topics } from "effect-wire/topics"
+import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 import { SocketServer } from "effect/socket"
 import { WebSocket } from "ws"
 
@@ -42,12 +42,12 @@ const program = Effect.gen(function*() {
   const address = `127.0.0.1:${(server.address as { readonly port: number }).port}`
   const [everything, oneSymbol] = [yield* connect(address), yield* connect(address)]
 
-  const first = yield* Topics.eventsOf(everything, Trades).pipe(
+  const first = yield* TopicsClient.eventsOf(everything, Trades).pipe(
     Stream.take(4),
     Stream.runForEach((event) => Console.log("everything:", event)),
     Effect.forkChild
   )
-  const second = yield* Topics.eventsOf(oneSymbol, Trades, { parameters: { symbol: "ABC" } }).pipe(
+  const second = yield* TopicsClient.eventsOf(oneSymbol, Trades, { parameters: { symbol: "ABC" } }).pipe(
     Stream.take(2),
     Stream.runForEach((event) => Console.log("only ABC:  ", event)),
     Effect.forkChild

@@ -20,7 +20,7 @@ import * as Link from "./internal/link.ts"
 import * as Typed from "./internal/typed.ts"
 import type { Call } from "./JsonRpcCodec.ts"
 import type { JsonRpcError } from "./JsonRpcError.ts"
-import type { Remote } from "./JsonRpcRemote.ts"
+import type { Port, Remote } from "./JsonRpcRemote.ts"
 
 export type { Options } from "./internal/link.ts"
 export {
@@ -72,6 +72,8 @@ export interface Client extends Remote {
    * @internal
    */
   readonly listen: (listener: (notification: Notification) => void) => () => void
+  /** @internal */
+  readonly port: Port
   /** Every frame that comes in, as it came. Of those that are read too slowly the newest 4,096 are kept. */
   readonly frames: Stream.Stream<string | Uint8Array>
 }

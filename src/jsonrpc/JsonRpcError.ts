@@ -172,6 +172,14 @@ export const lost = (method: string | undefined, failure: Failure): JsonRpcError
     })
   })
 
+/**
+ * Whether a call that failed so may be made at another server: it was not sent, or it does no harm to run it twice.
+ *
+ * @internal
+ */
+export const mayTryElsewhere = ({ reason }: JsonRpcError, isIdempotent: boolean): boolean =>
+  reason._tag === "ConnectionError" && (!reason.maybeExecuted || isIdempotent)
+
 /** @internal */
 export const protocol = (message: string, cause?: unknown): JsonRpcError =>
   new JsonRpcError({ reason: new ProtocolError({ message, ...(cause === undefined ? undefined : { cause }) }) })

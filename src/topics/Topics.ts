@@ -63,7 +63,6 @@ export {
    */
   TooManySubscriptions
 } from "./internal/topicRpcs.ts"
-export { type Event, events, eventsOf, subscribe, TopicUnavailable } from "./TopicsClient.ts"
 
 /**
  * Publications that were dropped because a subscriber of a plain topic read too slowly.

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import { type Client, JsonRpcClient } from "../jsonrpc/JsonRpcClient.ts"
 import type { JsonRpcError } from "../jsonrpc/JsonRpcError.ts"
 import { TopicBuffer } from "./internal/topicBuffer.ts"
-import { decoder, type Reader, type ReaderError, subscriberOf } from "./internal/topicSubscriber.ts"
+import { type Reader, type ReaderError, subscriberOf } from "./internal/topicSubscriber.ts"
 import type * as Topic from "./Topic.ts"
 
 /**
@@ -56,7 +56,8 @@ export interface Options<Parameters> {
 /**
  * Subscribes to a topic of a client's server. The first value of a state topic is its current one. The stream fails with
  * {@link TopicUnavailable}, or with a `JsonRpcError` when the client is closed or has lost its connection for good; when it ends
- * the server is told. Streams of the same topic share one subscription.
+ * the server is told. Streams of the same topic share one subscription; each hears what its own parameters say. While the
+ * client has no connection the stream waits for the next, whatever `whileDisconnected` says of calls.
  *
  * @category combinators
  * @since 0.1.0
@@ -68,7 +69,6 @@ export const eventsOf = <Value, Parameters>(
 ): Stream.Stream<Event<Value>, JsonRpcError | TopicUnavailable> => {
   const { matches } = topic
   const wanted = options?.parameters
-  const decode = decoder(topic)
   const failed = (error: ReaderError): JsonRpcError | TopicUnavailable =>
     typeof error === "string" ? new TopicUnavailable({ topic: topic.name, ended: error === "ended" }) : error
   return Stream.unwrap(Effect.gen(function*() {
@@ -80,10 +80,19 @@ export const eventsOf = <Value, Parameters>(
       isState ? 1 : options?.capacity ?? 1024,
       (missed) => isState ? undefined : { missed }
     )
-    const reader: Reader = { topic, parameters: encodedParameters, buffer }
+    const reader: Reader = {
+      topic,
+      parameters: encodedParameters,
+      accepts: matches === undefined || wanted === undefined
+        ? undefined
+        : (value) => matches(value as Value, wanted),
+      buffer
+    }
     const subscriber = subscriberOf(client)
-    yield* Effect.acquireRelease(Effect.void, () => subscriber.remove(reader))
-    yield* Effect.mapError(subscriber.add(reader), failed)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => subscriber.add(reader)),
+      () => Effect.sync(() => subscriber.remove(reader))
+    )
     const take = Effect.flatMap(buffer.take, (items) => {
       const events: Array<Event<Value>> = []
       for (const item of items) {
@@ -91,15 +100,13 @@ export const eventsOf = <Value, Parameters>(
           events.push({ _tag: "Missed", count: item.missed })
           continue
         }
-        const decoded = decode(item.params) as Exit.Exit<Value, JsonRpcError>
+        const decoded = item.decoded as Exit.Exit<Value, JsonRpcError>
         if (Exit.isFailure(decoded)) {
           if (events.length === 0) return Effect.failCause(decoded.cause)
           buffer.abort(Exit.failCause(decoded.cause))
           break
         }
-        if (matches === undefined || wanted === undefined || matches(decoded.value, wanted)) {
-          events.push({ _tag: "Value", value: decoded.value })
-        }
+        events.push({ _tag: "Value", value: decoded.value })
       }
       return Effect.succeed(events)
     })

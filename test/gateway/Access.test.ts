@@ -3,7 +3,7 @@ import { Effect, Fiber, Layer, Queue, Redacted, Schema, type Scope, Stream } fro
 import { JsonRpcClient, Wire } from "effect-wire/jsonrpc"
 import { JugglerClient } from "effect-wire/juggler"
 import { NodeWebSocket } from "effect-wire/node"
-import { Topic, Topics } from "effect-wire/topics"
+import { Topic, TopicsClient } from "effect-wire/topics"
 import { FetchHttpClient, HttpBody, HttpClient, HttpClientRequest } from "effect/http"
 import { createRequire } from "node:module"
 import { WebSocket } from "ws"
@@ -103,9 +103,9 @@ layer(Gateway.layer.pipe(Layer.provideMerge(FetchHttpClient.layer)), {
     Effect.gen(function*() {
       const first = yield* connect("/rpc")
       const second = yield* connect("/aiohttp")
-      const ticks = yield* Effect.forkChild(Topics.eventsOf(first, Clock).pipe(Stream.take(2), Stream.runCollect))
+      const ticks = yield* Effect.forkChild(TopicsClient.eventsOf(first, Clock).pipe(Stream.take(2), Stream.runCollect))
       assert.isNull(yield* first.call("set_weather", [21.5]))
-      const weather = yield* Topics.eventsOf(second, Weather).pipe(Stream.take(1), Stream.runCollect)
+      const weather = yield* TopicsClient.eventsOf(second, Weather).pipe(Stream.take(1), Stream.runCollect)
       assert.deepStrictEqual(weather, [{ _tag: "Value", value: { celsius: 21.5 } }])
       yield* first.call("login", ["bob", "builder"])
       const notifications = yield* Queue.unbounded<JsonRpcClient.Notification>()
@@ -204,7 +204,7 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: "60 seconds"
         yield* a.call("set_weather", [1])
         const heard = yield* Queue.unbounded<number>()
         yield* Effect.forkChild(
-          Stream.runForEach(Topics.eventsOf(b, Weather), (event) =>
+          Stream.runForEach(TopicsClient.eventsOf(b, Weather), (event) =>
             event._tag === "Value" ? Queue.offer(heard, event.value.celsius) : Effect.void)
         )
         assert.strictEqual(yield* Queue.take(heard), 1)

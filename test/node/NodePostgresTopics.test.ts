@@ -4,7 +4,7 @@ import { Context, Effect, Fiber, Layer, Stream } from "effect"
 import { Backplane } from "effect-wire/backplane"
 import { UserStore } from "effect-wire/identity"
 import * as NodePostgresBackplane from "effect-wire/node/NodePostgresBackplane"
-import { Topics } from "effect-wire/topics"
+import { TopicsClient } from "effect-wire/topics"
 import { suite as usersSuite } from "../identity/UsersTest.ts"
 import { Anything, Clock, serve, subscribed, suite, Weather } from "../topics/TopicsTest.ts"
 import { EmbeddedPostgres, layerClient } from "./support/EmbeddedPostgres.ts"
@@ -41,7 +41,7 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("t
       const readers = yield* Effect.forEach(servers, (server) =>
         Effect.gen(function*() {
           const client = yield* server.client()
-          return yield* Topics.eventsOf(client, Clock).pipe(Stream.take(30), Stream.runCollect, Effect.forkChild)
+          return yield* TopicsClient.eventsOf(client, Clock).pipe(Stream.take(30), Stream.runCollect, Effect.forkChild)
         }))
       yield* Effect.forEach(servers, (server) => subscribed(server, Clock, 1))
       for (let i = 0; i < 30; i++) {
@@ -69,7 +69,7 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("t
       }))
       const server = yield* serve(Context.get(yield* start(url), Backplane.Backplane))
       const client = yield* server.client()
-      const events = yield* Topics.eventsOf(client, Weather).pipe(Stream.take(1), Stream.runCollect)
+      const events = yield* TopicsClient.eventsOf(client, Weather).pipe(Stream.take(1), Stream.runCollect)
       assert.deepStrictEqual(events, [{ _tag: "Value", value: { celsius: 21 } }])
     }))
 

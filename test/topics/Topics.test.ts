@@ -5,7 +5,7 @@ import { Access, Authenticator, Identity } from "effect-wire/identity"
 import { JsonRpcClient } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import type { MemorySocket } from "effect-wire/socket"
-import { Topic, Topics } from "effect-wire/topics"
+import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 import { TestClock } from "effect/testing"
 import {
   Anything,
@@ -47,7 +47,7 @@ it.effect("a program subscribes by the client of its environment, typed", () =>
     const one = yield* server()
     yield* one.topics.publish(Weather, { celsius: 3 })
     const client = yield* one.client()
-    const first = yield* Topics.subscribe(Weather).pipe(
+    const first = yield* TopicsClient.subscribe(Weather).pipe(
       Stream.map(({ celsius }) => celsius + 1),
       Stream.runHead,
       Effect.provideService(JsonRpcClient.JsonRpcClient, client)
@@ -56,7 +56,7 @@ it.effect("a program subscribes by the client of its environment, typed", () =>
     // @ts-expect-error a value of another shape
     const wrongValue = () => one.topics.publish(Weather, { fahrenheit: 3 })
     // @ts-expect-error parameters of another shape
-    const wrongParameters = () => Topics.subscribe(Trades, { parameters: { symbol: 3 } })
+    const wrongParameters = () => TopicsClient.subscribe(Trades, { parameters: { symbol: 3 } })
     assert.isTrue(typeof wrongValue === typeof wrongParameters)
   }))
 
@@ -222,17 +222,17 @@ it.effect("a stream of a topic that is not there, or is taken away, fails with i
   Effect.gen(function*() {
     const one = yield* server()
     const client = yield* one.client()
-    const missing = yield* Effect.flip(Stream.runDrain(Topics.eventsOf(client, Ops)))
-    assert.deepStrictEqual({ ...missing }, { ...new Topics.TopicUnavailable({ topic: "ops", ended: false }) })
+    const missing = yield* Effect.flip(Stream.runDrain(TopicsClient.eventsOf(client, Ops)))
+    assert.deepStrictEqual({ ...missing }, { ...new TopicsClient.TopicUnavailable({ topic: "ops", ended: false }) })
     yield* client.call("login", ["bob", "pw-bob"])
-    const fiber = yield* Effect.forkChild(Effect.flip(Stream.runDrain(Topics.eventsOf(client, Ops))))
+    const fiber = yield* Effect.forkChild(Effect.flip(Stream.runDrain(TopicsClient.eventsOf(client, Ops))))
     yield* subscribed(one, Ops, 1)
     yield* client.call("logout")
     assert.deepStrictEqual({ ...(yield* Fiber.join(fiber)) }, {
-      ...new Topics.TopicUnavailable({ topic: "ops", ended: true })
+      ...new TopicsClient.TopicUnavailable({ topic: "ops", ended: true })
     })
     const unknown = Topic.make("unknown", { payload: Topics.Rpcs.requests.get("subscribe")!.successSchema as any })
-    const error = yield* Effect.flip(Stream.runDrain(Topics.eventsOf(client, unknown)))
+    const error = yield* Effect.flip(Stream.runDrain(TopicsClient.eventsOf(client, unknown)))
     assert.strictEqual(error._tag, "TopicUnavailable")
   }))
 
@@ -245,7 +245,7 @@ it.effect("a state stream survives reconnection: the new value once, an unchange
     const seen: Array<number> = []
     yield* Effect.forkChild(
       Stream.runForEach(
-        Topics.eventsOf(client, Weather),
+        TopicsClient.eventsOf(client, Weather),
         (event) => Effect.sync(() => event._tag === "Value" && seen.push(event.value.celsius))
       )
     )
@@ -268,7 +268,7 @@ it.effect("a plain stream survives reconnection and says that something may have
     const seen: Array<unknown> = []
     yield* Effect.forkChild(
       Stream.runForEach(
-        Topics.eventsOf(client, Clock),
+        TopicsClient.eventsOf(client, Clock),
         (event) => Effect.sync(() => seen.push(event._tag === "Value" ? event.value : event.count))
       )
     )
@@ -287,14 +287,14 @@ it.effect("a stream ends with the client, and the server is told when a stream e
   Effect.gen(function*() {
     const one = yield* server()
     const client = yield* one.client()
-    const first = yield* Effect.forkChild(Stream.runDrain(Topics.eventsOf(client, Clock)))
-    const second = yield* Effect.forkChild(Stream.runDrain(Topics.eventsOf(client, Clock)))
+    const first = yield* Effect.forkChild(Stream.runDrain(TopicsClient.eventsOf(client, Clock)))
+    const second = yield* Effect.forkChild(Stream.runDrain(TopicsClient.eventsOf(client, Clock)))
     yield* subscribed(one, Clock, 1)
     yield* Fiber.interrupt(first)
     yield* subscribed(one, Clock, 1)
     yield* Fiber.interrupt(second)
     yield* subscribed(one, Clock, 0)
-    const third = yield* Effect.forkChild(Effect.flip(Stream.runDrain(Topics.eventsOf(client, Clock))))
+    const third = yield* Effect.forkChild(Effect.flip(Stream.runDrain(TopicsClient.eventsOf(client, Clock))))
     yield* subscribed(one, Clock, 1)
     yield* client.disconnect
     assert.strictEqual((yield* Fiber.join(third))._tag, "JsonRpcError")
@@ -306,7 +306,7 @@ it.effect("streams of one topic with different wishes share a subscription and g
     const one = yield* server()
     const client = yield* one.client()
     const reader = (symbol: string | undefined) =>
-      Topics.eventsOf(client, Trades, symbol === undefined ? {} : { parameters: { symbol } }).pipe(
+      TopicsClient.eventsOf(client, Trades, symbol === undefined ? {} : { parameters: { symbol } }).pipe(
         Stream.map((event) => event._tag === "Value" ? event.value.symbol : "missed"),
         Stream.takeUntil((symbol) => symbol.startsWith("end")),
         Stream.runCollect,
@@ -332,7 +332,7 @@ it.effect("values of every shape arrive as they were, in valid JSON-RPC", () =>
     const peer = yield* one.raw()
     yield* peer.result("subscribe", "anything")
     const published = [1, "text", null, true, [], [1], [[1, 2]], {}, { a: [1] }, "🦉"]
-    const fiber = yield* Topics.eventsOf(client, Anything).pipe(
+    const fiber = yield* TopicsClient.eventsOf(client, Anything).pipe(
       Stream.map((event) => event._tag === "Value" ? event.value : event),
       Stream.take(published.length),
       Stream.runCollect,
@@ -355,7 +355,7 @@ it.effect("a value that does not fit the schema of the client fails its stream",
     const one = yield* server()
     const client = yield* one.client()
     const Wrong = Topic.make("anything", { payload: Weather.payload })
-    const fiber = yield* Effect.forkChild(Effect.result(Stream.runCollect(Topics.eventsOf(client, Wrong))))
+    const fiber = yield* Effect.forkChild(Effect.result(Stream.runCollect(TopicsClient.eventsOf(client, Wrong))))
     yield* subscribed(one, Anything, 1)
     yield* one.topics.publish(Anything, { celsius: 1 })
     yield* one.topics.publish(Anything, { fahrenheit: 1 })
@@ -390,12 +390,12 @@ it.effect("storms of subscribe and unsubscribe leave what the last of them says"
     assert.strictEqual((yield* one.topics.subscribers(Clock)).length, 0)
     const client = yield* one.client()
     for (let i = 0; i < 200; i++) {
-      const fiber = yield* Effect.forkChild(Stream.runDrain(Topics.eventsOf(client, Clock)))
+      const fiber = yield* Effect.forkChild(Stream.runDrain(TopicsClient.eventsOf(client, Clock)))
       if (i % 3 === 0) yield* Effect.yieldNow
       yield* Fiber.interrupt(fiber)
     }
     yield* subscribed(one, Clock, 0)
-    const fiber = yield* Effect.forkChild(Stream.runHead(Topics.eventsOf(client, Clock)))
+    const fiber = yield* Effect.forkChild(Stream.runHead(TopicsClient.eventsOf(client, Clock)))
     yield* subscribed(one, Clock, 1)
     yield* one.topics.publish(Clock, 7)
     assert.deepStrictEqual(yield* Fiber.join(fiber), Option.some({ _tag: "Value", value: 7 } as const))
@@ -505,7 +505,7 @@ it.effect("a reader of a stream that is slower than its values gets the newest a
     const one = yield* server()
     const client = yield* one.client()
     const proceed = yield* Queue.unbounded<void>()
-    const fiber = yield* Topics.eventsOf(client, Clock, { capacity: 3 }).pipe(
+    const fiber = yield* TopicsClient.eventsOf(client, Clock, { capacity: 3 }).pipe(
       Stream.tap((event) => event._tag === "Value" && event.value === 1 ? Queue.take(proceed) : Effect.void),
       Stream.map((event) => event._tag === "Value" ? event.value : `missed ${event.count}`),
       Stream.takeUntil((value) => value === 10),
@@ -555,7 +555,7 @@ it.effect("readers of one state topic with different wishes see no value twice",
     const seen: Record<string, Array<string>> = { A: [], all: [] }
     const reader = (name: string, parameters: { readonly room: string } | undefined) =>
       Effect.forkChild(Stream.runForEach(
-        Topics.eventsOf(client, Rooms, parameters === undefined ? {} : { parameters }),
+        TopicsClient.eventsOf(client, Rooms, parameters === undefined ? {} : { parameters }),
         (event) =>
           Effect.sync(() => event._tag === "Value" && seen[name]!.push(`${event.value.room}${event.value.celsius}`))
       ))
@@ -591,9 +591,9 @@ it.effect("a reader that goes while its subscription is asked for leaves it to t
   Effect.gen(function*() {
     const one = yield* server()
     const client = yield* one.client({ latency: "10 millis" })
-    const first = yield* Effect.forkChild(Stream.runDrain(Topics.eventsOf(client, Clock)))
+    const first = yield* Effect.forkChild(Stream.runDrain(TopicsClient.eventsOf(client, Clock)))
     yield* TestClock.adjust(1)
-    const second = yield* Effect.forkChild(Stream.runHead(Topics.eventsOf(client, Clock)))
+    const second = yield* Effect.forkChild(Stream.runHead(TopicsClient.eventsOf(client, Clock)))
     yield* TestClock.adjust(1)
     yield* Fiber.interrupt(first)
     yield* TestClock.adjust("50 millis")

@@ -4,7 +4,7 @@ import { Backplane } from "effect-wire/backplane"
 import { Access, Authenticator, Identity, Login } from "effect-wire/identity"
 import { JsonRpcClient, JsonRpcServer } from "effect-wire/jsonrpc"
 import { MemorySocket } from "effect-wire/socket"
-import { Topic, Topics } from "effect-wire/topics"
+import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { type Socket, SocketServer } from "effect/socket"
 
@@ -166,8 +166,8 @@ export const subscribed = (server: { readonly topics: Topics.Topics["Service"] }
     Effect.repeat({ until: (connections) => connections.length === count })
   )
 
-type Values<A> = Stream.Stream<Topics.Event<A>, unknown, any>
-const valuesOf = <A, E, R>(stream: Stream.Stream<Topics.Event<A>, E, R>): Stream.Stream<A, E, R> =>
+type Values<A> = Stream.Stream<TopicsClient.Event<A>, unknown, any>
+const valuesOf = <A, E, R>(stream: Stream.Stream<TopicsClient.Event<A>, E, R>): Stream.Stream<A, E, R> =>
   (stream as Values<A>).pipe(
     Stream.filter((event) => event._tag === "Value"),
     Stream.map((event) => event.value)
@@ -186,7 +186,7 @@ export const suite = <R>(
       const readers = yield* Effect.forEach(servers, (server) =>
         Effect.gen(function*() {
           const client = yield* server.client()
-          return yield* values(valuesOf(Topics.eventsOf(client, Clock)), 40)
+          return yield* values(valuesOf(TopicsClient.eventsOf(client, Clock)), 40)
         }))
       yield* Effect.forEach(servers, (server) => subscribed(server, Clock, 1))
       yield* Effect.forEach(

@@ -132,10 +132,9 @@ export class HttpCaller extends Caller {
 /** The first integer of a text that a number cannot hold: its digits would come out different. */
 const inexactNumber = (text: string): string | undefined => {
   if (!/\d{16}/.test(text)) return undefined
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g)) {
-    if (token.charCodeAt(0) !== 34 && String(Number(token)) !== token && BigInt(token) !== BigInt(Number(token))) {
-      return token
-    }
+  // texts are passed over as they are found
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g)) {
+    if (/^-?\d{16,}$/.test(token) && BigInt(token) !== BigInt(Number(token))) return token
   }
   return undefined
 }

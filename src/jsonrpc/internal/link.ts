@@ -49,7 +49,7 @@ export const make = (
   socket: Socket.Socket,
   options: Options,
   methods: ReadonlyMap<string, RpcMethods.ServedMethod>
-): Effect.Effect<Client & { readonly port: JsonRpcRemote.Port }, never, Scope.Scope> =>
+): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.gen(function*() {
     const wire = options.wire ?? standard
     const address = addressOf(socket)

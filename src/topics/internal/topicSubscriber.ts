@@ -1,17 +1,37 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Stream from "effect/Stream"
 import { isRecord } from "../../jsonrpc/internal/record.ts"
 import type { Client, Notification } from "../../jsonrpc/JsonRpcClient.ts"
 import * as JsonRpcError from "../../jsonrpc/JsonRpcError.ts"
+import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Topic from "../Topic.ts"
 import type { TopicBuffer } from "./topicBuffer.ts"
-import { notices } from "./topicSubscription.ts"
+import { notices } from "./topicNotices.ts"
 
 /**
- * What one reader of a topic hears, before it is decoded.
+ * One value of a topic as it came, decoded at most once for all that read it.
+ *
+ * @internal
+ */
+export class Value {
+  readonly params: unknown
+  private readonly decode: Decode
+  private exit: Exit.Exit<unknown, JsonRpcError.JsonRpcError> | undefined = undefined
+
+  constructor(params: unknown, decode: Decode) {
+    this.params = params
+    this.decode = decode
+  }
+  get decoded(): Exit.Exit<unknown, JsonRpcError.JsonRpcError> {
+    return this.exit ??= this.decode(this.params)
+  }
+}
+
+type Decode = (params: unknown) => Exit.Exit<unknown, JsonRpcError.JsonRpcError>
+
+/**
+ * What one reader of a topic hears.
  *
  * @internal
  */
@@ -19,28 +39,53 @@ export interface Reader {
   readonly topic: Topic.Any
   /** Encoded; `undefined` for everything. */
   readonly parameters: unknown
-  readonly buffer: TopicBuffer<{ readonly params: unknown } | { readonly missed: number | undefined }, ReaderError>
+  /** Whether a value is for this reader; `undefined` where all are. What is not, it never sees, nor has to make room for. */
+  readonly accepts: ((value: unknown) => boolean) | undefined
+  readonly buffer: TopicBuffer<Value | { readonly missed: number | undefined }, ReaderError>
 }
 
 /** @internal */
 export type ReaderError = JsonRpcError.JsonRpcError | "unavailable" | "ended"
 
+interface Wanted {
+  readonly topic: string
+  readonly notices: true
+  readonly parameters?: unknown
+}
+
 interface Entry {
   readonly name: string
   readonly kind: "plain" | "state"
+  readonly decode: Decode
   readonly readers: Set<Reader>
-  /** What the server was asked for last. */
-  asked: string | undefined
-  /** The last value that came, to give it to readers that come later and to know it again after a reconnection. */
-  last: { readonly text: string; readonly params: unknown } | undefined
-  /** The server was asked anew: it sends the value of a state topic again. */
+  /** What the server has been asked for and granted on this connection; `undefined`: nothing. */
+  granted: string | undefined
+  /** What the server is being asked for. */
+  asking: string | undefined
+  /** A command of this topic is under way: the next one waits for its answer, so that they never cross. */
+  busy: boolean
+  /** The server may send a value that we had again: it was asked anew and has not answered. */
   repeats: boolean
+  /** Whether `last` is of the subscription that is granted, or asked for: otherwise its value is still to come. */
+  isCurrent: boolean
+  /** The last value that came, for readers that come later and to know it again. */
+  last: { readonly text: string; readonly value: Value } | undefined
   /** Readers that have had a value of a state topic. */
   readonly served: WeakSet<Reader>
 }
 
 /**
- * The subscriptions of one client: one for each topic, however many readers it has, made again after a reconnection.
+ * The subscriptions of one client: one for each topic, however many readers it has. Readers say what they want; what the
+ * server has been granted follows it, one command of a topic after the other, anew on each connection.
+ *
+ * | readers | granted  | under way | what follows                                                              |
+ * | ------- | -------- | --------- | ------------------------------------------------------------------------- |
+ * | some    | the same | no        | nothing; a reader of a state topic has its last value                       |
+ * | some    | other    | no        | `subscribe`, for all topics that want it in one call                        |
+ * | none    | some     | no        | `unsubscribe`                                                             |
+ * | none    | nothing  | no        | forgotten                                                                 |
+ * | any     | any      | yes       | whatever is then to do, after its answer                                  |
+ * | any     | any      | lost      | granted: nothing; readers of plain topics are told; `subscribe` when it is open |
  *
  * @internal
  */
@@ -48,132 +93,156 @@ export class TopicSubscriber {
   private readonly client: Client
   private readonly entries = new Map<string, Entry>()
   private unlisten: (() => void) | undefined
-  private watcher: Fiber.Fiber<void> | undefined
-  private wasOpen = false
+  private isOpen = false
+  private scheduled = false
 
   constructor(client: Client) {
+    const { caller } = client.port
     this.client = client
+    caller.observe((status) => this.onStatus(status))
+    this.onStatus(caller.status)
   }
 
-  /** Adds a reader, and asks the server where it must. */
-  add(reader: Reader): Effect.Effect<void, ReaderError> {
-    return Effect.suspend((): Effect.Effect<void, ReaderError> => {
-      this.start()
-      let entry = this.entries.get(reader.topic.name)
-      if (entry === undefined) {
-        entry = {
-          name: reader.topic.name,
-          kind: reader.topic.kind,
-          readers: new Set(),
-          asked: undefined,
-          last: undefined,
-          repeats: false,
-          served: new WeakSet()
-        }
-        this.entries.set(entry.name, entry)
+  add(reader: Reader): void {
+    const { kind, name } = reader.topic
+    this.unlisten ??= this.client.listen((notification) => this.receive(notification))
+    let entry = this.entries.get(name)
+    if (entry === undefined) {
+      entry = {
+        name,
+        kind,
+        decode: decoder(reader.topic),
+        readers: new Set(),
+        granted: undefined,
+        asking: undefined,
+        busy: false,
+        repeats: false,
+        isCurrent: false,
+        last: undefined,
+        served: new WeakSet()
       }
-      const own = entry
-      own.readers.add(reader)
-      const wanted = this.wanted(own)
-      if (own.asked === JSON.stringify(wanted)) {
-        if (own.last !== undefined && own.kind === "state") this.hand(own, reader, own.last.params)
-        return Effect.void
-      }
-      return this.ask([own])
-    })
-  }
-
-  remove(reader: Reader): Effect.Effect<void> {
-    return Effect.suspend((): Effect.Effect<void> => {
-      const entry = this.entries.get(reader.topic.name)
-      if (entry === undefined || !entry.readers.delete(reader) || entry.readers.size > 0) return Effect.void
-      this.entries.delete(entry.name)
-      if (this.entries.size === 0) this.stop()
-      const tell = Effect.flatMap(
-        this.client.connected,
-        (connected): Effect.Effect<unknown, JsonRpcError.JsonRpcError> =>
-          connected ? this.client.call("unsubscribe", [entry.name]) : Effect.void
-      )
-      return Effect.asVoid(Effect.forkDetach(Effect.ignore(tell)))
-    })
-  }
-
-  /** Readers that want different parts of a topic share a subscription of all of it, and choose here. */
-  private wanted(entry: Entry): { readonly topic: string; readonly notices: true; readonly parameters?: unknown } {
-    const texts = new Map<string | undefined, unknown>()
-    for (const { parameters } of entry.readers) texts.set(JSON.stringify(parameters), parameters)
-    const [only] = texts.values()
-    return texts.size === 1 && only !== undefined
-      ? { topic: entry.name, notices: true, parameters: only }
-      : { topic: entry.name, notices: true }
-  }
-
-  private ask(entries: ReadonlyArray<Entry>): Effect.Effect<void, JsonRpcError.JsonRpcError> {
-    const wanted = entries.map((entry) => this.wanted(entry))
-    for (const [i, entry] of entries.entries()) {
-      entry.repeats = entry.asked !== undefined
-      entry.asked = JSON.stringify(wanted[i])
+      this.entries.set(name, entry)
     }
-    // In a fiber of its own: the reader that asks may go, and others may have come that count on it.
-    const call = Effect.flatMap(
-      this.client.call("subscribe", wanted, { idempotent: true }),
-      (names) =>
-        Effect.sync(() => {
-          const granted = new Set(Array.isArray(names) ? names : [])
-          for (const entry of entries) {
-            if (!granted.has(entry.name)) this.finish(entry, Exit.fail("unavailable"))
-          }
-        })
-    ).pipe(
-      Effect.tapError((error) => Effect.sync(() => entries.forEach((entry) => this.finish(entry, Exit.fail(error)))))
-    )
-    return Effect.flatMap(Effect.forkDetach(call, { startImmediately: true }), Fiber.join)
+    entry.readers.add(reader)
+    // otherwise the server is about to send it
+    if (kind === "state" && entry.last !== undefined && entry.isCurrent) {
+      if ((entry.asking ?? entry.granted) === JSON.stringify(wantedOf(entry))) {
+        this.hand(entry, reader, entry.last.value)
+      }
+    }
+    this.schedule()
   }
 
-  private finish(entry: Entry, exit: Exit.Exit<never, ReaderError>): void {
-    if (this.entries.get(entry.name) === entry) this.entries.delete(entry.name)
-    for (const reader of entry.readers) reader.buffer.done(exit)
-    entry.readers.clear()
-    if (this.entries.size === 0) this.stop()
+  remove(reader: Reader): void {
+    if (this.entries.get(reader.topic.name)?.readers.delete(reader) === true) this.schedule()
   }
 
-  private start(): void {
-    if (this.unlisten !== undefined) return
-    this.unlisten = this.client.listen((notification) => this.receive(notification))
-    this.wasOpen = false
-    let first = true
-    this.watcher = Effect.runFork(
-      Stream.runForEach(this.client.status, (status) => {
-        const initial = first
-        first = false
-        if (status._tag === "Ended") {
-          return Effect.sync(() => {
-            const error = JsonRpcError.connection("the client is closed", false)
-            for (const entry of [...this.entries.values()]) this.finish(entry, Exit.fail(error))
-          })
-        }
-        if (status._tag !== "Open") return Effect.void
-        // what is asked while there is no connection waits for it by itself: only what was granted before is asked again
-        if (initial || !this.wasOpen) {
-          this.wasOpen = true
-          return Effect.void
-        }
-        const entries = [...this.entries.values()]
-        for (const { kind, readers } of entries) {
-          if (kind === "plain") { for (const reader of readers) reader.buffer.missed(undefined) }
-        }
-        return entries.length === 0 ? Effect.void : Effect.ignore(this.ask(entries))
+  /** What readers do in one turn is one change. */
+  private schedule(): void {
+    if (this.scheduled) return
+    this.scheduled = true
+    queueMicrotask(() => {
+      this.scheduled = false
+      this.follow()
+    })
+  }
+
+  private follow(): void {
+    const asked: Array<{ readonly entry: Entry; readonly wanted: Wanted; readonly text: string }> = []
+    const left: Array<Entry> = []
+    for (const entry of this.entries.values()) {
+      if (entry.busy) continue
+      if (entry.readers.size === 0) {
+        if (entry.granted === undefined || !this.isOpen) this.entries.delete(entry.name)
+        else left.push(entry)
+        continue
+      }
+      const wanted = wantedOf(entry)
+      const text = JSON.stringify(wanted)
+      if (this.isOpen && text !== entry.granted) asked.push({ entry, wanted, text })
+    }
+    if (this.entries.size === 0) {
+      this.unlisten?.()
+      this.unlisten = undefined
+    }
+    if (left.length > 0) {
+      this.command("unsubscribe", left, left.map((entry) => entry.name), (entry) => {
+        entry.granted = undefined
+        entry.last = undefined
       })
+    }
+    if (asked.length === 0) return
+    for (const { entry, text } of asked) {
+      entry.repeats = entry.last !== undefined
+      entry.isCurrent = false
+      entry.asking = text
+    }
+    this.command(
+      "subscribe",
+      asked.map(({ entry }) => entry),
+      asked.map(({ wanted }) => wanted),
+      (entry, names, index) => {
+        entry.repeats = false
+        entry.isCurrent = true
+        if (names.has(entry.name)) entry.granted = asked[index]!.text
+        else this.finish(entry, "unavailable")
+      }
     )
   }
 
-  private stop(): void {
-    this.unlisten?.()
-    this.unlisten = undefined
-    const watcher = this.watcher
-    this.watcher = undefined
-    // not now: it may be the watcher itself that stops
-    if (watcher !== undefined) queueMicrotask(() => watcher.interruptUnsafe())
+  private command(
+    method: string,
+    entries: ReadonlyArray<Entry>,
+    params: ReadonlyArray<unknown>,
+    onAnswer: (entry: Entry, names: ReadonlySet<unknown>, index: number) => void
+  ): void {
+    for (const entry of entries) entry.busy = true
+    const call = Effect.matchCause(this.client.call(method, params), {
+      onFailure: (cause) => {
+        const error = Cause.squash(cause)
+        for (const entry of entries) {
+          entry.busy = false
+          entry.asking = undefined
+          entry.repeats = false
+          // without a connection it is asked again on the next
+          if (method === "subscribe" && !isLoss(error)) this.finish(entry, errorOf(error))
+          else entry.granted = undefined
+        }
+      },
+      onSuccess: (names) => {
+        const granted = new Set(Array.isArray(names) ? names : [])
+        for (const [index, entry] of entries.entries()) {
+          entry.busy = false
+          entry.asking = undefined
+          onAnswer(entry, granted, index)
+        }
+      }
+    })
+    Effect.runFork(Effect.andThen(call, Effect.sync(() => this.schedule())))
+  }
+
+  private onStatus(status: Reconnect.Status): void {
+    const wasOpen = this.isOpen
+    this.isOpen = status._tag === "Open"
+    if (status._tag === "Ended") {
+      for (const entry of [...this.entries.values()]) {
+        this.finish(entry, JsonRpcError.connection("the client is closed", false, status.cause))
+      }
+    } else if (this.isOpen) this.schedule()
+    else if (wasOpen) {
+      for (const entry of this.entries.values()) {
+        if (entry.granted !== undefined && entry.kind === "plain") this.missed(entry, undefined)
+        entry.granted = undefined
+      }
+    }
+  }
+
+  private finish(entry: Entry, error: ReaderError): void {
+    if (this.entries.get(entry.name) === entry) this.entries.delete(entry.name)
+    const readers = Array.from(entry.readers)
+    entry.readers.clear()
+    for (const reader of readers) reader.buffer.done(Exit.fail(error))
+    this.schedule()
   }
 
   private receive({ method, params }: Notification): void {
@@ -182,33 +251,65 @@ export class TopicSubscriber {
     if (!isRecord(params) || typeof params.topic !== "string") return
     const other = this.entries.get(params.topic)
     if (other === undefined) return
-    if (method === notices.gap) {
-      const missed = typeof params.missed === "number" ? params.missed : undefined
-      for (const reader of other.readers) reader.buffer.missed(missed)
-    } else if (method === notices.ended) {
-      this.finish(other, Exit.fail("ended"))
+    if (method === notices.gap) this.missed(other, typeof params.missed === "number" ? params.missed : undefined)
+    // one that is about another subscription than the present is no news
+    else if (method === notices.ended && !other.busy) this.finish(other, "ended")
+  }
+
+  private missed(entry: Entry, count: number | undefined): void {
+    const shares = entry.readers.size > 1
+    for (const reader of Array.from(entry.readers)) {
+      // nobody knows how many of those of a shared subscription were for this reader
+      reader.buffer.missed(shares && reader.accepts !== undefined ? undefined : count)
     }
   }
 
+  // To those of now: one that hears it may go, and another come, before the next has heard it.
   private value(entry: Entry, params: unknown): void {
+    const value = new Value(params, entry.decode)
     if (entry.kind === "plain") {
-      for (const reader of entry.readers) reader.buffer.push({ params })
+      for (const reader of Array.from(entry.readers)) if (isFor(reader, value)) reader.buffer.push(value)
       return
     }
     const text = JSON.stringify(params)
     const isKnown = entry.repeats && entry.last?.text === text
-    entry.repeats = false
-    entry.last = { text, params }
-    for (const reader of entry.readers) {
-      if (!isKnown || !entry.served.has(reader)) this.hand(entry, reader, params)
+    entry.last = { text, value }
+    entry.isCurrent = true
+    for (const reader of Array.from(entry.readers)) {
+      if (!isKnown || !entry.served.has(reader)) this.hand(entry, reader, value)
     }
   }
 
-  private hand(entry: Entry, reader: Reader, params: unknown): void {
+  private hand(entry: Entry, reader: Reader, value: Value): void {
+    if (!isFor(reader, value)) return
     entry.served.add(reader)
-    reader.buffer.push({ params })
+    reader.buffer.push(value)
   }
 }
+
+/** Readers that want different parts of a topic share a subscription of all of it, and choose here. */
+const wantedOf = (entry: Entry): Wanted => {
+  const texts = new Map<string | undefined, unknown>()
+  for (const { parameters } of entry.readers) texts.set(JSON.stringify(parameters), parameters)
+  const [only] = texts.values()
+  return texts.size === 1 && only !== undefined
+    ? { topic: entry.name, notices: true, parameters: only }
+    : { topic: entry.name, notices: true }
+}
+
+// what cannot be decoded is for everybody, to fail
+const isFor = (reader: Reader, value: Value): boolean => {
+  if (reader.accepts === undefined) return true
+  const { decoded } = value
+  return Exit.isFailure(decoded) || reader.accepts(decoded.value)
+}
+
+const isLoss = (error: unknown): boolean =>
+  error instanceof JsonRpcError.JsonRpcError && error.reason._tag === "ConnectionError" &&
+  (error.reason.kind === "Lost" || error.reason.kind === "Offline")
+
+const errorOf = (error: unknown): JsonRpcError.JsonRpcError =>
+  error instanceof JsonRpcError.JsonRpcError ? error : JsonRpcError.protocol("the subscription failed", error)
 
 const subscribers = new WeakMap<Client, TopicSubscriber>()
 
@@ -222,8 +323,7 @@ export const subscriberOf = (client: Client): TopicSubscriber => {
   return subscriber
 }
 
-/** @internal */
-export const decoder = (topic: Topic.Any): (params: unknown) => Exit.Exit<unknown, JsonRpcError.JsonRpcError> => {
+const decoder = (topic: Topic.Any): Decode => {
   const { fromParams, method } = Topic.compile(topic)
   return (params) => {
     const decoded = method.decodePayload(fromParams(params))

@@ -2,6 +2,7 @@ import * as Codec from "../../jsonrpc/JsonRpcCodec.ts"
 import type { Connection } from "../../rpc/RpcConnection.ts"
 import type { Outbox } from "../../socket/Outbox.ts"
 import type { SlowPolicy } from "../Topic.ts"
+import { notices } from "./topicNotices.ts"
 
 /**
  * What a subscription needs of its server.
@@ -19,13 +20,6 @@ export interface SlowReading {
   readonly disconnect: (connection: Connection, topic: string) => void
   readonly onDropped: (count: number) => void
 }
-
-/**
- * Names of the notifications about a subscription itself, for clients that asked for them.
- *
- * @internal
- */
-export const notices = { gap: "topic_gap", ended: "topic_ended" } as const
 
 /**
  * One connection's subscription of one topic. A reader that keeps up gets each frame as it is; for one that does not,
