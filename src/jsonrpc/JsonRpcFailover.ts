@@ -39,8 +39,10 @@ export const fromClients = (clients: ReadonlyArray<Client>): Remote => {
           rest.length > 0 && JsonRpcError.mayTryElsewhere(error, isIdempotent) ? next(rest) : Effect.fail(error)
       )
     }
-    return Effect.flatMap(Effect.filter(clients, (client) => client.connected), (open) =>
-      next([...open, ...clients.filter((client) => !open.includes(client))]))
+    return Effect.flatMap(
+      Effect.filter(clients, (client) => client.connected),
+      (open) => next([...open, ...clients.filter((client) => !open.includes(client))])
+    )
   }
   return {
     call: (method, params, options) =>
