@@ -134,7 +134,9 @@ const inexactNumber = (text: string): string | undefined => {
   if (!/\d{16}/.test(text)) return undefined
   // texts are passed over as they are found
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g)) {
-    if (/^-?\d{16,}$/.test(token) && BigInt(token) !== BigInt(Number(token))) return token
+    if (!/^-?\d{16,}$/.test(token)) continue
+    // 12345678901234567000 is what a number of that size looks like where it is written
+    if (String(Number(token)) !== token && BigInt(token) !== BigInt(Number(token))) return token
   }
   return undefined
 }
