@@ -101,11 +101,11 @@ const fromMethods = (
       options,
       methods,
       decode,
+      decodeAnswers: { ...decode, expectsAnswers: true },
       access: Context.get(context, RpcConnection.MethodAccess),
       context,
       onNotification: undefined,
-      onFrame: undefined,
-      isServer: true
+      onFrame: undefined
     }
 
     const limits = {

@@ -10,12 +10,13 @@ import * as Metric from "effect/Metric"
 
 /**
  * How a request ended. `failure` is an error that the contract declares, `invalid` are parameters that do not fit,
- * `interrupted` a cancel or a connection that closed, `defect` everything unexpected.
+ * `interrupted` a cancel or a connection that closed, `defect` everything unexpected, `refused` a request for which its
+ * connection had no room.
  *
  * @category models
  * @since 0.1.0
  */
-export type Outcome = "success" | "failure" | "invalid" | "interrupted" | "defect"
+export type Outcome = "success" | "failure" | "invalid" | "interrupted" | "defect" | "refused"
 
 /**
  * Requests and notifications that ended, by `method` and `outcome` (see {@link Outcome}).

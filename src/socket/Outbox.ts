@@ -13,6 +13,7 @@ import type * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { isSyncWriter, type SyncPort, SyncWriterId } from "./internal/syncWriter.ts"
+import * as SocketMetrics from "./SocketMetrics.ts"
 
 /**
  * The sending side of one connection.
@@ -31,14 +32,27 @@ export interface Outbox {
   readonly waiting: () => number
   /** Completes as soon as at most `limit` characters wait (default 0), or the outbox is closed. */
   readonly drained: (limit?: number) => Effect.Effect<void>
-  /** Writes a close frame after everything that waits, then refuses further frames. */
+  /** Refuses further frames, and writes a close frame after everything that waits. */
   readonly close: (code?: number, reason?: string) => Effect.Effect<void>
-  /** `true` once closed, by {@link Outbox.close}, by a failed write, or with its scope. */
+  /** `true` once {@link Outbox.close} has begun, a write has failed, too much waited, or its scope has closed. */
   readonly isClosed: () => boolean
 }
 
 /**
- * Makes an outbox on the writer of a socket. It closes with the scope; what waits then is dropped.
+ * @category models
+ * @since 0.2.0
+ */
+export interface Options {
+  /**
+   * Characters (text) or bytes (binary) that may wait while the carrier takes nothing more; default 16 MiB. Beyond it the
+   * connection is closed with 1013 and what waits is dropped, so that a peer that does not read costs a constant.
+   */
+  readonly maxWaiting?: number | undefined
+}
+
+/**
+ * Makes an outbox on the writer of a socket. It closes with the scope; what waits then is dropped. A peer for whom more
+ * waits than {@link Options.maxWaiting} is closed with 1013, which is counted (`slow_reader`) and logged.
  *
  * **Gotchas**
  *
@@ -47,9 +61,12 @@ export interface Outbox {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (writer: Socket.Writer): Effect.Effect<Outbox, never, Scope.Scope> =>
+export const make = (
+  writer: Socket.Writer,
+  options?: Options
+): Effect.Effect<Outbox, never, Scope.Scope> =>
   Effect.contextWith((context: Context.Context<Scope.Scope>) => {
-    const outbox = makeUnsafe(writer, context)
+    const outbox = makeUnsafe(writer, context, options)
     return Effect.as(Scope.addFinalizer(Context.get(context, Scope.Scope), Effect.sync(() => outbox.release())), outbox)
   })
 
@@ -60,8 +77,11 @@ export const make = (writer: Socket.Writer): Effect.Effect<Outbox, never, Scope.
  */
 export const makeUnsafe = (
   writer: Socket.Writer,
-  context: Context.Context<never>
-): Outbox & { readonly release: () => void } => new OutboxImpl(writer, context)
+  context: Context.Context<never>,
+  options?: Options
+): Outbox & { readonly release: () => void } => new OutboxImpl(writer, context, options?.maxWaiting ?? defaultWaiting)
+
+const defaultWaiting = 16 * 1024 * 1024
 
 interface Waiter {
   readonly limit: number
@@ -91,21 +111,28 @@ class OutboxImpl implements Outbox {
   private scheduled = false
   private writing = false
   private closed = false
+  /** A close frame waits behind the others. */
+  private closing = false
   private waiters: Array<Waiter> = noWaiters
   private readonly writer: Socket.Writer
   private readonly context: Context.Context<never>
   private port: SyncPort | undefined = undefined
 
-  constructor(writer: Socket.Writer, context: Context.Context<never>) {
+  private readonly maxWaiting: number
+
+  constructor(writer: Socket.Writer, context: Context.Context<never>, maxWaiting: number) {
     this.writer = writer
     this.context = context
+    this.maxWaiting = maxWaiting
   }
 
   send(frame: Frame): boolean {
-    if (this.closed) return false
+    if (this.closed || this.closing) return false
     if (this.queue === noFrames) this.queue = [frame]
     else this.queue.push(frame)
     this.queued += frame.length
+    // what the carrier has been offered and did not take
+    if (this.writing && this.queued > this.maxWaiting) return this.overflow()
     if (this.corks === 0 && !this.writing) this.schedule()
     return true
   }
@@ -129,7 +156,17 @@ class OutboxImpl implements Outbox {
   }
 
   isClosed(): boolean {
-    return this.closed
+    return this.closed || this.closing
+  }
+
+  private overflow(): false {
+    this.shutdown()
+    SocketMetrics.closedFor("slow_reader").updateUnsafe(1, this.context)
+    Effect.runForkWith(this.context)(Effect.andThen(
+      Effect.logWarning(`closed a connection: over ${this.maxWaiting} characters wait for a peer that does not read`),
+      Effect.ignore(this.writer.write(new Socket.CloseEvent(1013, "read too slowly")))
+    ))
+    return false
   }
 
   /** @internal */
@@ -232,14 +269,17 @@ class OutboxImpl implements Outbox {
   close(code = 1000, reason?: string): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.closed) return Effect.void
+      this.closing = true
       this.flush()
+      const write = Effect.suspend(() => {
+        if (this.closed) return Effect.void
+        this.shutdown()
+        return Effect.ignore(this.writer.write(new Socket.CloseEvent(code, reason)))
+      })
+      // who gives up waiting for the peer still closes: the carrier knows how long it waits for an answer
       return Effect.andThen(
-        this.drained(),
-        Effect.suspend(() => {
-          if (this.closed) return Effect.void
-          this.shutdown()
-          return Effect.ignore(this.writer.write(new Socket.CloseEvent(code, reason)))
-        })
+        Effect.onInterrupt(this.drained(), () => Effect.sync(() => void Effect.runForkWith(this.context)(write))),
+        write
       )
     })
   }

@@ -23,6 +23,7 @@ import { eventually, makeWorld, Methods } from "./suite.ts"
 class Group extends RpcGroup.make(
   Rpc.make("fence"),
   Rpc.make("wait", { payload: { n: Schema.Int }, success: Schema.Int }),
+  Rpc.make("hold", { payload: Schema.Tuple([Schema.Unknown]) }),
   Rpc.make("large", { payload: { n: Schema.Int }, success: Schema.String }),
   Rpc.make("endless", { success: Schema.String, stream: true })
 ) {}
@@ -36,6 +37,7 @@ const world = () => {
         state.started.push(n)
         return Effect.as(Deferred.await(state.gate), n)
       }).pipe(Effect.onInterrupt(() => Effect.sync(() => state.interrupted++))),
+    hold: () => Effect.never,
     large: ({ n }) => Effect.sync(() => `${n}`.padEnd(100_000, "x")),
     endless: () =>
       Stream.forever(Stream.make(1)).pipe(Stream.map(() => {
@@ -49,35 +51,29 @@ const world = () => {
 const request = (method: string, id: number, params = `[${id}]`) =>
   `{"jsonrpc":"2.0","method":"${method}","params":${params},"id":${id}}`
 
-it.effect("a server stops reading when as many requests wait as may, and goes on when they start", () =>
+it.effect("of requests that find no room each is refused, and nothing that comes behind them waits", () =>
   Effect.gen(function*() {
     const { layer, state } = world()
-    const { send, takeJson } = yield* connect(Group, layer, { concurrency: 2, maxWaiting: 3, capacity: 4 })
-    const inFlight = Effect.map(Metric.value(RpcMetrics.inFlight), (gauge) => gauge.value)
-    const writing = yield* Effect.forkChild(send(...Array.from({ length: 100 }, (_, i) => request("wait", i + 1))), {
-      startImmediately: true
-    })
-    for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+    const { send, takeJson } = yield* connect(Group, layer, { concurrency: 2, maxWaiting: 3 })
+    yield* send(...Array.from({ length: 100 }, (_, i) => request("wait", i + 1)))
     assert.deepStrictEqual(state.started, [1, 2])
-    assert.strictEqual(yield* inFlight, 5)
-    assert.isUndefined(writing.pollUnsafe())
-    yield* Deferred.succeed(state.gate, undefined)
-    yield* Fiber.join(writing)
-    const answers: Array<number> = []
-    while (answers.length < 100) answers.push((yield* takeJson).result)
-    assert.deepStrictEqual(answers.sort((a, b) => a - b), Array.from({ length: 100 }, (_, i) => i + 1))
-    assert.strictEqual(yield* inFlight, 0)
-    assert.deepStrictEqual(state.started, Array.from({ length: 100 }, (_, i) => i + 1))
-  }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
-
-it.effect("frames that arrive together are bounded one by one", () =>
-  Effect.gen(function*() {
-    const { layer, state } = world()
-    const { send } = yield* connect(Group, layer, { concurrency: 2, maxWaiting: 3 })
-    yield* send(...Array.from({ length: 500 }, (_, i) => request("wait", i + 1)))
-    for (let i = 0; i < 20; i++) yield* Effect.yieldNow
     assert.strictEqual((yield* Metric.value(RpcMetrics.inFlight)).value, 5)
+    for (let id = 6; id <= 100; id++) {
+      assert.deepStrictEqual(yield* takeJson, {
+        jsonrpc: "2.0",
+        error: { code: -32000, message: "Too many requests", data: { retryable: true } },
+        id
+      })
+    }
+    const refused = Metric.withAttributes(RpcMetrics.requests, { method: "wait", outcome: "refused" })
+    assert.strictEqual((yield* Metric.value(refused)).count, 95)
     yield* Deferred.succeed(state.gate, undefined)
+    const answers: Array<number> = []
+    while (answers.length < 5) answers.push((yield* takeJson).result)
+    assert.deepStrictEqual(answers.sort((a, b) => a - b), [1, 2, 3, 4, 5])
+    assert.strictEqual((yield* Metric.value(RpcMetrics.inFlight)).value, 0)
+    yield* send(request("wait", 7))
+    assert.strictEqual((yield* takeJson).result, 7)
   }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
 it.effect("256 run and 1,024 wait by default", () =>
@@ -91,29 +87,117 @@ it.effect("256 run and 1,024 wait by default", () =>
     yield* Deferred.succeed(state.gate, undefined)
   }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
-it.effect("a server does not read on while too much waits for a peer that does not read", () =>
+it.effect("a full connection hears cancels: all of what fills it is interrupted, and a new call is answered", () =>
+  Effect.gen(function*() {
+    for (const count of [10, 1279, 1280, 1400]) {
+      const { layer, state } = world()
+      const { send, takeJson } = yield* connect(Group, layer, { wire: Wire.rockets, capacity: 10_000 })
+      yield* send(...Array.from({ length: count }, (_, i) => request("wait", i)))
+      yield* send(
+        ...Array.from({ length: count }, (_, i) => `{"jsonrpc":"2.0","method":"cancel","params":{"id":${i}}}`)
+      )
+      yield* send(fence)
+      const codes = new Map<number, number>()
+      for (let answers = 0; answers <= count; answers++) {
+        const code = (yield* takeJson).error?.code ?? 0
+        codes.set(code, (codes.get(code) ?? 0) + 1)
+      }
+      assert.strictEqual(codes.get(-31002), Math.min(count, 1280))
+      assert.strictEqual(codes.get(-32000) ?? 0, Math.max(0, count - 1280))
+      assert.strictEqual(codes.get(0), 1)
+      assert.isAtLeast(state.interrupted, Math.min(count, 256))
+    }
+  }))
+
+it.effect("requests that wait are bounded by what they cost in memory, 8 MiB by default", () =>
+  Effect.gen(function*() {
+    for (
+      const [params, most] of [[`["${"x".repeat(1_000_000)}"]`, 8], [`[[${"{},".repeat(100_000)}{}]]`, 1]] as const
+    ) {
+      const { layer } = world()
+      const before = (yield* Metric.value(RpcMetrics.inFlight)).value
+      const { send, takeJson } = yield* connect(Group, layer, { capacity: 100 })
+      yield* send(...Array.from({ length: 20 }, (_, i) => request("hold", i, params)))
+      assert.strictEqual((yield* Metric.value(RpcMetrics.inFlight)).value - before, most)
+      for (let refused = most; refused < 20; refused++) assert.strictEqual((yield* takeJson).error.code, -32000)
+      // it is still there for what is small
+      yield* send(fence)
+      assert.include(["fence", most], (yield* takeJson).id)
+    }
+  }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+
+it.effect("a burst of notifications waits its turn within the bytes of the connection", () =>
+  Effect.gen(function*() {
+    const { layer, state } = world()
+    const { send, takeJson } = yield* connect(Group, layer, { capacity: 10_000 })
+    yield* send(...Array.from({ length: 5000 }, (_, i) => `{"jsonrpc":"2.0","method":"wait","params":[${i}]}`))
+    yield* send(fence)
+    yield* Deferred.succeed(state.gate, undefined)
+    assert.strictEqual((yield* takeJson).id, "fence")
+    assert.deepStrictEqual(state.started, Array.from({ length: 5000 }, (_, i) => i))
+  }))
+
+it.effect("while too much waits for a peer that does not read, requests wait their turn and cancels are heard", () =>
   Effect.gen(function*() {
     const { layer } = world()
-    const run = yield* JsonRpcServer.make(Group, { highWaterMark: 250_000 }).pipe(Effect.provide(layer))
+    const run = yield* JsonRpcServer.make(Group, { highWaterMark: 250_000, wire: Wire.rockets }).pipe(
+      Effect.provide(layer)
+    )
     const [near, far] = yield* MemorySocket.makePair({ capacity: 2 })
     yield* Effect.forkScoped(run(far), { startImmediately: true })
     const { pull } = yield* near.reader
     const { write } = yield* near.writer
-    const sending = yield* Effect.forkChild(
-      Effect.forEach(Array.from({ length: 50 }, (_, i) => request("large", i)), write, { discard: true }),
-      { startImmediately: true }
-    )
-    for (let i = 0; i < 50; i++) yield* Effect.yieldNow
+    for (let i = 0; i < 50; i++) yield* write(request("large", i))
     const done = yield* Metric.value(
       Metric.withAttributes(RpcMetrics.requests, { method: "large", outcome: "success" })
     )
     assert.isBelow(done.count, 12)
-    assert.isUndefined(sending.pollUnsafe())
-    let answers = 0
-    while (answers < 50) answers += (yield* pull).length
-    yield* Fiber.join(sending)
-    assert.strictEqual(answers, 50)
+    yield* write(`{"jsonrpc":"2.0","method":"cancel","params":{"id":49}}`)
+    const answers: Array<string> = []
+    while (answers.length < 50) answers.push(...(yield* pull) as ReadonlyArray<string>)
+    assert.deepStrictEqual(
+      answers.filter((answer) => answer.includes("-31002")).map((answer) => JSON.parse(answer).id),
+      [
+        49
+      ]
+    )
   }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+
+it.effect("a peer that reads nothing costs a constant: over 16 MiB its connection is closed with 1013", () =>
+  Effect.gen(function*() {
+    const { layer } = world()
+    const clients = yield* JsonRpcClients.make
+    const run = yield* JsonRpcServer.make(Group).pipe(
+      Effect.provide(layer),
+      Effect.provideService(JsonRpcClients.JsonRpcClients, clients)
+    )
+    const [near, far] = yield* MemorySocket.makePair({ capacity: 2 })
+    yield* Effect.forkScoped(run(far), { startImmediately: true })
+    const { pull } = yield* near.reader
+    const text = "x".repeat(1_000_000)
+    let told = 0
+    for (let i = 0; i < 100; i++) {
+      told += yield* clients.broadcast("x", [text])
+      yield* Effect.yieldNow
+    }
+    assert.isBelow(told, 25)
+    assert.strictEqual((yield* clients.all).length, 0)
+    const error = yield* Effect.flip(Effect.forever(pull))
+    assert.isTrue(error.reason._tag === "SocketCloseError" && error.reason.code === 1013)
+  }).pipe(Effect.provide(Logger.layer([]))))
+
+it.effect("a stream towards a peer that knows no credits is an answer of at most 8 MiB, and fails alone", () =>
+  Effect.gen(function*() {
+    const { layer } = world()
+    const { send, takeJson } = yield* connect(Group, layer)
+    yield* send(request("endless", 1, "[]"), fence)
+    const answers = [yield* takeJson, yield* takeJson].sort((a, b) => String(a.id).localeCompare(String(b.id)))
+    assert.deepStrictEqual(answers[0].error, {
+      code: -32000,
+      message: "the stream is longer than 8388608 bytes, more than fits into one answer"
+    })
+    assert.strictEqual(answers[1].id, "fence")
+  }))
 
 it.effect("a stream waits for a peer that reads slowly", () =>
   Effect.gen(function*() {
@@ -123,13 +207,16 @@ it.effect("a stream waits for a peer that reads slowly", () =>
     yield* Effect.forkScoped(run(far), { startImmediately: true })
     const { pull } = yield* near.reader
     const { write } = yield* near.writer
-    yield* write(request("endless", 1, "[]"))
+    yield* write(`{"jsonrpc":"2.0","method":"endless","id":1,"stream":{"credit":1000000}}`)
     for (let i = 0; i < 500; i++) yield* Effect.yieldNow
     const made = state.made
     for (let i = 0; i < 100; i++) yield* Effect.yieldNow
     assert.strictEqual(state.made, made)
     assert.isBelow(made, 500)
-    for (let read = 0; read <= made;) read += (yield* pull).length
+    let read = 0
+    while (read <= made) {
+      for (const frame of yield* pull) read += JSON.parse(frame as string).params.elements.length
+    }
     yield* eventually(Effect.sync(() => state.made > made))
   }))
 
@@ -157,9 +244,9 @@ it.effect("a full server that calls its client back still reads the answers: nob
       Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => Effect.result(client.ask({ n })), {
         concurrency: "unbounded"
       })
-    const some = yield* ask(20)
+    const some = yield* ask(12)
     assert.deepStrictEqual(some.map((result) => result._tag === "Success" && result.success), some.map((_, n) => 2 * n))
-    // what is over twice the limit while the server waits for answers is refused, not left unanswered
+    // what is over the limit while the server waits for answers is refused, not left unanswered
     const many = yield* ask(200)
     for (const [n, result] of many.entries()) {
       if (result._tag === "Success") assert.strictEqual(result.success, 2 * n)

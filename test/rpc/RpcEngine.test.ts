@@ -129,8 +129,10 @@ const handlers = (world: World) => {
   )))
 }
 
+const unwritable = "unwritable"
+
 class TestRequest extends RpcEngine.EngineRequest {
-  readonly outcomes: Array<readonly [string, unknown?]>
+  readonly outcomes: Array<readonly [string, unknown?, unknown?]>
   readonly chunks: Array<ReadonlyArray<unknown>> = []
   readonly reports: Array<Progress.Report> = []
   streams = false
@@ -140,7 +142,7 @@ class TestRequest extends RpcEngine.EngineRequest {
     key: string | undefined,
     method: RpcMethods.ServedMethod,
     payload: unknown,
-    outcomes: Array<readonly [string, unknown?]> = []
+    outcomes: Array<readonly [string, unknown?, unknown?]> = []
   ) {
     super(key, method, payload)
     this.outcomes = outcomes
@@ -148,24 +150,19 @@ class TestRequest extends RpcEngine.EngineRequest {
   override get trace() {
     return this.traceContext
   }
-  override get takesChunks() {
-    return this.streams
-  }
-  override get collects() {
-    return !this.streams
-  }
   override get progress() {
     return (report: Progress.Report) => void this.reports.push(report)
   }
-  override onChunk(values: ReadonlyArray<unknown>) {
+  onElements(values: ReadonlyArray<unknown>) {
     this.chunks.push(values)
-    return this.chunks.length < 3 ? Effect.void : Effect.never
+    return !this.streams || this.chunks.length < 3 ? Effect.void : Effect.never
   }
   onSuccess(encoded: unknown) {
-    this.outcomes.push(["success", encoded])
+    if (encoded === unwritable) throw new TypeError("it cannot be written")
+    this.outcomes.push(["success", this.method.isStream ? this.chunks.flat() : encoded])
   }
-  onFailure(error: unknown) {
-    this.outcomes.push(["failure", error])
+  onFailure(error: unknown, _declared: RpcMethods.MethodError | undefined, encoded: unknown) {
+    this.outcomes.push(["failure", error, encoded])
   }
   onInvalid(reason: { readonly message: string }) {
     this.outcomes.push(["invalid", reason.message])
@@ -234,7 +231,6 @@ it.effect("256 requests run at once and the next waits its turn", () =>
     yield* settle("7")
     yield* Effect.yieldNow
     assert.deepStrictEqual(world.events.slice(256), ["start 256"])
-    assert.isFalse(session.isFull())
   }))
 
 it.effect("with a concurrency of 1 requests run one after the other, the quick ones too", () =>
@@ -255,42 +251,71 @@ it.effect("with a concurrency of 1 requests run one after the other, the quick o
     assert.deepStrictEqual(last.outcomes, [["success", 7]])
   }))
 
-it.effect("a session is full when 1,024 wait, and has room again as soon as one of them starts", () =>
+it.effect("when 1,024 wait the next is refused, and one is taken again as soon as one of them starts", () =>
   Effect.gen(function*() {
-    const { session, settle, submit } = yield* open()
-    for (let i = 0; i < 256 + 1023; i++) submit("work", [`${i}`])
-    assert.isFalse(session.isFull())
-    submit("work", ["last"])
-    assert.isTrue(session.isFull())
-    const room = yield* Effect.forkChild(session.room, { startImmediately: true })
-    assert.isUndefined(room.pollUnsafe())
+    const { make, session, settle, world } = yield* open()
+    for (let i = 0; i < 256 + 1024; i++) assert.isTrue(session.submit(make("work", [`${i}`])))
+    const refused = make("work", ["refused"])
+    assert.isFalse(session.submit(refused))
+    assert.deepStrictEqual(refused.outcomes, [])
     yield* settle("0")
-    yield* Fiber.join(room)
-    assert.isFalse(session.isFull())
+    yield* Effect.yieldNow
+    assert.strictEqual(world.events.at(-1), "start 256")
+    assert.isTrue(session.submit(make("work", ["taken"])))
+  }))
+
+it.effect("what runs and waits is bounded in bytes, but one request is taken whatever it weighs", () =>
+  Effect.gen(function*() {
+    const { make, session, settle } = yield* open({ maxRequestBytes: 10_000 })
+    const weighing = (bytes: number, name: string) => {
+      const request = make("work", [name])
+      Object.defineProperty(request, "maxWeight", { value: bytes })
+      return request
+    }
+    assert.isTrue(session.submit(weighing(20_000, "large")))
+    assert.isFalse(session.submit(weighing(1, "small")))
+    yield* settle("large")
+    yield* session.idle
+    for (const name of ["a", "b", "c"]) assert.isTrue(session.submit(weighing(3_000, name)))
+    assert.isFalse(session.submit(weighing(3_000, "d")))
+    yield* settle("b")
+    yield* Effect.yieldNow
+    assert.isTrue(session.submit(weighing(3_000, "d")))
   }))
 
 it.effect("a cancel reaches a request that waits: it never starts, is answered at once, and leaves room", () =>
   Effect.gen(function*() {
-    const { session, settle, submit, world } = yield* open({ concurrency: 1, maxWaiting: 2 })
+    const { make, session, settle, submit, world } = yield* open({ concurrency: 1, maxWaiting: 2 })
     const first = submit("work", ["a"])
     const second = submit("work", ["b"], "b")
     const third = submit("work", ["c"])
-    assert.isTrue(session.isFull())
-    const room = yield* Effect.forkChild(session.room, { startImmediately: true })
+    assert.isFalse(session.submit(make("work", ["d"])))
     assert.isTrue(session.cancel("b"))
     assert.deepStrictEqual(second.outcomes, [["interrupt", true]])
-    yield* Fiber.join(room)
-    assert.isFalse(session.isFull())
-    assert.isFalse(session.has("b"))
+    assert.isUndefined(session.find("b"))
     assert.isFalse(session.cancel("b"))
     assert.strictEqual(session.active(), 2)
+    const fourth = submit("work", ["d"])
     yield* settle("a")
     yield* settle("c")
+    yield* settle("d")
     yield* session.idle
-    assert.deepStrictEqual(world.events, ["start a", "start c"])
+    assert.deepStrictEqual(world.events, ["start a", "start c", "start d"])
     assert.deepStrictEqual(second.outcomes, [["interrupt", true]])
-    assert.deepStrictEqual([first.outcomes.length, third.outcomes.length], [1, 1])
+    assert.deepStrictEqual([first, third, fourth].map((request) => request.outcomes.length), [1, 1, 1])
     assert.strictEqual(session.active(), 0)
+  }))
+
+it.effect("an outcome that the wire cannot write down is a defect of its own request only", () =>
+  Effect.gen(function*() {
+    const { session, settle, submit } = yield* open()
+    const broken = submit("work", ["broken"])
+    const sound = submit("work", ["sound"])
+    yield* settle("broken", unwritable)
+    yield* settle("sound")
+    yield* session.idle
+    assert.strictEqual(broken.outcomes[0]![0], "defect")
+    assert.deepStrictEqual(sound.outcomes, [["success", "sound"]])
   }))
 
 it.effect("a cancel interrupts a running request once, however often it comes, and it is answered once", () =>
@@ -336,7 +361,7 @@ it.effect("Rpc.fork takes no place among those that run at once, and keeps the o
     yield* settle("b")
     yield* Effect.yieldNow
     assert.isUndefined(idle.pollUnsafe())
-    assert.isTrue(session.has("f"))
+    assert.isDefined(session.find("f"))
     yield* settle("f")
     yield* Fiber.join(idle)
     assert.deepStrictEqual(forked.outcomes, [["success", "f"]])
@@ -388,7 +413,7 @@ it.effect("declared failures, defects, throws and results that do not fit are fo
   Effect.gen(function*() {
     const { session, submit } = yield* open()
     const outcome = (name: string) => submit(name).outcomes[0]!
-    assert.deepStrictEqual(outcome("refuse"), ["failure", new Refused({ why: "no" })])
+    assert.deepStrictEqual(outcome("refuse"), ["failure", new Refused({ why: "no" }), { _tag: "Refused", why: "no" }])
     assert.strictEqual(outcome("die")[0], "defect")
     assert.strictEqual(outcome("throws")[0], "defect")
     assert.strictEqual(outcome("misfit")[0], "defect")
@@ -408,7 +433,11 @@ it.effect("a stream method is answered with its elements, from a Stream, from a 
     assert.deepStrictEqual(later.outcomes, [["success", [1, 2, 3]]])
     const broken = submit("broken")
     yield* session.idle
-    assert.deepStrictEqual(broken.outcomes, [["failure", new Refused({ why: "broken" })]])
+    assert.deepStrictEqual(broken.outcomes, [[
+      "failure",
+      new Refused({ why: "broken" }),
+      { _tag: "Refused", why: "broken" }
+    ]])
   }))
 
 it.effect("a wire that takes elements as they come holds the stream back, and a cancel ends it", () =>
@@ -423,14 +452,6 @@ it.effect("a wire that takes elements as they come holds the stream back, and a 
     session.cancel("e")
     yield* session.idle
     assert.deepStrictEqual(request.outcomes, [["interrupt", true]])
-  }))
-
-it.effect("a stream without end is a defect on a wire without streams, once the limit is reached", () =>
-  Effect.gen(function*() {
-    const { session, submit } = yield* open({ maxStreamElements: 100 })
-    const request = submit("endless")
-    yield* session.idle
-    assert.strictEqual(request.outcomes[0]![0], "defect")
   }))
 
 it.effect("the scope of a request closes after its answer, with its exit", () =>
@@ -449,7 +470,11 @@ it.effect("a middleware sees the payload, provides services and refuses with its
     const bad = submit("guarded", ["shut"])
     yield* session.idle
     assert.deepStrictEqual(good.outcomes, [["success", "somebody open"]])
-    assert.deepStrictEqual(bad.outcomes, [["failure", new Refused({ why: "locked" })]])
+    assert.deepStrictEqual(bad.outcomes, [[
+      "failure",
+      new Refused({ why: "locked" }),
+      { _tag: "Refused", why: "locked" }
+    ]])
   }))
 
 it.effect("when the connection closes every request is interrupted, none is answered, and all have ended", () =>

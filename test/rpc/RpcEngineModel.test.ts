@@ -29,6 +29,9 @@ class Request extends RpcEngine.EngineRequest {
     this.n = n
     this.kind = kind
   }
+  onElements() {
+    return Effect.void
+  }
   onSuccess(value: unknown) {
     this.outcomes.push(`success ${value}`)
   }

@@ -1,13 +1,12 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Headers from "effect/http/Headers"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type * as Progress from "../../rpc/Progress.ts"
-import { EngineRequest, type TraceContext } from "../../rpc/RpcEngine.ts"
+import { EngineRequest, StreamTooLong, type TraceContext } from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import type { Outbox } from "../../socket/Outbox.ts"
 import * as Codec from "../JsonRpcCodec.ts"
@@ -37,12 +36,16 @@ export interface Answerer {
   /** `undefined` where the wire cannot send by itself: then there is no progress. */
   readonly outbox: Outbox | undefined
   readonly fork: (effect: Effect.Effect<void>) => void
+  /** Bytes that the message that is being handled may cost in memory at most, and what it does cost. */
+  readonly maxWeight: number
+  readonly weight: number
+  /** Characters of JSON that a stream may come to in one answer. */
+  readonly maxStreamBytes: number
+  /** Characters that wait for the peer over which streams pause and reports of progress are left out. */
+  readonly highWater: number
   /** Trace context of the wire, for requests that bring none of their own. */
   readonly trace: TraceContext | undefined
 }
-
-// More than this waiting for the peer: reports of progress are left out, streams pause.
-const highWater = 1024 * 1024
 
 const unknownToken = Symbol()
 
@@ -63,7 +66,7 @@ const invalidParams = (reason: RpcMethods.PositionalError | Schema.SchemaError):
 
 const internalError: ErrorObject = { code: JsonRpcError.code.internalError, message: "Internal error" }
 
-// Logs what only we may know, under an id that the peer is told.
+// Logs what only we may know, under an id that the peer is told. What is told comes first: a log may fail as well.
 const reportDefect = (
   method: string,
   cause: Cause.Cause<unknown>,
@@ -81,10 +84,11 @@ const reportDefect = (
  * @internal
  */
 export class AnsweredRequest extends EngineRequest {
-  private readonly answerer: Answerer
+  protected readonly answerer: Answerer
   private readonly sink: Sink
-  private readonly id: string
-  private readonly call: Codec.Call
+  /** As JSON text. */
+  protected readonly id: string
+  protected readonly call: Codec.Call
   private reports = 0
 
   constructor(
@@ -108,7 +112,13 @@ export class AnsweredRequest extends EngineRequest {
   override get trace(): TraceContext | undefined {
     return traceOf(this.answerer, this.call)
   }
-  private get idValue(): unknown {
+  override get maxWeight(): number {
+    return this.answerer.maxWeight
+  }
+  override get weight(): number {
+    return this.answerer.weight
+  }
+  protected get idValue(): unknown {
     return idValue(this.id)
   }
 
@@ -119,26 +129,22 @@ export class AnsweredRequest extends EngineRequest {
     // most requests never report: what it is sent under is found out when one does
     let token: unknown = unknownToken
     return (report) => {
-      if (this.done || outbox.waiting() > highWater) return
+      if (this.done || outbox.waiting() > this.answerer.highWater) return
       if (token === unknownToken) token = strategy.token(this.call.params, this.idValue)
       if (token === undefined) return
-      outbox.send(Codec.encodeNotification(strategy.method, strategy.encode(token, report, this.reports++)))
+      try {
+        outbox.send(Codec.encodeNotification(strategy.method, strategy.encode(token, report, this.reports)))
+        this.reports++
+      } catch (defect) {
+        // what cannot be told is left out: the work goes on
+        this.answerer.fork(Effect.annotateLogs(Effect.logWarning("a report of progress is no JSON", defect), {
+          method: this.method.name
+        }))
+      }
     }
   }
-  override get takesChunks(): boolean {
-    return this.answerer.outbox !== undefined && this.elementsToken !== undefined
-  }
-  override get collects(): boolean {
-    return !this.takesChunks || this.answerer.wire.progress!.repeatsElements
-  }
-  private get elementsToken(): unknown {
-    return this.answerer.wire.progress?.elementsToken(this.call.params, this.idValue)
-  }
-  override onChunk(values: ReadonlyArray<unknown>): Effect.Effect<void> {
-    const { wire, outbox } = this.answerer
-    const strategy = wire.progress!
-    outbox!.send(Codec.encodeNotification(strategy.method, strategy.encodeElements(this.elementsToken, values)))
-    return outbox!.waiting() > highWater ? outbox!.drained(highWater) : Effect.void
+  onElements(_values: ReadonlyArray<unknown>): Effect.Effect<void> {
+    return Effect.void
   }
 
   private finish(): void {
@@ -151,34 +157,20 @@ export class AnsweredRequest extends EngineRequest {
   }
 
   onSuccess(encoded: unknown): void {
+    this.reply(Codec.encodeResult(this.id, encoded))
+  }
+  /** The one answer. */
+  protected reply(text: string): void {
     if (this.reports > 0) this.finish()
-    let text: string
-    try {
-      text = Codec.encodeResult(this.id, encoded)
-    } catch (defect) {
-      return this.onDefect(causeOf(defect))
-    }
     this.sink.answer(text)
   }
-  onFailure(error: unknown): void {
+  onFailure(error: unknown, declared: RpcMethods.MethodError | undefined, encoded: unknown): void {
     if (error instanceof JsonRpcError.RemoteError) return this.fail(error)
-    const declared = this.method.errors.find((candidate) => candidate.is(error))
-    if (declared === undefined) return this.onDefect(causeOf(error))
-    const encoded = declared.encode(error)
-    if (!Exit.isExit(encoded) || encoded._tag === "Failure") {
-      // schemas with services or asynchronous steps, or a value that does not fit its schema
-      return this.answerer.fork(Effect.matchCauseEffect(encoded as Effect.Effect<unknown, unknown>, {
-        onFailure: (cause) => Effect.sync(() => this.onDefect(cause)),
-        onSuccess: (data) => Effect.sync(() => this.failDeclared(declared, error, data))
-      }))
-    }
-    this.failDeclared(declared, error, encoded.value)
-  }
-  private failDeclared(declared: RpcMethods.MethodError, error: unknown, data: unknown): void {
+    if (declared === undefined) return this.onDefect(Cause.die(error))
     this.fail({
       code: JsonRpcError.codeOf(declared.schema),
       message: JsonRpcError.messageOf(declared.schema, error),
-      data: data as Schema.Json
+      data: encoded as Schema.Json
     })
   }
   onInvalid(reason: RpcMethods.PositionalError | Schema.SchemaError): void {
@@ -191,12 +183,16 @@ export class AnsweredRequest extends EngineRequest {
     this.fail({ code: JsonRpcError.code.serverError, message: "Request aborted" })
   }
   onDefect(cause: Cause.Cause<unknown>): void {
+    for (const reason of cause.reasons) {
+      if (reason._tag === "Die" && reason.defect instanceof StreamTooLong) {
+        return this.fail({ code: JsonRpcError.code.serverError, message: reason.defect.message })
+      }
+    }
     this.answerer.fork(reportDefect(this.method.name, cause, (error) => this.fail(error)))
   }
 
-  private fail(error: ErrorObject): void {
-    if (this.reports > 0) this.finish()
-    this.sink.answer(Codec.encodeError(this.id, error))
+  protected fail(error: ErrorObject): void {
+    this.reply(Codec.encodeError(this.id, error))
   }
 }
 
@@ -220,8 +216,14 @@ export class NotificationRequest extends EngineRequest {
   override get trace(): TraceContext | undefined {
     return traceOf(this.answerer, this.call)
   }
-  override get collects(): boolean {
-    return false
+  override get maxWeight(): number {
+    return this.answerer.maxWeight
+  }
+  override get weight(): number {
+    return this.answerer.weight
+  }
+  onElements(): Effect.Effect<void> {
+    return Effect.void
   }
   onSuccess(): void {}
   onFailure(error: unknown): void {
@@ -238,8 +240,6 @@ export class NotificationRequest extends EngineRequest {
     this.answerer.fork(Effect.annotateLogs(Effect.logDebug(message, detail), { method: this.method.name }))
   }
 }
-
-const causeOf = (defect: unknown): Cause.Cause<unknown> => Cause.die(defect)
 
 // A value that is written as the id was, also where a number cannot hold it and the runtime can say so.
 const idValue = (text: string): unknown => {

@@ -9,6 +9,9 @@ import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
+import { own } from "./record.ts"
+import { type StreamAsk, streamMethods } from "./streamModel.ts"
+import { StreamWindow } from "./streamWindow.ts"
 import type { Wire } from "./wireModel.ts"
 
 /**
@@ -31,8 +34,14 @@ export abstract class RpcCall extends Call<string> {
   abstract onResult(result: unknown): void
   abstract onError(error: ErrorObject): void
   abstract onFailure(error: JsonRpcError.JsonRpcError): void
-  /** Progress, or elements of a stream. */
+  /** Progress, or elements of a stream as partial results of the wire. */
   abstract onReport(report: Progress.Report): void
+  /** Elements of a stream that was asked for by credits; `characters` is their length as text. */
+  onElements(elements: ReadonlyArray<unknown>, _characters: number): void {
+    this.onReport({ operation: "", amount: 0, value: elements })
+  }
+  /** Whether elements come by credits, on the connection that carries it now. */
+  byCredit = false
 
   lost(failure: Failure): void {
     this.onFailure(JsonRpcError.lost(this.method, failure))
@@ -116,6 +125,11 @@ export class Caller extends Calls<string> {
     return false
   }
 
+  /** Whether streams can be asked for by credits. */
+  get hasElements(): boolean {
+    return true
+  }
+
   /** What is sent from now on goes here; {@link Caller.enter} says when. */
   use(outbox: Outbox): void {
     this.outbox = outbox
@@ -136,8 +150,31 @@ export class Caller extends Calls<string> {
   }
   protected retract(call: Call<string>): void {
     const { cancellation } = this.wire
-    if (cancellation === undefined) return
-    this.outbox?.send(Codec.encodeNotification(cancellation.method, cancellation.encode(call.id)))
+    if (cancellation !== undefined) {
+      this.outbox?.send(Codec.encodeNotification(cancellation.method, cancellation.encode(call.id)))
+    } else if ((call as RpcCall).byCredit) this.credit(call.id, 0)
+  }
+
+  private credit(id: number, credit: number): void {
+    this.outbox?.send(`{"jsonrpc":"2.0","method":"${streamMethods.credit}","params":{"id":${id},"credit":${credit}}}`)
+  }
+
+  /** Asks for more elements of a stream. */
+  grant(call: RpcCall, credit: number): void {
+    if (credit > 0 && call.connection === this.connection) this.credit(call.id, credit)
+  }
+
+  /** Elements of a stream. */
+  elements(params: unknown, characters: number): void {
+    const id = own(params, "id")
+    const elements = own(params, "elements")
+    if (typeof id !== "number" || !Array.isArray(elements)) return
+    const call = this.get(id) as RpcCall | undefined
+    // a stream that nobody reads any more, on a wire without a cancel
+    if (call === undefined || call.connection !== this.connection) return this.credit(id, 0)
+    call.byCredit = true
+    this.touch(call)
+    call.onElements(elements, characters)
   }
   protected override hasRoom(): boolean {
     return this.outbox === undefined || this.outbox.waiting() <= highWater
@@ -147,15 +184,19 @@ export class Caller extends Calls<string> {
   }
 
   /** The text of a request; throws where the parameters are no JSON. */
-  encode(id: number, method: string, params: unknown, options: SendOptions): string {
-    const { progress, withTraceparent } = this.wire
+  encode(id: number, method: string, params: unknown, options: SendOptions, ask?: StreamAsk): string {
+    const { progress, withStream, withTraceparent } = this.wire
     if (progress !== undefined && (options.listens || options.isStream)) {
       params = progress.request(params, id, options.isStream)
     }
     let extra: Record<string, unknown> | undefined
+    if (ask !== undefined && this.hasElements) {
+      if (withStream === undefined) extra = { stream: ask }
+      else params = withStream(params, ask)
+    }
     if (options.span !== undefined) {
       if (withTraceparent !== undefined) params = withTraceparent(params, traceparent(options.span))
-      else if (this.limits.traceContext) extra = { traceparent: traceparent(options.span) }
+      else if (this.limits.traceContext) extra = { ...extra, traceparent: traceparent(options.span) }
     }
     return Codec.encodeRequest("" + id, method, params, extra)
   }
@@ -234,18 +275,31 @@ class UntypedCall extends RpcCall {
   private readonly resume: (exit: Exit.Exit<unknown, JsonRpcError.JsonRpcError>) => void
   private readonly listener: ((report: Progress.Report) => void) | undefined
   private heard = false
+  private readonly caller: Caller
+  private readonly window: StreamWindow | undefined
 
   constructor(
+    caller: Caller,
     id: number,
     method: string,
     frame: string,
     options: SendOptions,
     resume: (exit: Exit.Exit<unknown, JsonRpcError.JsonRpcError>) => void,
-    listener: ((report: Progress.Report) => void) | undefined
+    listener: ((report: Progress.Report) => void) | undefined,
+    window: StreamWindow | undefined
   ) {
     super(id, method, frame, options)
+    this.caller = caller
     this.resume = resume
     this.listener = listener
+    this.window = window
+  }
+  // a listener takes what it is told
+  override onElements(elements: ReadonlyArray<unknown>, characters: number): void {
+    super.onElements(elements, characters)
+    if (this.window === undefined) return
+    this.window.received(elements.length, characters)
+    this.caller.grant(this, this.window.taken(elements.length))
   }
   onResult(result: unknown): void {
     this.resume(Exit.succeed(result))
@@ -312,13 +366,14 @@ export const call = (
     }
     return Effect.callback<unknown, JsonRpcError.JsonRpcError>((resume) => {
       const id = caller.nextId()
+      const window = options.isStream ? new StreamWindow() : undefined
       let frame: string
       try {
-        frame = caller.encode(id, method, params, options)
+        frame = caller.encode(id, method, params, options, window === undefined ? undefined : { credit: window.open() })
       } catch (cause) {
         return resume(Exit.fail(JsonRpcError.protocol(`${method}: the parameters are no JSON`, cause)))
       }
-      const call = new UntypedCall(id, method, frame, options, resume, listener)
+      const call = new UntypedCall(caller, id, method, frame, options, resume, listener, window)
       if (options.headers !== undefined && options.headers.length > 0 && !caller.hasHeaders) {
         return resume(Exit.fail(refuseHeaders(method)))
       }

@@ -23,8 +23,11 @@ export interface ConnectOptions extends RpcEngine.Options {
   readonly maxDepth?: number | undefined
   /** Entries of a batch; default 100. */
   readonly maxBatch?: number | undefined
-  /** Characters waiting for a slow reader over which no further requests are read; default 1 MiB. */
-  readonly highWaterMark?: number | undefined
+  /**
+   * Characters that may wait for a peer that does not read, at any time; default 16 MiB. Beyond it the connection is closed
+   * with 1013.
+   */
+  readonly maxOutboxBytes?: number | undefined
 }
 
 /**
@@ -55,11 +58,6 @@ export const decodeOptions = (
 export interface ConnectConfig extends EndpointConfig {
   readonly options: ConnectOptions
   readonly onFrame: ((frame: string | Uint8Array) => void) | undefined
-  /**
-   * Whether nothing is read while too much waits to be sent. Servers do that. A client must not: its own calls wait there,
-   * and two ends that both wait for the other to read would wait for ever.
-   */
-  readonly isServer: boolean
 }
 
 /**
@@ -71,7 +69,6 @@ export class Connected {
   readonly endpoint: Endpoint
   readonly outbox: Outbox.Outbox
   readonly session: RpcEngine.Session
-  private readonly caller: Caller
   /** Called when the connection is over, before its requests are interrupted. */
   onClose: (() => void) | undefined = undefined
   private readonly config: ConnectConfig
@@ -79,7 +76,6 @@ export class Connected {
 
   constructor(config: ConnectConfig, session: RpcEngine.Session, outbox: Outbox.Outbox, caller: Caller, pull: Pull) {
     this.config = config
-    this.caller = caller
     this.session = session
     this.outbox = outbox
     this.endpoint = new Endpoint(config, session, caller)
@@ -92,45 +88,31 @@ export class Connected {
 
   /** Reads until the connection ends; never succeeds. */
   get read(): Effect.Effect<never, Socket.SocketError> {
-    return Effect.forever(Effect.flatMap(this.pull, (frames) => this.receive(frames, 0)), { disableYield: true })
-  }
-
-  // frames that were pulled together are bounded one by one: a peer may send any number in one turn
-  private receive(frames: ReadonlyArray<string | Uint8Array>, from: number): Effect.Effect<void> {
-    const { endpoint, outbox } = this
-    const { onFrame } = this.config
-    let i = from
-    let held = false
-    outbox.cork()
-    while (i < frames.length && !(held = this.isHeld())) {
-      const frame = frames[i++]!
-      if (onFrame !== undefined) onFrame(frame)
-      endpoint.receive(frame)
-    }
-    outbox.uncork()
-    const wait = held || this.isHeld() ? this.room : Effect.void
-    return i === frames.length ? wait : Effect.flatMap(wait, () => this.receive(frames, i))
-  }
-
-  // Requests that run may wait for answers of the peer, which come behind whatever else it has sent: while there are calls
-  // of our own, reading goes on (requests beyond twice the limit are refused), up to a peer that takes nothing itself.
-  private isHeld(): boolean {
-    const { caller, outbox, session } = this
-    if (caller.inFlight > 0) return this.config.isServer && outbox.waiting() > 4 * this.highWater
-    return session.isFull() || (this.config.isServer && outbox.waiting() > this.highWater)
-  }
-
-  private get room(): Effect.Effect<void> {
-    const { caller, outbox, session } = this
-    return Effect.suspend(() =>
-      caller.inFlight > 0
-        ? outbox.drained(4 * this.highWater)
-        : Effect.raceFirst(session.isFull() ? session.room : outbox.drained(this.highWater), caller.calling)
+    return Effect.forever(
+      Effect.flatMap(this.pull, (frames) => {
+        this.receive(frames)
+        return Effect.void
+      }),
+      { disableYield: true }
     )
   }
 
-  private get highWater(): number {
-    return this.config.options.highWaterMark ?? 1024 * 1024
+  // Everything that comes is read, so that no cancel waits behind a request: what has no room is refused.
+  private receive(frames: ReadonlyArray<string | Uint8Array>): void {
+    const { endpoint, outbox } = this
+    const { onFrame } = this.config
+    outbox.cork()
+    for (let i = 0; i < frames.length; i++) {
+      const frame = frames[i]!
+      if (onFrame !== undefined) onFrame(frame)
+      endpoint.receive(frame)
+      if (outbox.waiting() > endpoint.highWater) {
+        // what fits onto the wire goes now: it must not look as if the peer did not read
+        outbox.uncork()
+        outbox.cork()
+      }
+    }
+    outbox.uncork()
   }
 }
 
@@ -148,7 +130,9 @@ export const connect = (
 ): Effect.Effect<Connected, Socket.SocketError, Scope.Scope> =>
   Effect.gen(function*() {
     const { pull } = yield* socket.reader
-    const outbox = Outbox.makeUnsafe(yield* socket.writer, config.context)
+    const outbox = Outbox.makeUnsafe(yield* socket.writer, config.context, {
+      maxWaiting: config.options.maxOutboxBytes
+    })
     const connection = yield* Effect.onError(RpcConnection.make(outbox), () => Effect.sync(() => outbox.release()))
     const session = RpcEngine.openUnsafe(connection, config.options, config.context)
     const connected = new Connected(config, session, outbox, caller, pull)

@@ -2,6 +2,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Headers from "effect/http/Headers"
 import type * as Rpc from "effect/rpc/Rpc"
+import * as Weight from "../../rpc/internal/weight.ts"
 import type { Connection } from "../../rpc/RpcConnection.ts"
 import type * as RpcEngine from "../../rpc/RpcEngine.ts"
 import * as RpcMethods from "../../rpc/RpcMethods.ts"
@@ -12,7 +13,9 @@ import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { AnsweredRequest, type Answerer, NotificationRequest, type Sink } from "./answer.ts"
 import type { Caller } from "./caller.ts"
 import { numberTexts } from "./json.ts"
-import { isRecord } from "./record.ts"
+import { isRecord, own } from "./record.ts"
+import { StreamedRequest } from "./streamed.ts"
+import { streamMethods } from "./streamModel.ts"
 import type { Wire } from "./wireModel.ts"
 
 /**
@@ -25,7 +28,10 @@ export interface EndpointConfig {
   readonly methods: ReadonlyMap<string, RpcMethods.ServedMethod>
   readonly access: (rpc: Rpc.AnyWithProps, connection: Connection) => boolean
   readonly decode: Codec.DecodeOptions
+  /** The same while calls of this end wait for their answers; both ends settle answers by the same rules. */
+  readonly decodeAnswers: Codec.DecodeOptions
   readonly onNotification: ((notification: Codec.Call) => void) | undefined
+  readonly options: RpcEngine.Options
   /** Where what is logged, and what takes longer than its frame, runs. */
   readonly context: Context.Context<never>
 }
@@ -37,8 +43,19 @@ const duplicateId: ErrorObject = {
   data: "a request with this id is in flight"
 }
 
-const tooMany: ErrorObject = { code: JsonRpcError.code.serverError, message: "Too many requests" }
+const tooMany: ErrorObject = {
+  code: JsonRpcError.code.serverError,
+  message: "Too many requests",
+  data: { retryable: true }
+}
 const shuttingDown: ErrorObject = { code: JsonRpcError.code.serverError, message: "Server is shutting down" }
+
+const internalError: ErrorObject = { code: JsonRpcError.code.internalError, message: "Internal error" }
+
+/** Bytes that a request costs besides what it carries. */
+const overhead = 512
+const defaultStreamBytes = 8 * 1024 * 1024
+const defaultHighWater = 1024 * 1024
 
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
@@ -55,8 +72,9 @@ export class Endpoint implements Answerer, Sink {
   /** Trace context of the wire, for requests that bring none of their own. */
   readonly trace: RpcEngine.TraceContext | undefined
   private refuses = false
-  /** The frame that is being handled. */
+  /** The frame that is being handled, and the number of its messages. */
   private text = ""
+  private messages = 1
 
   constructor(
     config: EndpointConfig,
@@ -81,6 +99,18 @@ export class Endpoint implements Answerer, Sink {
   get outbox(): Outbox | undefined {
     return this.connection.outbox
   }
+  get maxWeight(): number {
+    return overhead + this.text.length * Weight.heaviestCharacter / this.messages
+  }
+  get weight(): number {
+    return overhead + Weight.ofText(this.text) / this.messages
+  }
+  get maxStreamBytes(): number {
+    return this.config.options.maxStreamBytes ?? defaultStreamBytes
+  }
+  get highWater(): number {
+    return this.config.options.highWaterMark ?? defaultHighWater
+  }
   fork(effect: Effect.Effect<void>): void {
     Effect.runForkWith(this.config.context)(effect)
   }
@@ -96,43 +126,67 @@ export class Endpoint implements Answerer, Sink {
     this.refuses = true
   }
 
-  /** A frame of the socket. Binary frames are read as UTF-8 where they are that and JSON, and ignored otherwise. */
+  /**
+   * A frame of the socket. Binary frames are read as UTF-8 where they are that and JSON, and ignored otherwise. On a
+   * connection that was closed from here nothing is looked at any more.
+   */
   receive(frame: string | Uint8Array): void {
-    if (typeof frame === "string") {
-      this.text = frame
-      this.dispatch(Codec.decode(frame, this.config.decode), this)
-    } else {
-      this.binary(frame)
-    }
-    this.text = ""
+    if (this.connection.outbox?.isClosed() === true) return
+    if (typeof frame === "string") this.handle(frame, Codec.decode(frame, this.decode), this)
+    else this.binary(frame)
+  }
+
+  private get decode(): Codec.DecodeOptions {
+    const { caller, config } = this
+    return caller !== undefined && caller.inFlight > 0 ? config.decodeAnswers : config.decode
   }
 
   private binary(frame: Uint8Array): void {
+    let text: string
     try {
-      this.text = utf8.decode(frame)
+      text = utf8.decode(frame)
     } catch {
       return
     }
-    const decoded = Codec.decode(this.text, this.config.decode)
+    const decoded = Codec.decode(text, this.decode)
     if (!Array.isArray(decoded)) {
       const message = decoded as Codec.Message
       if (message._tag === "Invalid" && message.answer?.code === JsonRpcError.code.parseError) return
     }
-    this.dispatch(decoded, this)
+    this.handle(text, decoded, this)
   }
 
   /** Handles a decoded frame; what is answered goes to `sink`: one text, or none when nothing is to be answered. */
-  dispatch(frame: Codec.Frame, sink: Sink): void {
-    if (!Array.isArray(frame)) {
+  handle(text: string, frame: Codec.Frame, sink: Sink): void {
+    this.text = text
+    if (Array.isArray(frame)) {
+      const messages = frame as ReadonlyArray<Codec.Message>
+      this.messages = messages.length
+      const batch = new BatchSink(messages, sink)
+      for (let i = 0; i < messages.length; i++) this.guarded(messages[i]!, batch)
+      this.messages = 1
+    } else {
       const message = frame as Codec.Message
       if (message._tag === "Failure" && (message.id === undefined || message.id === "null")) {
         if (this.caller?.refused(message.error) !== true) this.report(message.error)
       }
-      return this.message(message, sink)
+      this.guarded(message, sink)
     }
-    const messages = frame as ReadonlyArray<Codec.Message>
-    const batch = new BatchSink(messages, sink)
-    for (const message of messages) this.message(message, batch)
+    this.text = ""
+  }
+
+  /** What the application says (access rules, listeners) may throw; it concerns this message only. */
+  private guarded(message: Codec.Message, sink: Sink): void {
+    try {
+      this.message(message, sink)
+    } catch (defect) {
+      const id = message._tag === "Call" ? message.id : undefined
+      this.fork(Effect.annotateLogs(Effect.logError("a message could not be handled", defect), {
+        method: message._tag === "Call" ? message.method : message._tag
+      }))
+      if (id === undefined) sink.skip()
+      else sink.answer(Codec.encodeError(id, internalError))
+    }
   }
 
   private message(message: Codec.Message, sink: Sink): void {
@@ -156,30 +210,34 @@ export class Endpoint implements Answerer, Sink {
     const { connection, session } = this
     const { access, methods } = this.config
     if (this.refuses) return sink.answer(Codec.encodeError(id, shuttingDown))
-    if (session.has(id)) return sink.answer(Codec.encodeError(id, duplicateId))
+    if (session.find(id) !== undefined) return sink.answer(Codec.encodeError(id, duplicateId))
     const method = methods.get(call.method)
-    if (method === undefined || !access(method.rpc, connection)) {
-      if (method !== undefined) {
-        this.fork(Effect.annotateLogs(Effect.logDebug("access refused"), { method: call.method }))
-      }
+    if (method === undefined) return sink.answer(Codec.encodeError(id, methodNotFound))
+    if (!access(method.rpc, connection)) {
+      this.fork(Effect.annotateLogs(Effect.logDebug("a request was refused: its caller may not use the method"), {
+        method: method.name,
+        connection: connection.id
+      }))
       return sink.answer(Codec.encodeError(id, methodNotFound))
     }
-    if (this.isOverfull()) return sink.answer(Codec.encodeError(id, tooMany))
-    session.submit(new AnsweredRequest(this, sink, id, call, method, this.payload(method, call.params)))
+    const payload = this.payload(method, call.params)
+    const request = method.isStream
+      ? new StreamedRequest(this, sink, id, call, method, payload)
+      : new AnsweredRequest(this, sink, id, call, method, payload)
+    if (!session.submit(request)) sink.answer(Codec.encodeError(id, tooMany))
   }
 
   private notification(call: Codec.Call, sink: Sink): void {
-    const { caller, connection, session } = this
-    const { access, wire, methods, onNotification } = this.config
-    const { cancellation, progress } = wire
+    const { caller } = this
+    const { cancellation, progress } = this.config.wire
     if (cancellation !== undefined && call.method === cancellation.method) {
       this.cancel(cancellation.decode(call.params))
+    } else if (call.method === streamMethods.credit) {
+      this.credit(call.params)
+    } else if (call.method === streamMethods.elements) {
+      caller?.elements(call.params, this.text.length)
     } else if (progress === undefined || call.method !== progress.method || caller?.progress(call.params) !== true) {
-      onNotification?.(call)
-      const method = methods.get(call.method)
-      if (method !== undefined && access(method.rpc, connection) && !this.isOverfull()) {
-        session.submit(new NotificationRequest(this, call, method, this.payload(method, call.params)))
-      }
+      this.notified(call)
     }
     sink.skip()
   }
@@ -190,9 +248,34 @@ export class Endpoint implements Answerer, Sink {
     }))
   }
 
-  // only where the connection reads on for the answers to calls of its own
-  private isOverfull(): boolean {
-    return this.caller !== undefined && this.caller.inFlight > 0 && this.session.isOverfull()
+  private notified(call: Codec.Call): void {
+    const { connection, session } = this
+    const { access, methods, onNotification } = this.config
+    onNotification?.(call)
+    const method = methods.get(call.method)
+    if (method === undefined) return
+    if (!access(method.rpc, connection)) {
+      return this.fork(Effect.annotateLogs(Effect.logDebug("a notification was dropped: its caller may not use it"), {
+        method: method.name,
+        connection: connection.id
+      }))
+    }
+    if (session.submit(new NotificationRequest(this, call, method, this.payload(method, call.params)))) return
+    this.fork(Effect.annotateLogs(Effect.logDebug("a notification was dropped: the connection is full"), {
+      method: method.name,
+      connection: connection.id
+    }))
+  }
+
+  /** A client takes more elements of a stream, or, with a credit of 0, no more at all. */
+  private credit(params: unknown): void {
+    const id = own(params, "id")
+    const credit = own(params, "credit")
+    if (typeof id !== "number" || typeof credit !== "number" || !Number.isSafeInteger(credit) || credit < 0) return
+    const key = "" + id
+    if (credit === 0) return void this.session.cancel(key)
+    const request = this.session.find(key)
+    if (request instanceof StreamedRequest) request.grant(credit)
   }
 
   private cancel(id: unknown): void {

@@ -52,6 +52,9 @@ export class HttpCaller extends Caller {
   override get hasHeaders(): boolean {
     return true
   }
+  override get hasElements(): boolean {
+    return false
+  }
   get fibers(): ReadonlyArray<Fiber.Fiber<void>> {
     return Array.from(this.posts, (post) => post.fiber)
   }

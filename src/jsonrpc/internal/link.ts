@@ -73,18 +73,19 @@ export const make = (
         )
       }
     }
+    const decode = { ...decodeOptions(wire, options, methods), expectsAnswers: true }
     const config: ConnectConfig = {
       wire,
       options,
       methods,
-      decode: { ...decodeOptions(wire, options, methods), expectsAnswers: true },
+      decode,
+      decodeAnswers: decode,
       access: Context.get(context, RpcConnection.MethodAccess),
       context,
       onNotification: (notification) => {
         for (const listener of Array.from(listeners)) hear(listener, notification)
         PubSub.publishUnsafe(notifications, notification)
       },
-      isServer: false,
       onFrame: (frame) => {
         if (watched) PubSub.publishUnsafe(frames, frame)
       }

@@ -113,8 +113,10 @@ export const make = (
     const config: EndpointConfig = {
       wire,
       methods,
+      decodeAnswers: decode,
       access: Context.get(context, RpcConnection.MethodAccess),
       decode,
+      options,
       onNotification: undefined,
       context
     }
@@ -142,7 +144,7 @@ export const make = (
               Option.getOrUndefined(HttpTraceContext.w3c(request.headers))
           const endpoint = new Endpoint(config, session, undefined, trace)
           const text = yield* Effect.callback<string | undefined>((resume) =>
-            endpoint.dispatch(Codec.decode(body, decode), {
+            endpoint.handle(body, Codec.decode(body, decode), {
               answer: (text) => resume(Effect.succeed(text)),
               skip: () => resume(Effect.succeed(undefined))
             })

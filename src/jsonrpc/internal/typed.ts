@@ -13,6 +13,8 @@ import * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { Remote } from "../JsonRpcRemote.ts"
 import { CurrentBatch, refuseHeaders, type SendOptions } from "./caller.ts"
+import type { StreamAsk } from "./streamModel.ts"
+import { StreamWindow } from "./streamWindow.ts"
 import { StreamCall, type TypedCall, type TypedHalf, UnaryCall } from "./typedCall.ts"
 
 /**
@@ -122,12 +124,12 @@ export const make = <Rpcs extends Rpc.Any>(
       requestId: RequestId,
       listener: ((report: Progress.Report) => void) | undefined,
       id: number,
-      frame: string,
+      encode: (ask?: StreamAsk) => string,
       options: SendOptions
     ): TypedCall =>
       method.isStream
-        ? new StreamCall(half, port?.caller, method, requestId, id, frame, options)
-        : new UnaryCall(half, port?.caller, method, requestId, listener, id, frame, options)
+        ? new StreamCall(half, port?.caller, method, requestId, id, new StreamWindow(), encode, options)
+        : new UnaryCall(half, port?.caller, method, requestId, listener, id, encode(), options)
 
     const start = (
       method: RpcMethods.Method,
@@ -146,13 +148,19 @@ export const make = <Rpcs extends Rpc.Any>(
           headers
         }
         const id = caller.nextId()
-        let frame: string
+        let call: TypedCall
         try {
-          frame = caller.encode(id, method.name, params, options)
+          call = make(
+            method,
+            requestId,
+            listener,
+            id,
+            (ask) => caller.encode(id, method.name, params, options, ask),
+            options
+          )
         } catch (cause) {
           return Effect.fail(JsonRpcError.protocol(`${method.name}: the parameters are no JSON`, cause))
         }
-        const call = make(method, requestId, listener, id, frame, options)
         half.calls.set(requestId, call)
         if (connection === undefined) caller.submit(call, fiber.getRef(CurrentBatch))
         else caller.ahead(call, connection)
@@ -168,7 +176,7 @@ export const make = <Rpcs extends Rpc.Any>(
     ) =>
       Effect.withFiber<void>((fiber) => {
         const idempotent = Context.get(method.rpc.annotations, Idempotent)
-        const call = make(method, requestId, undefined, 0, "", {
+        const call = make(method, requestId, undefined, 0, () => "", {
           idempotent,
           isStream: method.isStream,
           listens: false,

@@ -10,6 +10,8 @@ import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { type Caller, RpcCall, type SendOptions } from "./caller.ts"
+import type { StreamAsk } from "./streamModel.ts"
+import { StreamWindow } from "./streamWindow.ts"
 
 /**
  * What the calls of one typed client share.
@@ -47,7 +49,7 @@ const decodeFailure = (method: RpcMethods.Method, error: ErrorObject): unknown =
  */
 export abstract class TypedCall extends RpcCall {
   protected readonly half: TypedHalf
-  private readonly caller: Caller | undefined
+  protected readonly caller: Caller | undefined
   protected readonly contract: RpcMethods.Method
   protected readonly requestId: RequestId
   /** Where no caller of ours carries it: how it is given up. */
@@ -143,16 +145,24 @@ export class UnaryCall extends TypedCall {
   }
 }
 
+/** Elements that Effect's client is given at once: it holds that many for its reader. */
+const step = 16
+
 /**
  * A call with a stream of results: the elements as they come, in order, then those of the answer that did not come before
- * it.
+ * it. Where the server gives elements by credits it is asked for more as the reader takes them; a call that may go again
+ * goes on, on the next connection, behind the elements that it has.
  *
  * @internal
  */
 export class StreamCall extends TypedCall {
   private readonly queue = Effect.runSync(Queue.unbounded<ReadonlyArray<unknown> | (() => void)>())
   private readonly worker: Fiber.Fiber<never, unknown>
+  private readonly window: StreamWindow
+  private readonly encode: (ask: StreamAsk) => string
   private received = 0
+  /** Elements that come again from a server that knows no credits. */
+  private repeated = 0
 
   constructor(
     half: TypedHalf,
@@ -160,18 +170,18 @@ export class StreamCall extends TypedCall {
     contract: RpcMethods.Method,
     requestId: RequestId,
     id: number,
-    frame: string,
+    window: StreamWindow,
+    encode: (ask: StreamAsk) => string,
     options: SendOptions
   ) {
-    super(half, caller, contract, requestId, id, frame, options)
+    super(half, caller, contract, requestId, id, encode({ credit: window.open() }), options)
+    this.window = window
+    this.encode = encode
     this.worker = half.run(Effect.forever(
-      Effect.flatMap(Queue.take(this.queue), (item) => {
-        if (typeof item === "function") return Effect.sync(item)
-        return Effect.flatMap(
-          Effect.orDie(Effect.forEach(item, contract.decodeSuccess)),
-          (values) => values.length === 0 ? Effect.void : half.write({ _tag: "Chunk", clientId: 0, requestId, values })
-        )
-      }),
+      Effect.flatMap(
+        Queue.take(this.queue),
+        (item) => typeof item === "function" ? Effect.sync(item) : this.deliver(item, 0)
+      ),
       { disableYield: true }
     ))
     this.worker.addObserver((exit) => {
@@ -182,18 +192,45 @@ export class StreamCall extends TypedCall {
     })
   }
 
+  /** Hands elements to the reader, a few at a time, as it takes them. */
+  private deliver(elements: ReadonlyArray<unknown>, from: number): Effect.Effect<void> {
+    if (from >= elements.length) return Effect.void
+    const { half, requestId } = this
+    const some = elements.slice(from, from + step)
+    return Effect.orDie(Effect.forEach(some, (element) => this.contract.decodeSuccess(element))).pipe(
+      Effect.flatMap((values) => half.write({ _tag: "Chunk", clientId: 0, requestId, values })),
+      Effect.flatMap(() => {
+        if (this.byCredit) this.caller?.grant(this, this.window.taken(some.length))
+        return this.deliver(elements, from + step)
+      })
+    )
+  }
+
   override giveUp(): void {
     super.giveUp()
     this.worker.interruptUnsafe()
   }
+  override onElements(elements: ReadonlyArray<unknown>, characters: number): void {
+    this.repeated = 0
+    this.window.received(elements.length, characters)
+    this.hear(elements)
+  }
   onReport(report: Progress.Report): void {
     if (!Array.isArray(report.value)) return
-    this.received += report.value.length
-    Queue.offerUnsafe(this.queue, report.value)
+    const repeated = Math.min(this.repeated, report.value.length)
+    this.repeated -= repeated
+    this.hear(report.value.slice(repeated))
+  }
+  private hear(elements: ReadonlyArray<unknown>): void {
+    this.received += elements.length
+    if (elements.length > 0) Queue.offerUnsafe(this.queue, elements)
   }
   onResult(result: unknown): void {
-    if (Array.isArray(result) && result.length > this.received) {
-      Queue.offerUnsafe(this.queue, result.slice(this.received))
+    if (Array.isArray(result)) {
+      // by credits nothing is repeated; otherwise the answer may be the whole
+      const rest = this.byCredit ? result : result.slice(this.received)
+      this.byCredit = false
+      this.hear(rest)
     }
     this.finish(Exit.void)
   }
@@ -203,8 +240,13 @@ export class StreamCall extends TypedCall {
       this.worker.interruptUnsafe()
     })
   }
-  // what was heard is not to be heard again
   override goesAgain(): boolean {
-    return this.idempotent && this.received === 0
+    if (!this.idempotent) return false
+    if (this.received > 0) {
+      this.frame = this.encode({ credit: this.window.open(), from: this.received })
+      this.repeated = this.received
+      this.byCredit = false
+    }
+    return true
   }
 }

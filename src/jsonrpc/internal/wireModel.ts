@@ -31,14 +31,15 @@ export interface ProgressStrategy {
   readonly request: (params: unknown, id: string | number, isStream: boolean) => unknown
   /** What a request's progress is sent under; `undefined` where none is wanted. `id` is the request's id as a value. */
   readonly token: (params: unknown, id: unknown) => unknown
-  /** What the elements of a stream are sent under; `undefined` where none are wanted. */
-  readonly elementsToken: (params: unknown, id: unknown) => unknown
-  /** Whether the answer of a stream whose elements were sent repeats them. */
-  readonly repeatsElements: boolean
+  /**
+   * What the elements of a stream are sent under, for peers that know partial results but no credits; `undefined` where none
+   * are wanted. The answer does not repeat them.
+   */
+  readonly elementsToken?: ((params: unknown, id: unknown) => unknown) | undefined
   /** Parameters of one report; `count` reports of this request came before. */
   readonly encode: (token: unknown, report: Report, count: number) => unknown
-  /** Parameters that carry elements of a stream. */
-  readonly encodeElements: (token: unknown, elements: ReadonlyArray<unknown>) => unknown
+  /** Parameters that carry elements of a stream under {@link ProgressStrategy.elementsToken}. */
+  readonly encodeElements?: ((token: unknown, elements: ReadonlyArray<unknown>) => unknown) | undefined
   /** Parameters of a last notification before the answer, where reports were sent and the wire wants an end. */
   readonly finish?: ((token: unknown) => unknown) | undefined
   /** The token and the report of received parameters; elements of a stream are an array in `value`. */
@@ -69,4 +70,11 @@ export interface Wire {
   readonly traceparent: ((params: unknown) => unknown) | undefined
   /** Adds trace context to the parameters of a request. */
   readonly withTraceparent: ((params: unknown, traceparent: string) => unknown) | undefined
+  /**
+   * Reads what asks for a stream by credits from the parameters of a request, where the wire has room for it there;
+   * otherwise it is the member `stream` of the message.
+   */
+  readonly stream?: ((params: unknown) => unknown) | undefined
+  /** Adds what asks for a stream by credits to the parameters of a request. */
+  readonly withStream?: ((params: unknown, ask: unknown) => unknown) | undefined
 }

@@ -29,7 +29,6 @@ export const lsp: Wire = {
         : params,
     token: (params) => own(params, "workDoneToken"),
     elementsToken: (params) => own(params, "partialResultToken"),
-    repeatsElements: false,
     encode: (token, { amount, operation, value }, count) => ({
       token,
       value: value !== undefined

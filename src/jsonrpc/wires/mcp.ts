@@ -33,18 +33,11 @@ export const mcp: Wire = {
     method: "notifications/progress",
     request: (params, id) => withMeta(params, "progressToken", id),
     token: (params) => meta(params, "progressToken"),
-    elementsToken: (params) => meta(params, "progressToken"),
-    repeatsElements: true,
     encode: (progressToken, { amount, operation }) => ({
       progressToken,
       progress: amount,
       total: 1,
       ...(operation === "" ? undefined : { message: operation })
-    }),
-    encodeElements: (progressToken, elements) => ({
-      progressToken,
-      progress: 0,
-      _meta: { "effect-wire/elements": elements }
     }),
     decode: (params) => {
       const token = own(params, "progressToken")
@@ -52,7 +45,6 @@ export const mcp: Wire = {
       const progress = own(params, "progress")
       const total = own(params, "total")
       const message = own(params, "message")
-      const value = meta(params, "effect-wire/elements")
       return {
         token,
         report: {
@@ -61,8 +53,7 @@ export const mcp: Wire = {
             ? 0
             : typeof total === "number" && total > 0
             ? progress / total
-            : progress,
-          ...(value === undefined ? undefined : { value })
+            : progress
         }
       }
     }
@@ -70,5 +61,8 @@ export const mcp: Wire = {
   metaKeys: ["_meta"],
   isReserved: (method) => method === "notifications/cancelled" || method === "notifications/progress",
   traceparent: (params) => meta(params, "traceparent"),
-  withTraceparent: (params, traceparent) => withMeta(params, "traceparent", traceparent)
+  withTraceparent: (params, traceparent) => withMeta(params, "traceparent", traceparent),
+  // its peers refuse members of a message that they do not know
+  stream: (params) => meta(params, "effect-wire/stream"),
+  withStream: (params, ask) => withMeta(params, "effect-wire/stream", ask)
 }

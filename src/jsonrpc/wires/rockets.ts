@@ -8,8 +8,7 @@ const amountOf = (u: unknown): number => typeof u === "number" && Number.isFinit
 const textOf = (u: unknown): string => typeof u === "string" ? u : ""
 
 /**
- * Rockets (BlueBrain): `cancel` and `progress` notifications that name the request by its id. The elements of a stream
- * travel as `value`, an array, in a progress notification, which other Rockets clients ignore; the answer repeats them.
+ * Rockets (BlueBrain): `cancel` and `progress` notifications that name the request by its id.
  *
  * Source: PROTOCOLS.md, "Rockets".
  *
@@ -30,10 +29,7 @@ export const rockets: Wire = {
     method: "progress",
     request: (params) => params,
     token: (_params, id) => id,
-    elementsToken: (_params, id) => id,
-    repeatsElements: true,
     encode: (id, { amount, operation, value }) => ({ id, operation, amount, value }),
-    encodeElements: (id, value) => ({ id, operation: "", amount: 0, value }),
     decode: (params) => {
       const token = own(params, "id")
       if (token === undefined) return undefined

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Rpc from "effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
-import { EngineRequest } from "../../rpc/RpcEngine.ts"
+import * as Weight from "../../rpc/internal/weight.ts"
+import { EngineRequest, StreamTooLong } from "../../rpc/RpcEngine.ts"
 import * as RpcMethods from "../../rpc/RpcMethods.ts"
 import { defaultLimits } from "../JsonPatch.ts"
 import type { Json } from "../JsonPointer.ts"
@@ -29,6 +30,14 @@ const textOf = (error: unknown): string => {
     return error.message === "" && "_tag" in error ? String(error._tag) : error.message
   }
   return JSON.stringify(error) ?? String(error)
+}
+
+/** As JSON has it: a response says `null` for what JSON leaves out. */
+const written = (value: unknown): Json => {
+  if (typeof value === "object" && value !== null && "toJSON" in value) {
+    return JSON.parse(JSON.stringify(value) ?? "null") as Json
+  }
+  return value === undefined || typeof value === "function" || typeof value === "symbol" ? null : value as Json
 }
 
 /** Logs what only we may know, under an id that the peer is told. */
@@ -63,6 +72,10 @@ export const defaultMethod = (
 export class ServedRequest extends EngineRequest {
   private readonly answer: Answer
   private readonly asText: boolean
+  private readonly maxStreamBytes: number
+  private readonly bytes: number
+  private elements: Array<Json> | undefined = undefined
+  private size = 0
   private readonly fork: (effect: Effect.Effect<void>) => void
 
   constructor(
@@ -72,24 +85,34 @@ export class ServedRequest extends EngineRequest {
     answer: Answer,
     /** Failures are text, as in 0.5; otherwise the error as the contract encodes it. */
     asText: boolean,
-    fork: (effect: Effect.Effect<void>) => void
+    fork: (effect: Effect.Effect<void>) => void,
+    /** Bytes of a stream, which the answer holds whole. */
+    maxStreamBytes = 8 * 1024 * 1024
   ) {
     super(String(id), method, payloadOf(method, data))
     this.answer = answer
     this.asText = asText
     this.fork = fork
+    this.maxStreamBytes = maxStreamBytes
+    this.bytes = 512 + Weight.ofValue(data)
+  }
+  override get maxWeight(): number {
+    return this.bytes
+  }
+  override onElements(values: ReadonlyArray<unknown>): Effect.Effect<void> {
+    this.elements ??= []
+    for (const value of values) {
+      this.size += Weight.ofValue(value)
+      if (this.size > this.maxStreamBytes) return Effect.die(new StreamTooLong(this.maxStreamBytes))
+      this.elements.push(value as Json)
+    }
+    return Effect.void
   }
   onSuccess(encoded: unknown): void {
-    this.answer(true, (encoded ?? null) as Json)
+    this.answer(true, this.method.isStream ? this.elements ?? [] : written(encoded))
   }
-  onFailure(error: unknown): void {
-    if (this.asText) return this.answer(false, textOf(error))
-    for (const declared of this.method.errors) {
-      if (!declared.is(error)) continue
-      const encoded = RpcMethods.runSync(declared.encode(error))
-      if (encoded?._tag === "Success") return this.answer(false, (encoded.value ?? null) as Json)
-    }
-    this.answer(false, textOf(error))
+  onFailure(error: unknown, declared: RpcMethods.MethodError | undefined, encoded: unknown): void {
+    this.answer(false, this.asText || declared === undefined ? textOf(error) : written(encoded))
   }
   onInvalid(reason: RpcMethods.PositionalError | Schema.SchemaError): void {
     this.answer(false, `invalid arguments: ${reason.message}`)
@@ -97,7 +120,16 @@ export class ServedRequest extends EngineRequest {
   onInterrupt(): void {
     this.answer(false, "interrupted")
   }
+  /** The connection has no room for it. */
+  refuse(): void {
+    this.answer(false, "too many requests")
+  }
   onDefect(cause: Cause.Cause<unknown>): void {
+    for (const reason of cause.reasons) {
+      if (reason._tag === "Die" && reason.defect instanceof StreamTooLong) {
+        return this.answer(false, reason.defect.message)
+      }
+    }
     this.fork(reportDefect(this.method.name, cause, (text) => this.answer(false, text)))
   }
 }

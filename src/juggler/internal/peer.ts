@@ -301,12 +301,9 @@ class PeerImpl implements Peer, Line {
         for (let i = 0; i < frames.length && !this.isClosed; i++) this.take(frames[i]!)
         this.outbox.uncork()
         if (this.fault !== undefined) return Effect.fail(this.fault)
-        if (this.session.isFull() && (this.caller.inFlight === 0 || this.session.isOverfull())) {
-          return Effect.raceFirst(this.session.room, this.caller.calling)
-        }
         if (this.isFull(4)) return this.onceTaken
         if (this.isFull(1) && this.caller.inFlight === 0) return Effect.raceFirst(this.onceTaken, this.caller.calling)
-        return this.held
+        return Effect.void
       }),
       { disableYield: true }
     )
@@ -315,14 +312,6 @@ class PeerImpl implements Peer, Line {
   /** Whether so many times the messages wait that may. Answers to calls of ours are behind them. */
   private isFull(times: number): boolean {
     return Queue.sizeUnsafe(this.queue) >= this.maxMessages * times || this.queued > this.highWater * times
-  }
-
-  // A server does not read while too much waits to be sent. A client does: its own calls wait there, and two ends that both
-  // wait for the other to read would wait for ever. For the same reason a server reads on while it waits for answers.
-  private get held(): Effect.Effect<void> {
-    if (this.config.role === "client" || this.outbox.waiting() <= this.highWater) return Effect.void
-    if (this.caller.inFlight > 0) return this.outbox.drained(4 * this.highWater)
-    return Effect.raceFirst(this.outbox.drained(this.highWater), this.caller.calling)
   }
 
   /** Completes when the application has taken all messages. */
@@ -398,6 +387,7 @@ class PeerImpl implements Peer, Line {
 
   private onRequest(request: Extract<Message, { readonly _tag: "Request" }>): void {
     const { data, id, name } = request
+    const { maxStreamBytes } = this.config.options
     const answer = (success: boolean, data: Json) => {
       const version = this.follower?.stamped === true
         ? this.shown?.version() ?? JugglerState.storeOf(this.local).version
@@ -406,11 +396,13 @@ class PeerImpl implements Peer, Line {
     }
     if (name === "" && !this.generation.symmetric) return answer(true, data)
     if (this.refusing) return answer(false, "the server is closing")
-    if (this.session.has(String(id))) return this.abort(1002, "a request has the id of one that is under way")
+    if (this.session.find(String(id)) !== undefined) {
+      return this.abort(1002, "a request has the id of one that is under way")
+    }
     const fork = (effect: Effect.Effect<void>) => void this.fork(effect)
     const method = this.methods.get(name)
     if (method !== undefined && this.access(method.rpc, this.connection)) {
-      return this.session.submit(new ServedRequest(id, method, data, answer, this.generation.symmetric, fork))
+      return this.serve(new ServedRequest(id, method, data, answer, this.generation.symmetric, fork, maxStreamBytes))
     }
     const { defaultAction } = this.config
     // what the caller may not use does not exist for that caller, so it is answered like something unknown
@@ -418,7 +410,11 @@ class PeerImpl implements Peer, Line {
       return answer(false, this.generation.symmetric ? "invalid action" : "invalid request name")
     }
     const stand = defaultMethod(name, data, defaultAction, this.context)
-    this.session.submit(new ServedRequest(id, stand, data, answer, this.generation.symmetric, fork))
+    this.serve(new ServedRequest(id, stand, data, answer, this.generation.symmetric, fork, maxStreamBytes))
+  }
+
+  private serve(request: ServedRequest): void {
+    if (!this.session.submit(request)) request.refuse()
   }
 
   /** Ends the connection from this side, with a close code, as soon as what waits is written or a second has passed. */

@@ -1,4 +1,4 @@
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -22,15 +22,14 @@ import { collect } from "./collect.ts"
 // Shared by idle sessions, never changed.
 const noRequests: Map<string, EngineRequest> = new Map()
 const noFibers: Set<Fiber.Fiber<unknown, unknown>> = new Set()
-const noLine: Array<EngineRequest> = []
-const noWaiters: Array<{ readonly ready: () => boolean; readonly resume: () => void }> = []
+const noLine: Array<EngineRequest | undefined> = []
+const noWaiters: Array<() => void> = []
 const noContext = Context.empty()
 
 const defaultConcurrency = 256
 const defaultWaiting = 1024
-const defaultStreamElements = 100_000
-// more than a batch has by default
-const leastReserve = 128
+const defaultRequestBytes = 8 * 1024 * 1024
+const defaultHighWater = 1024 * 1024
 
 /**
  * The requests of one connection, as they run.
@@ -43,6 +42,8 @@ export class EngineSession implements Session {
   private readonly traced: boolean
   private readonly concurrency: number
   private readonly maxWaiting: number
+  private readonly maxBytes: number
+  private readonly highWater: number
   private readonly client: Rpc.ServerClient
   private readonly counts: RpcMetrics.Counts | undefined
   private readonly clock: Clock.Clock
@@ -56,6 +57,12 @@ export class EngineSession implements Session {
   private forked = 0
   /** Requests in the line that were cancelled there. */
   private skipped = 0
+  /** Requests of the line, without notifications. */
+  private answered = 0
+  /** Bytes held by what runs and waits. */
+  private held = 0
+  /** Whether the line goes on as soon as the outbox has room. */
+  private awaitsRoom = false
   private method: RpcMethods.ServedMethod | undefined
   private context: Context.Context<never> = noContext
   private pumping = false
@@ -68,22 +75,60 @@ export class EngineSession implements Session {
     this.traced = traced
     this.concurrency = options.concurrency ?? defaultConcurrency
     this.maxWaiting = options.maxWaiting ?? defaultWaiting
+    this.maxBytes = options.maxRequestBytes ?? defaultRequestBytes
+    this.highWater = options.highWaterMark ?? defaultHighWater
     this.client = new Rpc.ServerClient(connection.id)
     this.counts = options.metrics === false ? undefined : RpcMetrics.countsOf(context)
     this.clock = Context.get(context, Clock.Clock)
   }
 
-  submit(request: EngineRequest): void {
-    if (this.closed) return
+  submit(request: EngineRequest): boolean {
+    // who was told that the connection closes is served no more
+    if (this.closed || this.connection.outbox?.isClosed() === true) return true
+    if (this.held + request.maxWeight > this.maxBytes && !this.fits(request)) return this.refuse(request)
     if (this.counts !== undefined) this.counts.inFlight++
-    if (this.running < this.concurrency && this.head === this.line.length) {
+    if (this.running < this.concurrency && this.head === this.line.length && !this.isCongested) {
       this.start(request)
     } else {
+      if (request.key !== undefined) {
+        if (this.answered >= this.maxWaiting) {
+          if (this.counts !== undefined) this.counts.inFlight--
+          return this.refuse(request)
+        }
+        this.answered++
+      }
       this.stamp(request)
       this.register(request)
       if (this.line === noLine) this.line = [request]
       else this.line.push(request)
+      this.awaitRoom()
     }
+    if (!request.done) this.held += request.held = request.weight
+    return true
+  }
+
+  private fits(request: EngineRequest): boolean {
+    return this.active() === 0 || this.held + request.weight <= this.maxBytes
+  }
+
+  private refuse(request: EngineRequest): false {
+    this.count(request, "refused")
+    return false
+  }
+
+  /** Too much waits for the peer to be read: nothing further is started that would add to it. */
+  private get isCongested(): boolean {
+    const outbox = this.connection.outbox
+    return outbox !== undefined && outbox.waiting() > this.highWater
+  }
+
+  private awaitRoom(): void {
+    if (this.awaitsRoom || !this.isCongested) return
+    this.awaitsRoom = true
+    Effect.runForkWith(noContext)(this.connection.outbox!.drained(this.highWater)).addObserver(() => {
+      this.awaitsRoom = false
+      this.pump()
+    })
   }
 
   private register(request: EngineRequest): void {
@@ -107,8 +152,8 @@ export class EngineSession implements Session {
   keys(): IterableIterator<string> {
     return this.byKey.keys()
   }
-  has(key: string): boolean {
-    return this.byKey.size > 0 && this.byKey.has(key)
+  find(key: string): EngineRequest | undefined {
+    return this.byKey.size > 0 ? this.byKey.get(key) : undefined
   }
 
   cancel(key: string): boolean {
@@ -117,12 +162,15 @@ export class EngineSession implements Session {
     request.cancelled = true
     if (request.fiber !== undefined) {
       request.fiber.interruptUnsafe(undefined, RpcSchema.ClientAbort.annotation)
-    } else if (this.line.includes(request, this.head)) {
-      // it keeps its place in the line and is skipped there
+    } else {
+      const place = this.line.indexOf(request, this.head)
+      if (place < 0) return true
+      this.line[place] = undefined
       this.skipped++
+      this.answered--
       this.end(request)
       this.count(request, "interrupted")
-      request.onInterrupt(true)
+      this.tell(request, () => request.onInterrupt(true))
       this.wake()
     }
     return true
@@ -131,26 +179,13 @@ export class EngineSession implements Session {
   private get waiting(): number {
     return this.line.length - this.head - this.skipped
   }
-  isFull(): boolean {
-    return this.waiting >= this.maxWaiting
-  }
-  isOverfull(): boolean {
-    return this.waiting >= this.maxWaiting + Math.max(this.maxWaiting, leastReserve)
-  }
   active(): number {
     return this.running + this.forked + this.waiting
   }
-  get room(): Effect.Effect<void> {
-    return this.when(() => !this.isFull())
-  }
   get idle(): Effect.Effect<void> {
-    return this.when(() => this.active() === 0)
-  }
-
-  private when(ready: () => boolean): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
-      if (this.closed || ready()) return resume(Effect.void)
-      const waiter = { ready, resume: () => resume(Effect.void) }
+      if (this.closed || this.active() === 0) return resume(Effect.void)
+      const waiter = () => resume(Effect.void)
       this.waiters = [...this.waiters, waiter]
       return Effect.sync(() => {
         this.waiters = this.waiters.filter((other) => other !== waiter)
@@ -161,14 +196,12 @@ export class EngineSession implements Session {
   get close(): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (!this.closed) {
-        if (this.counts !== undefined) this.counts.inFlight -= this.waiting
         this.closed = true
-        this.line = noLine
-        this.head = 0
-        this.skipped = 0
+        this.dropLine()
         this.byKey = noRequests
-        for (const waiter of this.waiters) waiter.resume()
+        const waiters = this.waiters
         this.waiters = noWaiters
+        for (const resume of waiters) resume()
         for (const fiber of this.fibers) fiber.interruptUnsafe()
       }
       const left = [...this.fibers, ...this.closing]
@@ -177,16 +210,43 @@ export class EngineSession implements Session {
     })
   }
 
+  private dropLine(): void {
+    if (this.counts !== undefined) this.counts.inFlight -= this.waiting
+    for (let i = this.head; i < this.line.length; i++) {
+      const request = this.line[i]
+      if (request === undefined) continue
+      this.held -= request.held
+      if (request.registered) this.byKey.delete(request.key!)
+    }
+    this.line = noLine
+    this.head = 0
+    this.skipped = 0
+    this.answered = 0
+  }
+
   private start(request: EngineRequest): void {
     this.running++
-    if (request.payload instanceof RpcMethods.PositionalError) {
-      return this.settle(
-        request,
-        "invalid",
-        () => request.onInvalid(request.payload as RpcMethods.PositionalError)
-      )
+    try {
+      this.decode(request)
+    } catch (defect) {
+      this.crashed(request, defect)
     }
-    const decoded = request.method.decodePayload(request.payload)
+  }
+
+  /**
+   * What the application gave (handlers, codecs, values with getters and traps) threw where no effect runs. There are two
+   * ways into a request, {@link EngineSession.start} and the end of a fiber of its own: both end here.
+   */
+  private crashed(request: EngineRequest, defect: unknown): void {
+    if (!request.done) this.settle(request, "defect", () => request.onDefect(Cause.die(defect)))
+  }
+
+  private decode(request: EngineRequest): void {
+    const { payload } = request
+    if (payload instanceof RpcMethods.PositionalError) {
+      return this.settle(request, "invalid", () => request.onInvalid(payload))
+    }
+    const decoded = request.method.decodePayload(payload)
     if (Exit.isExit(decoded)) {
       if (decoded._tag === "Success") return this.invoke(request, decoded.value)
       return this.invalid(request, decoded as Exit.Failure<never, Schema.SchemaError>)
@@ -214,44 +274,37 @@ export class EngineSession implements Session {
       headers: request.headers,
       payload
     }
-    let result: any
-    try {
-      result = method.handler(payload, metadata)
-    } catch (defect) {
-      result = Exit.die(defect)
-    }
-    const trace = this.traced || (request.trace !== undefined && this.options.tracing !== false)
+    let effect: Effect.Effect<unknown, unknown, any>
     let uninterruptible = false
-    let fork = false
-    if (Exit.isExit(result)) {
-      if (!trace && method.rpc.middlewares.size === 0 && (!method.isStream || result._tag === "Failure")) {
-        return this.complete(request, result as Exit.Exit<unknown, unknown>)
-      }
-    } else if (Rpc.isWrapper(result)) {
-      uninterruptible = result.uninterruptible
-      fork = result.fork
-      result = result.value
-    }
-    let effect: Effect.Effect<unknown, unknown, any> = method.isStream
-      ? collect(request, result, this.options.maxStreamElements ?? defaultStreamElements)
-      : result
     try {
+      let result: any = method.handler(payload, metadata)
+      const trace = this.traced || (request.trace !== undefined && this.options.tracing !== false)
+      if (Exit.isExit(result)) {
+        if (!trace && method.rpc.middlewares.size === 0 && (!method.isStream || result._tag === "Failure")) {
+          return this.complete(request, result as Exit.Exit<unknown, unknown>)
+        }
+      } else if (typeof result === "object" && result !== null && Rpc.isWrapper(result)) {
+        uninterruptible = result.uninterruptible
+        // it takes no place among those that run at once
+        request.forked = result.fork
+        result = result.value
+      }
+      effect = method.isStream ? collect(request, result) : effectOf(result)
       for (const tag of method.rpc.middlewares) {
         const middleware = Context.getUnsafe(method.context as Context.Context<any>, tag as any) as any
         effect = middleware(effect, metadata)
       }
+      if (trace) effect = this.span(request, effect)
     } catch (defect) {
       effect = Exit.die(defect)
     }
-    if (trace) effect = this.span(request, effect)
-    if (fork) {
-      // it takes no place among those that run at once
-      request.forked = true
+    const { forked } = request
+    if (forked) {
       this.running--
       this.forked++
     }
     this.run(request, effect, (exit) => this.complete(request, exit), uninterruptible)
-    if (fork) this.pump()
+    if (forked) this.pump()
   }
 
   private span(request: EngineRequest, effect: Effect.Effect<unknown, unknown, any>) {
@@ -277,7 +330,7 @@ export class EngineSession implements Session {
     if (progress !== undefined) context = Context.add(context, Progress.Reporter, progress)
     const fiber = Effect.runForkWith(context)(effect, uninterruptible ? { uninterruptible } : undefined)
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return this.finish(scope, exit, then)
+    if (exit !== undefined) return this.finish(request, scope, exit, then)
     this.stamp(request)
     if (!request.registered && !this.closed) this.register(request)
     request.fiber = fiber
@@ -286,7 +339,7 @@ export class EngineSession implements Session {
     fiber.addObserver((exit) => {
       this.fibers.delete(fiber)
       request.fiber = undefined
-      this.finish(scope, exit, then)
+      this.finish(request, scope, exit, then)
     })
     if (request.cancelled) fiber.interruptUnsafe(undefined, RpcSchema.ClientAbort.annotation)
     else if (this.closed) fiber.interruptUnsafe()
@@ -306,11 +359,16 @@ export class EngineSession implements Session {
   }
 
   private finish(
+    request: EngineRequest,
     scope: Scope.Closeable,
     exit: Exit.Exit<unknown, unknown>,
     then: (exit: Exit.Exit<unknown, unknown>) => void
   ): void {
-    then(exit)
+    try {
+      then(exit)
+    } catch (defect) {
+      this.crashed(request, defect)
+    }
     const close = Scope.closeUnsafe(scope, exit)
     if (close === undefined) return
     const fiber = Effect.runFork(close)
@@ -321,11 +379,12 @@ export class EngineSession implements Session {
 
   private complete(request: EngineRequest, exit: Exit.Exit<unknown, unknown>): void {
     if (exit._tag === "Failure") return this.failed(request, exit.cause)
-    if (request.method.isStream) return this.encoded(request, exit)
-    if (typeof exit.value === "object" && Deferred.isDeferred(exit.value)) {
-      return this.run(request, Deferred.await(exit.value), (exit) => this.complete(request, exit))
+    const { value } = exit
+    if (request.method.isStream) return this.encoded(request, endOfStream)
+    if (typeof value === "object" && value !== null && Deferred.isDeferred(value)) {
+      return this.run(request, Deferred.await(value), (exit) => this.complete(request, exit))
     }
-    const encoded = request.method.encodeSuccess(exit.value)
+    const encoded = request.method.encodeSuccess(value)
     if (Exit.isExit(encoded)) return this.encoded(request, encoded as Exit.Exit<unknown, unknown>)
     this.run(request, encoded, (exit) => this.encoded(request, exit))
   }
@@ -335,12 +394,16 @@ export class EngineSession implements Session {
       // the hot path: `settle` without its closure
       if (this.release(request)) {
         this.count(request, "success")
-        request.onSuccess(exit.value)
+        try {
+          request.onSuccess(exit.value)
+        } catch (defect) {
+          this.defect(request, Cause.die(defect))
+        }
       }
       return this.pump()
     }
     // a failure to encode is the handler's, not the caller's
-    if (request.cancelled && !exit.cause.reasons.some((reason) => reason._tag !== "Interrupt")) {
+    if (request.cancelled && Cause.hasInterruptsOnly(exit.cause)) {
       return this.settle(request, "interrupted", () => request.onInterrupt(true))
     }
     this.settle(request, "defect", () => request.onDefect(exit.cause))
@@ -348,12 +411,44 @@ export class EngineSession implements Session {
 
   private failed(request: EngineRequest, cause: Cause.Cause<unknown>): void {
     for (const reason of cause.reasons) {
-      if (reason._tag === "Fail") return this.settle(request, "failure", () => request.onFailure(reason.error))
+      if (reason._tag === "Fail") return this.failure(request, reason.error)
     }
     for (const reason of cause.reasons) {
       if (reason._tag === "Die") return this.settle(request, "defect", () => request.onDefect(cause))
     }
     this.settle(request, "interrupted", () => request.onInterrupt(request.cancelled))
+  }
+
+  /** A failure of the handler: encoded as the contract declares it, by a fiber of this session where it takes its time. */
+  private failure(request: EngineRequest, error: unknown): void {
+    const declared = request.method.errors.find((candidate) => candidate.is(error))
+    if (declared === undefined) {
+      return this.settle(request, "failure", () => request.onFailure(error, undefined, undefined))
+    }
+    const then = (exit: Exit.Exit<unknown, unknown>) =>
+      exit._tag === "Failure"
+        ? this.encoded(request, exit)
+        : this.settle(request, "failure", () => request.onFailure(error, declared, exit.value))
+    const encoded = declared.encode(error)
+    if (Exit.isExit(encoded)) return then(encoded as Exit.Exit<unknown, unknown>)
+    this.run(request, encoded, then)
+  }
+
+  /** Tells the wire an outcome. What the wire cannot write down is a defect of this request, and of nothing else. */
+  private tell(request: EngineRequest, outcome: () => void): void {
+    try {
+      outcome()
+    } catch (defect) {
+      this.defect(request, Cause.die(defect))
+    }
+  }
+
+  private defect(request: EngineRequest, cause: Cause.Cause<unknown>): void {
+    try {
+      request.onDefect(cause)
+    } catch {
+      // the wire has nothing left to say
+    }
   }
 
   private release(request: EngineRequest): boolean {
@@ -368,6 +463,7 @@ export class EngineSession implements Session {
 
   private end(request: EngineRequest): void {
     request.done = true
+    this.held -= request.held
     if (request.registered) this.byKey.delete(request.key!)
     if (this.counts !== undefined) this.counts.inFlight--
   }
@@ -375,37 +471,52 @@ export class EngineSession implements Session {
   private settle(request: EngineRequest, outcome: RpcMetrics.Outcome, answer: () => void): void {
     if (this.release(request)) {
       this.count(request, outcome)
-      answer()
+      this.tell(request, answer)
     }
     this.pump()
   }
 
   private pump(): void {
     if (this.pumping) return
+    if (this.line !== noLine && this.connection.outbox?.isClosed() === true) this.dropLine()
     if (this.head < this.line.length) {
       this.pumping = true
-      while (this.running < this.concurrency && this.head < this.line.length) {
-        const next = this.line[this.head]!
-        this.head++
-        if (next.done) this.skipped--
-        else this.start(next)
+      while (this.running < this.concurrency && this.head < this.line.length && !this.isCongested) {
+        const next = this.line[this.head]
+        this.line[this.head++] = undefined
+        if (next === undefined) {
+          this.skipped--
+        } else {
+          if (next.key !== undefined) this.answered--
+          this.start(next)
+        }
       }
       this.pumping = false
       if (this.head === this.line.length) {
         this.line = noLine
         this.head = 0
-      } else if (this.head > 1024) {
-        this.line = this.line.slice(this.head)
-        this.head = 0
+      } else {
+        this.awaitRoom()
+        if (this.head > 1024) {
+          this.line = this.line.slice(this.head)
+          this.head = 0
+        }
       }
     }
     this.wake()
   }
 
   private wake(): void {
-    if (this.waiters.length === 0) return
-    const ready = this.waiters.filter((waiter) => waiter.ready())
-    this.waiters = this.waiters.filter((waiter) => !ready.includes(waiter))
-    for (const waiter of ready) waiter.resume()
+    if (this.waiters.length === 0 || this.active() > 0) return
+    const waiters = this.waiters
+    this.waiters = noWaiters
+    for (const resume of waiters) resume()
   }
 }
+
+const endOfStream = Exit.succeed(undefined)
+
+const effectOf = (result: unknown): Effect.Effect<unknown, unknown, any> =>
+  Effect.isEffect(result)
+    ? result as Effect.Effect<unknown, unknown, any>
+    : Exit.die(new TypeError("the handler gave no Effect"))
