@@ -20,7 +20,7 @@ circular.self = circular
 
 const deep = (): unknown => {
   let value: unknown = []
-  for (let i = 0; i < 20_000; i++) value = [value]
+  for (let i = 0; i < 10_000; i++) value = [value]
   return value
 }
 
@@ -245,7 +245,7 @@ const answersTo = (
   })
 
 describe("whatever a handler gives back", () => {
-  for (const wire of [Wire.standard, Wire.rockets, Wire.lsp]) {
+  for (const wire of [Wire.standard, Wire.rockets]) {
     it.effect(
       `each request has one answer, and others are not disturbed (${wire.name})`,
       () =>
@@ -285,7 +285,7 @@ describe("whatever a handler gives back", () => {
       }
       const answers = yield* answersTo(peer, sent)
       for (const [id, one] of cases.entries()) checkAnswer(answers.get(id), one)
-    })), 30_000)
+    })), 60_000)
 
   it.effect("by POST", () =>
     guarded(Effect.gen(function*() {

@@ -214,7 +214,7 @@ export class Endpoint implements Answerer, Sink {
     const method = methods.get(call.method)
     if (method === undefined) return sink.answer(Codec.encodeError(id, methodNotFound))
     if (!access(method.rpc, connection)) {
-      this.fork(Effect.annotateLogs(Effect.logDebug("a request was refused: its caller may not use the method"), {
+      this.fork(Effect.annotateLogs(Effect.logDebug("access refused"), {
         method: method.name,
         connection: connection.id
       }))
@@ -255,7 +255,7 @@ export class Endpoint implements Answerer, Sink {
     const method = methods.get(call.method)
     if (method === undefined) return
     if (!access(method.rpc, connection)) {
-      return this.fork(Effect.annotateLogs(Effect.logDebug("a notification was dropped: its caller may not use it"), {
+      return this.fork(Effect.annotateLogs(Effect.logDebug("access refused"), {
         method: method.name,
         connection: connection.id
       }))
