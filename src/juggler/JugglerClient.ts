@@ -32,6 +32,7 @@ import { misfit } from "./internal/calls.ts"
 import * as Peer from "./internal/peer.ts"
 import type * as PeerModel from "./internal/peerModel.ts"
 import { Replica } from "./internal/replica.ts"
+import { selection } from "./internal/selection.ts"
 import * as Sharing from "./internal/sharing.ts"
 import { Store } from "./internal/store.ts"
 import * as JsonPatch from "./JsonPatch.ts"
@@ -258,7 +259,13 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
         ...state,
         get: Effect.andThen(gate, state.get),
         changes: Stream.unwrap(Effect.as(gate, state.changes)),
-        select: ((part: any) => Stream.unwrap(Effect.as(gate, state.select(part)))) as typeof state.select
+        select: ((part: any) => {
+          const selected = state.select(part)
+          return selection(Stream.unwrap(Effect.as(gate, selected)), {
+            subscribe: selected.subscribe,
+            getSnapshot: () => options.state === undefined || replica.isKnown ? selected.getSnapshot() : undefined
+          })
+        }) as typeof state.select
       }, store),
       requests: yield* typed(
         options.requests ?? RpcGroup.make() as unknown as RpcGroup.RpcGroup<Requests>,

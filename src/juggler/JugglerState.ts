@@ -17,6 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Commit, CommitLog, type LogBounds } from "./internal/commitLog.ts"
 import { equals } from "./internal/json.ts"
+import { ofPick, ofPlace, selection } from "./internal/selection.ts"
 import * as Sharing from "./internal/sharing.ts"
 import { Store } from "./internal/store.ts"
 import * as JsonPatch from "./JsonPatch.ts"
@@ -120,9 +121,33 @@ export interface ReadableState<out A> {
    * while other parts change; or what a function picks from the decoded value, compared by reference.
    */
   readonly select: {
-    (place: Pointer): Stream.Stream<Json | undefined>
-    <B>(pick: (value: A) => B): Stream.Stream<B, Schema.SchemaError>
+    (place: Pointer): Selection<Json | undefined>
+    <B>(pick: (value: A) => B): Selection<B, Schema.SchemaError>
   }
+}
+
+/**
+ * A part of a state: a stream of its values, and, for screens, the two functions that `useSyncExternalStore` of React and
+ * their like in other libraries take. Keep the selection: each `select` makes a new one.
+ *
+ * **Example** (In a component)
+ *
+ * ```ts
+ * const temperature = client.state.select(["rooms", "kitchen", "celsius"])
+ * const Temperature = () => useSyncExternalStore(temperature.subscribe, temperature.getSnapshot)
+ * ```
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Selection<out B, out E = never> extends Stream.Stream<B, E> {
+  /** Calls back, synchronously, after each commit that changed the part, until the function that it gives is called. */
+  readonly subscribe: (onChange: () => void) => () => void
+  /**
+   * The part now: the same reference until it changes. `undefined` before the first state of a client with a schema, and
+   * where the document does not fit the schema.
+   */
+  readonly getSnapshot: () => B | undefined
 }
 
 /**
@@ -240,12 +265,18 @@ export const readable = <A>(store: Store, sharing: Sharing.Sharing<A>): Readable
     version: Effect.sync(() => store.version),
     changes,
     commits: (bounds) => commits(store, bounds),
-    select: (<B>(part: Pointer | ((value: A) => B)): Stream.Stream<Json | B | undefined, Schema.SchemaError> => {
+    select: (<B>(part: Pointer | ((value: A) => B)): Selection<Json | B | undefined, Schema.SchemaError> => {
       if (typeof part === "function") {
-        return changes.pipe(Stream.map(part), Stream.changesWith((a, b) => a === b))
+        return selection(
+          changes.pipe(Stream.map(part), Stream.changesWith((a, b) => a === b)),
+          ofPick(store, () => sharing.decode(current()), part)
+        )
       }
       const place = part.slice()
-      return follow(store, () => store.document.snapshot(place), () => store.document.peek(place))
+      return selection(
+        follow(store, () => store.document.snapshot(place), () => store.document.peek(place)),
+        ofPlace(store, place)
+      )
     }) as ReadableState<A>["select"]
   }
   stores.set(state, store)

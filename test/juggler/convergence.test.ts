@@ -256,4 +256,4 @@ it(`everybody ends with what the server decided, after each of ${histories} hist
       throw new Error(`history ${seed}`, { cause: error })
     }
   }
-}, 600_000)
+}, 60_000 + histories * 50)

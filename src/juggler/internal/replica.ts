@@ -54,6 +54,11 @@ export class Replica {
     return this.partial ? undefined : this.held
   }
 
+  /** Whether a state was told on any connection. */
+  get isKnown(): boolean {
+    return this.known
+  }
+
   /** Takes a patch; `"ask"` where something before it is missing, `"lost"` where that does not come. */
   receive(patch: unknown, stamp: Stamp | undefined): JsonPatchError | "ask" | "lost" | undefined {
     const verdict = this.judge(stamp)
@@ -62,12 +67,17 @@ export class Replica {
       if (++this.dropped > maxDropped) return "lost"
       return this.dropped === 1 ? "ask" : undefined
     }
+    const before = this.known
     let error: JsonPatchError | undefined
     const told = () => {
-      error = verdict === "whole" && this.known ? this.become(patch) : this.store.patch(patch, "wire")
-      if (error !== undefined) return
-      this.fresh = false
+      // those who are told of it look at once
       this.known = true
+      error = verdict === "whole" && before ? this.become(patch) : this.store.patch(patch, "wire")
+      if (error !== undefined) {
+        this.known = before
+        return
+      }
+      this.fresh = false
       this.dropped = 0
       this.partial = stamp?.more === true
       this.held = stamp === undefined ? undefined : { epoch: stamp.epoch, version: stamp.version }
