@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 import * as Link from "./internal/link.ts"
+import { serving } from "./internal/serving.ts"
 import * as Typed from "./internal/typed.ts"
 import type { Client } from "./JsonRpcClient.ts"
 import type { JsonRpcError } from "./JsonRpcError.ts"
@@ -53,7 +54,7 @@ export const make = <Serves extends Rpc.Any, Calls extends Rpc.Any>(options: {
     const socket = yield* Socket.Socket
     const methods = yield* RpcMethods.serve(options.serves)
     yield* checkNames(options.connection?.wire ?? standard, methods.keys())
-    const remote = yield* Link.make(socket, options.connection ?? {}, methods)
+    const remote = yield* Link.make(socket, options.connection ?? {}, methods, serving)
     const client = yield* Typed.make(options.calls, remote, options.typed)
     return { client, remote }
   })

@@ -29,6 +29,7 @@ import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { Caller } from "./internal/caller.ts"
 import { connect, type ConnectConfig, type Connected, type ConnectOptions, decodeOptions } from "./internal/connect.ts"
 import * as Post from "./internal/post.ts"
+import { serving } from "./internal/serving.ts"
 import type { Wire } from "./internal/wireModel.ts"
 import { CurrentClient, JsonRpcClients } from "./JsonRpcClients.ts"
 import * as JsonRpcRemote from "./JsonRpcRemote.ts"
@@ -105,6 +106,7 @@ const fromMethods = (
       access: Context.get(context, RpcConnection.MethodAccess),
       context,
       onNotification: undefined,
+      serving,
       onFrame: undefined
     }
 
@@ -123,7 +125,7 @@ const fromMethods = (
       const drain = Effect.suspend(() => {
         drained = true
         connected.endpoint.refuse()
-        return Effect.andThen(session.idle, outbox.drained())
+        return Effect.andThen(session?.idle ?? Effect.void, outbox.drained())
       })
       const forget = ConnectionGroup.onShutdownUnsafe(
         own,

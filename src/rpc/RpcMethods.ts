@@ -98,7 +98,8 @@ export const fromRpc = (self: Rpc.Any): Method => {
   const rpc = self as unknown as Rpc.AnyWithProps
   const parse = Context.get(rpc.annotations, Rpc.ParseOptions)
   const stream = RpcSchema.isStreamSchema(rpc.successSchema) ? rpc.successSchema : undefined
-  const payload = codecs(rpc.payloadSchema, parse)
+  // who sent wrong parameters is told of all that is wrong with them
+  const payload = codecs(rpc.payloadSchema, { errors: "all", ...parse })
   const success = codecs(stream?.success ?? rpc.successSchema, parse)
   const failures = new Set<Schema.Top>([rpc.errorSchema])
   if (stream !== undefined) failures.add(stream.error)

@@ -8,6 +8,7 @@ import {
   JsonRpcPeer,
   type JsonRpcRemote,
   JsonRpcServer,
+  JsonRpcTest,
   Wire
 } from "effect-wire/jsonrpc"
 import { Progress, RpcConnection } from "effect-wire/rpc"
@@ -403,6 +404,21 @@ describe("errors", () => {
         ...Array.from({ length: 4 }, () => "Warn cannot connect: nobody is there"),
         "Info connected again"
       ])
+    }))
+
+  it.effect("of wrong parameters everything that is wrong is said", () =>
+    Effect.gen(function*() {
+      class Group extends RpcGroup.make(
+        Rpc.make("echo", { payload: { x: Schema.Int, y: Schema.Int, z: Schema.Int }, success: Schema.Int })
+      ) {}
+      const remote = yield* JsonRpcTest.makeRemote(Group).pipe(
+        Effect.provide(Group.toLayer({ echo: ({ x }) => Effect.succeed(x) }))
+      )
+      const { reason } = yield* Effect.flip(remote.call("echo", { x: "a", y: 1.5 }))
+      assert.deepStrictEqual(
+        reason._tag === "RemoteError" && (reason.data as any).issues.map(({ path }: any) => path),
+        [["x"], ["y"], ["z"]]
+      )
     }))
 
   it.effect("a call that access refuses is logged at debug", () =>

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as RpcConnection from "../../rpc/RpcConnection.ts"
-import * as RpcEngine from "../../rpc/RpcEngine.ts"
+import type * as RpcEngine from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as Outbox from "../../socket/Outbox.ts"
 import type * as Codec from "../JsonRpcCodec.ts"
@@ -68,22 +68,27 @@ export interface ConnectConfig extends EndpointConfig {
 export class Connected {
   readonly endpoint: Endpoint
   readonly outbox: Outbox.Outbox
-  readonly session: RpcEngine.Session
+  readonly connection: RpcConnection.Connection
+  readonly session: RpcEngine.Session | undefined
   /** Called when the connection is over, before its requests are interrupted. */
   onClose: (() => void) | undefined = undefined
   private readonly config: ConnectConfig
   private readonly pull: Pull
 
-  constructor(config: ConnectConfig, session: RpcEngine.Session, outbox: Outbox.Outbox, caller: Caller, pull: Pull) {
+  constructor(
+    config: ConnectConfig,
+    connection: RpcConnection.Connection,
+    session: RpcEngine.Session | undefined,
+    outbox: Outbox.Outbox,
+    caller: Caller,
+    pull: Pull
+  ) {
     this.config = config
+    this.connection = connection
     this.session = session
     this.outbox = outbox
-    this.endpoint = new Endpoint(config, session, caller)
+    this.endpoint = new Endpoint(config, connection, session, caller)
     this.pull = pull
-  }
-
-  get connection(): RpcConnection.Connection {
-    return this.session.connection
   }
 
   /** Reads until the connection ends; never succeeds. */
@@ -134,13 +139,13 @@ export const connect = (
       maxWaiting: config.options.maxOutboxBytes
     })
     const connection = yield* Effect.onError(RpcConnection.make(outbox), () => Effect.sync(() => outbox.release()))
-    const session = RpcEngine.openUnsafe(connection, config.options, config.context)
-    const connected = new Connected(config, session, outbox, caller, pull)
+    const session = config.serving?.open(connection, config.options, config.context)
+    const connected = new Connected(config, connection, session, outbox, caller, pull)
     yield* Scope.addFinalizer(
       connection.scope,
       Effect.suspend(() => {
         connected.onClose?.()
-        return Effect.ensuring(session.close, Effect.sync(() => outbox.release()))
+        return Effect.ensuring(session?.close ?? Effect.void, Effect.sync(() => outbox.release()))
       })
     )
     return connected

@@ -10,11 +10,11 @@ import type { Outbox } from "../../socket/Outbox.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
-import { AnsweredRequest, type Answerer, NotificationRequest, type Sink } from "./answer.ts"
+import type { Answerer, Sink } from "./answer.ts"
 import type { Caller } from "./caller.ts"
 import { numberTexts } from "./json.ts"
 import { isRecord, own } from "./record.ts"
-import { StreamedRequest } from "./streamed.ts"
+import type { Serving } from "./serving.ts"
 import { streamMethods } from "./streamModel.ts"
 import type { Wire } from "./wireModel.ts"
 
@@ -31,6 +31,8 @@ export interface EndpointConfig {
   /** The same while calls of this end wait for their answers; both ends settle answers by the same rules. */
   readonly decodeAnswers: Codec.DecodeOptions
   readonly onNotification: ((notification: Codec.Call) => void) | undefined
+  /** `undefined` where nothing is served. */
+  readonly serving: Serving | undefined
   readonly options: RpcEngine.Options
   /** Where what is logged, and what takes longer than its frame, runs. */
   readonly context: Context.Context<never>
@@ -67,7 +69,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true })
 export class Endpoint implements Answerer, Sink {
   private readonly config: EndpointConfig
   private readonly connection: Connection
-  private readonly session: RpcEngine.Session
+  private readonly session: RpcEngine.Session | undefined
   private readonly caller: Caller | undefined
   /** Trace context of the wire, for requests that bring none of their own. */
   readonly trace: RpcEngine.TraceContext | undefined
@@ -78,12 +80,13 @@ export class Endpoint implements Answerer, Sink {
 
   constructor(
     config: EndpointConfig,
-    session: RpcEngine.Session,
+    connection: Connection,
+    session: RpcEngine.Session | undefined,
     caller: Caller | undefined,
     trace?: RpcEngine.TraceContext
   ) {
     this.config = config
-    this.connection = session.connection
+    this.connection = connection
     this.session = session
     this.caller = caller
     this.trace = trace
@@ -208,11 +211,13 @@ export class Endpoint implements Answerer, Sink {
 
   private request(call: Codec.Call, id: string, sink: Sink): void {
     const { connection, session } = this
-    const { access, methods } = this.config
+    const { access, methods, serving } = this.config
     if (this.refuses) return sink.answer(Codec.encodeError(id, shuttingDown))
-    if (session.find(id) !== undefined) return sink.answer(Codec.encodeError(id, duplicateId))
+    if (session?.find(id) !== undefined) return sink.answer(Codec.encodeError(id, duplicateId))
     const method = methods.get(call.method)
-    if (method === undefined) return sink.answer(Codec.encodeError(id, methodNotFound))
+    if (method === undefined || serving === undefined || session === undefined) {
+      return sink.answer(Codec.encodeError(id, methodNotFound))
+    }
     if (!access(method.rpc, connection)) {
       this.fork(Effect.annotateLogs(Effect.logDebug("access refused"), {
         method: method.name,
@@ -220,10 +225,7 @@ export class Endpoint implements Answerer, Sink {
       }))
       return sink.answer(Codec.encodeError(id, methodNotFound))
     }
-    const payload = this.payload(method, call.params)
-    const request = method.isStream
-      ? new StreamedRequest(this, sink, id, call, method, payload)
-      : new AnsweredRequest(this, sink, id, call, method, payload)
+    const request = serving.request(this, sink, id, call, method, this.payload(method, call.params))
     if (!session.submit(request)) sink.answer(Codec.encodeError(id, tooMany))
   }
 
@@ -250,17 +252,17 @@ export class Endpoint implements Answerer, Sink {
 
   private notified(call: Codec.Call): void {
     const { connection, session } = this
-    const { access, methods, onNotification } = this.config
+    const { access, methods, onNotification, serving } = this.config
     onNotification?.(call)
     const method = methods.get(call.method)
-    if (method === undefined) return
+    if (method === undefined || serving === undefined || session === undefined) return
     if (!access(method.rpc, connection)) {
       return this.fork(Effect.annotateLogs(Effect.logDebug("access refused"), {
         method: method.name,
         connection: connection.id
       }))
     }
-    if (session.submit(new NotificationRequest(this, call, method, this.payload(method, call.params)))) return
+    if (session.submit(serving.notification(this, call, method, this.payload(method, call.params)))) return
     this.fork(Effect.annotateLogs(Effect.logDebug("a notification was dropped: the connection is full"), {
       method: method.name,
       connection: connection.id
@@ -273,14 +275,13 @@ export class Endpoint implements Answerer, Sink {
     const credit = own(params, "credit")
     if (typeof id !== "number" || typeof credit !== "number" || !Number.isSafeInteger(credit) || credit < 0) return
     const key = "" + id
-    if (credit === 0) return void this.session.cancel(key)
-    const request = this.session.find(key)
-    if (request instanceof StreamedRequest) request.grant(credit)
+    if (credit === 0) return void this.session?.cancel(key)
+    this.config.serving?.grant(this.session?.find(key), credit)
   }
 
   private cancel(id: unknown): void {
-    if (id === undefined || typeof id === "object") return
     const { session } = this
+    if (id === undefined || typeof id === "object" || session === undefined) return
     if (typeof id !== "number" || Number.isSafeInteger(id)) return void session.cancel(JSON.stringify(id))
     // digits that a number cannot hold tell requests apart
     const texts = numberTexts(this.text, id)

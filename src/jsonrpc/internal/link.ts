@@ -15,6 +15,7 @@ import * as JsonRpcRemote from "../JsonRpcRemote.ts"
 import { standard } from "../wires/standard.ts"
 import { Caller } from "./caller.ts"
 import { connect, type ConnectConfig, type ConnectOptions, decodeOptions } from "./connect.ts"
+import type { Serving } from "./serving.ts"
 import type { Wire } from "./wireModel.ts"
 
 /**
@@ -48,7 +49,8 @@ const idle: Reconnect.Status = { _tag: "Idle" }
 export const make = (
   socket: Socket.Socket,
   options: Options,
-  methods: ReadonlyMap<string, RpcMethods.ServedMethod>
+  methods: ReadonlyMap<string, RpcMethods.ServedMethod>,
+  serving?: Serving
 ): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.gen(function*() {
     const wire = options.wire ?? standard
@@ -78,6 +80,7 @@ export const make = (
       wire,
       options,
       methods,
+      serving,
       decode,
       decodeAnswers: decode,
       access: Context.get(context, RpcConnection.MethodAccess),

@@ -17,6 +17,7 @@ import * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import { type ConnectOptions, decodeOptions } from "./connect.ts"
 import { Endpoint, type EndpointConfig } from "./endpoint.ts"
+import { serving } from "./serving.ts"
 import type { Wire } from "./wireModel.ts"
 
 /**
@@ -118,6 +119,7 @@ export const make = (
       decode,
       options,
       onNotification: undefined,
+      serving,
       context
     }
 
@@ -142,7 +144,7 @@ export const make = (
             ? undefined
             : Context.getOrUndefined(yield* Effect.context<never>(), Tracer.ParentSpan) ??
               Option.getOrUndefined(HttpTraceContext.w3c(request.headers))
-          const endpoint = new Endpoint(config, session, undefined, trace)
+          const endpoint = new Endpoint(config, connection, session, undefined, trace)
           const text = yield* Effect.callback<string | undefined>((resume) =>
             endpoint.handle(body, Codec.decode(body, decode), {
               answer: (text) => resume(Effect.succeed(text)),

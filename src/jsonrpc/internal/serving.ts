@@ -1,0 +1,49 @@
+import type * as Context from "effect/Context"
+import type { Connection } from "../../rpc/RpcConnection.ts"
+import * as RpcEngine from "../../rpc/RpcEngine.ts"
+import type * as RpcMethods from "../../rpc/RpcMethods.ts"
+import type * as Codec from "../JsonRpcCodec.ts"
+import { AnsweredRequest, type Answerer, NotificationRequest, type Sink } from "./answer.ts"
+import { StreamedRequest } from "./streamed.ts"
+
+/**
+ * The answering half of a connection, as a value: an end that serves nothing goes without it, and so does its bundle.
+ *
+ * @internal
+ */
+export interface Serving {
+  readonly open: (
+    connection: Connection,
+    options: RpcEngine.Options,
+    context: Context.Context<never>
+  ) => ReturnType<typeof RpcEngine.openUnsafe>
+  readonly request: (
+    answerer: Answerer,
+    sink: Sink,
+    id: string,
+    call: Codec.Call,
+    method: RpcMethods.ServedMethod,
+    payload: unknown
+  ) => RpcEngine.EngineRequest
+  readonly notification: (
+    answerer: Answerer,
+    call: Codec.Call,
+    method: RpcMethods.ServedMethod,
+    payload: unknown
+  ) => RpcEngine.EngineRequest
+  /** The client of a stream takes so many more elements. */
+  readonly grant: (request: RpcEngine.EngineRequest | undefined, credit: number) => void
+}
+
+/** @internal */
+export const serving: Serving = {
+  open: RpcEngine.openUnsafe,
+  request: (answerer, sink, id, call, method, payload) =>
+    method.isStream
+      ? new StreamedRequest(answerer, sink, id, call, method, payload)
+      : new AnsweredRequest(answerer, sink, id, call, method, payload),
+  notification: (answerer, call, method, payload) => new NotificationRequest(answerer, call, method, payload),
+  grant: (request, credit) => {
+    if (request instanceof StreamedRequest) request.grant(credit)
+  }
+}
