@@ -59,4 +59,4 @@ export const layer = Methods.toLayer(Effect.gen(function*() {
 }))
 
 /** The clients of all routes together, for `broadcast` and for whoever lists them. */
-export const layerClients: Layer.Layer<JsonRpcClients.JsonRpcClients> = JsonRpcClients.layer
+export const layerClients: Layer.Layer<JsonRpcClients.JsonRpcClients> = JsonRpcClients.layerShared

@@ -1,7 +1,8 @@
 /**
  * The clients that are connected to a server now: to list them, to notify one, some or all, to call any of them. A server
  * registers its connections here when the service is in its environment; handlers use the same service, so it is a layer
- * of its own that the app provides to both.
+ * of its own that the app provides to both. Each server has a registry of its own in it: a handler sees the clients of the
+ * server that it serves, also where two servers were given one service.
  *
  * @since 0.1.0
  */
@@ -26,7 +27,21 @@ export interface ConnectedClient extends Remote {
 }
 
 /**
- * The clients that are connected now.
+ * The clients of one server.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Registry {
+  /** Adds a client for as long as the scope is open. */
+  readonly register: (client: ConnectedClient) => Effect.Effect<void, never, Scope.Scope>
+  /** Says that a connection is of this server though it is no client: an HTTP POST. */
+  readonly adopt: (connection: Connection) => void
+}
+
+/**
+ * The clients that are connected now: in a handler those of its own server; elsewhere those of the only server that was
+ * given this service (a defect where there are several, which only {@link layerShared} puts together).
  *
  * @category services
  * @since 0.1.0
@@ -45,48 +60,90 @@ export class JsonRpcClients extends Context.Service<JsonRpcClients, {
     params?: Params,
     filter?: (client: ConnectedClient) => boolean
   ) => Effect.Effect<number>
-  /** Adds a client for as long as the scope is open. Servers call it. */
-  readonly register: (client: ConnectedClient) => Effect.Effect<void, never, Scope.Scope>
+  /** A registry for one more server. Servers take it when they are made. */
+  readonly server: Effect.Effect<Registry>
 }>()("effect-wire/jsonrpc/JsonRpcClients") {}
 
+type Clients = Map<number, ConnectedClient>
+
+const CurrentServer: Context.Reference<Clients | undefined> = Context.Reference<Clients | undefined>(
+  "effect-wire/jsonrpc/JsonRpcClients/CurrentServer",
+  { defaultValue: () => undefined }
+)
+
+/** Which clients somebody sees. */
+const visible = (servers: ReadonlyArray<Clients>, connection: Connection | undefined): Clients | undefined => {
+  if (connection !== undefined) {
+    const own = connection.get(CurrentServer) ?? servers.find((clients) => clients.has(connection.id))
+    if (own !== undefined) return own
+  }
+  return servers.length === 0 ? new Map() : servers.length === 1 ? servers[0] : undefined
+}
+
+const makeWith = (shared: boolean): Effect.Effect<JsonRpcClients["Service"]> =>
+  Effect.sync(() => {
+    const servers: Array<Clients> = []
+    const clients = Effect.withFiber<Clients>((fiber) => {
+      const found = visible(servers, Context.getOrUndefined(fiber.context, CurrentConnection))
+      return found === undefined
+        ? Effect.die(
+          new Error("several servers were given one JsonRpcClients: give each its own, or all of them layerShared")
+        )
+        : Effect.succeed(found)
+    })
+    return JsonRpcClients.of({
+      all: Effect.map(clients, (found) => Array.from(found.values())),
+      get: (id) => Effect.map(clients, (found) => found.get(id)),
+      broadcast: (method, params, filter) =>
+        Effect.map(clients, (found) => {
+          const frame = Codec.encodeNotification(method, params)
+          let count = 0
+          for (const client of found.values()) {
+            if (filter !== undefined && !filter(client)) continue
+            if (client.connection.outbox?.send(frame) === true) count++
+          }
+          return count
+        }),
+      server: Effect.sync(() => {
+        const own: Clients = shared && servers.length > 0 ? servers[0]! : new Map()
+        if (!servers.includes(own)) servers.push(own)
+        return {
+          register: (client) =>
+            Effect.acquireRelease(
+              Effect.sync(() => {
+                own.set(client.connection.id, client)
+              }),
+              () => Effect.sync(() => own.delete(client.connection.id))
+            ),
+          adopt: (connection) => connection.set(CurrentServer, own)
+        }
+      })
+    })
+  })
+
 /**
- * Makes an empty registry.
+ * Makes an empty service, with a registry of its own for each server.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make: Effect.Effect<JsonRpcClients["Service"]> = Effect.sync(() => {
-  const clients = new Map<number, ConnectedClient>()
-  return JsonRpcClients.of({
-    all: Effect.sync(() => Array.from(clients.values())),
-    get: (id) => Effect.sync(() => clients.get(id)),
-    broadcast: (method, params, filter) =>
-      Effect.sync(() => {
-        const frame = Codec.encodeNotification(method, params)
-        let count = 0
-        for (const client of clients.values()) {
-          if (filter !== undefined && !filter(client)) continue
-          if (client.connection.outbox?.send(frame) === true) count++
-        }
-        return count
-      }),
-    register: (client) =>
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          clients.set(client.connection.id, client)
-        }),
-        () => Effect.sync(() => clients.delete(client.connection.id))
-      )
-  })
-})
+export const make: Effect.Effect<JsonRpcClients["Service"]> = makeWith(false)
 
 /**
- * A registry of its own for each app that builds it.
+ * A registry of its own for each server that it is provided to, also where it is provided to several.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer: Layer.Layer<JsonRpcClients> = Layer.effect(JsonRpcClients, make)
+
+/**
+ * One registry for all servers that it is provided to, on purpose: what one of them broadcasts the clients of all hear.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerShared: Layer.Layer<JsonRpcClients> = Layer.effect(JsonRpcClients, makeWith(true))
 
 /** @internal */
 export const CurrentClient: Context.Reference<ConnectedClient | undefined> = Context.Reference<

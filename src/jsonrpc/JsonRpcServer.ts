@@ -31,7 +31,7 @@ import { connect, type ConnectConfig, type Connected, type ConnectOptions, decod
 import * as Post from "./internal/post.ts"
 import { serving } from "./internal/serving.ts"
 import type { Wire } from "./internal/wireModel.ts"
-import { CurrentClient, JsonRpcClients } from "./JsonRpcClients.ts"
+import { CurrentClient, JsonRpcClients, type Registry } from "./JsonRpcClients.ts"
 import * as JsonRpcRemote from "./JsonRpcRemote.ts"
 import { standard } from "./wires/standard.ts"
 
@@ -84,16 +84,25 @@ export const make = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
   options: Options = {}
 ): Effect.Effect<(socket: Socket.Socket) => Effect.Effect<void>, never, Requirements<Rpcs>> =>
-  Effect.flatMap(RpcMethods.serve(group), (methods) => fromMethods(methods, options))
+  Effect.flatMap(
+    RpcMethods.serve(group),
+    (methods) => Effect.flatMap(registryOf, (registry) => fromMethods(methods, options, registry))
+  )
+
+/** The registry of one server, where the app wants one. */
+const registryOf: Effect.Effect<Registry | undefined> = Effect.flatMap(
+  Effect.serviceOption(JsonRpcClients),
+  (clients) => Option.isNone(clients) ? Effect.succeed(undefined) : clients.value.server
+)
 
 const fromMethods = (
   methods: ReadonlyMap<string, RpcMethods.ServedMethod>,
-  options: Options
+  options: Options,
+  registry: Registry | undefined
 ): Effect.Effect<(socket: Socket.Socket) => Effect.Effect<void>> =>
   Effect.gen(function*() {
     const wire = options.wire ?? standard
     yield* checkNames(wire, methods.keys())
-    const clients = yield* Effect.serviceOption(JsonRpcClients)
     const decode = decodeOptions(wire, options, methods)
     const drainTimeout = options.drainTimeout ?? "5 seconds"
     const context = Context.omit(Scope.Scope)((yield* Effect.context<never>()) as Context.Context<Scope.Scope>)
@@ -141,7 +150,7 @@ const fromMethods = (
           Effect.timeoutOption(drainTimeout),
           Effect.andThen(Effect.timeoutOption(outbox.close(1001), "1 second"))
         ))
-      return Option.isNone(clients) ? run : Effect.andThen(clients.value.register(client), run)
+      return registry === undefined ? run : Effect.andThen(registry.register(client), run)
     }
 
     // What a connection holds while it is idle is what a server with many of them is made of: its context is that of the
@@ -251,12 +260,13 @@ export const layerHttp = <Rpcs extends Rpc.Any>(
     Effect.gen(function*() {
       const wire = options.wire ?? standard
       const methods = yield* RpcMethods.serve(group)
-      const run = yield* fromMethods(methods, options)
+      const registry = yield* registryOf
+      const run = yield* fromMethods(methods, options, registry)
       const upgrade = yield* WebSocketRoute.make(run, {
         ...options,
         protocols: options.protocols ?? (wire.subprotocol === undefined ? undefined : [wire.subprotocol])
       })
-      const post = yield* Post.make(methods, wire, options)
+      const post = yield* Post.make(methods, wire, options, registry?.adopt)
       yield* router.add("GET", options.path, Post.orNotAllowed(upgrade))
       yield* router.add("POST", options.path, post)
       for (const method of ["PUT", "PATCH", "DELETE"] as const) {

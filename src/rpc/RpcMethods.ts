@@ -66,6 +66,8 @@ export interface Method {
   readonly fields: ReadonlyArray<string>
   readonly isStream: boolean
   readonly decodePayload: Codec
+  /** {@link Method.decodePayload}, which stops at the first issue, going on to the last: to say what is wrong. */
+  readonly explainPayload: Codec
   readonly encodePayload: Codec
   /** Of the result, or of one element where `isStream`. */
   readonly decodeSuccess: Codec
@@ -112,6 +114,10 @@ export const fromRpc = (self: Rpc.Any): Method => {
     fields,
     isStream: stream !== undefined,
     decodePayload: shape === "raw" ? orOnly(payload.decode) : payload.decode,
+    explainPayload: Schema.decodeUnknownEffect(Schema.toCodecJson(rpc.payloadSchema), {
+      ...parse,
+      errors: "all"
+    }) as Codec,
     encodePayload: payload.encode,
     decodeSuccess: success.decode,
     encodeSuccess: success.encode,

@@ -222,7 +222,7 @@ it.effect("a stream waits for a peer that reads slowly", () =>
       for (const frame of yield* pull) read += JSON.parse(frame as string).params.elements.length
     }
     yield* eventually(Effect.sync(() => state.made > made))
-  }))
+  }), 60_000)
 
 it.effect("a full server that calls its client back still reads the answers: nobody waits for the other for ever", () =>
   Effect.gen(function*() {
@@ -300,53 +300,60 @@ it.effect("JsonRpcTest wires a typed client to handlers through the real encodin
 setFlagsFromString("--expose-gc")
 const gc = runInNewContext("gc") as () => void
 
-it.effect("nothing is left of 1,000 connections: no client, no request, no connection in memory", () =>
-  Effect.gen(function*() {
-    const server = yield* MemorySocket.makeServer()
-    const clients = yield* JsonRpcClients.make
-    const { handlers } = yield* makeWorld
-    const refs: Array<WeakRef<object>> = []
-    const run = yield* JsonRpcServer.make(Methods, { wire: Wire.rockets }).pipe(
-      Effect.provide(handlers),
-      Effect.provideService(JsonRpcClients.JsonRpcClients, {
-        ...clients,
-        register: (client) => {
-          refs.push(new WeakRef(client.connection))
-          return clients.register(client)
-        }
-      })
-    )
-    yield* Effect.forkScoped(server.server.run(run), { startImmediately: true })
-    const one = (i: number) =>
-      Effect.scoped(Effect.gen(function*() {
-        const remote = yield* JsonRpcClient.fromSocket(server.connect(), { wire: Wire.rockets })
-        const client = yield* JsonRpcClient.fromRemote(Methods, remote)
-        assert.strictEqual(yield* client.add({ a: i, b: 1 }), i + 1)
-        // what is under way when the connection goes: a call, a stream, a batch
-        yield* Effect.forkScoped(Effect.exit(client.wait({ name: "x" })), { startImmediately: true })
-        yield* Effect.forkScoped(Effect.exit(Stream.runDrain(client.tick({ name: "y" }))), { startImmediately: true })
-        yield* Effect.forkScoped(
-          Effect.exit(JsonRpcClient.batch([client.wait({ name: "z" }), client.add({ a: 1, b: 1 })])),
-          { startImmediately: true }
-        )
-        yield* Effect.yieldNow
-        assert.isAtLeast((yield* clients.all).length, 1)
-      }))
-    for (let i = 0; i < 1000; i += 20) {
-      yield* Effect.forEach(Array.from({ length: 20 }, (_, n) => i + n), one, {
-        concurrency: "unbounded",
-        discard: true
-      })
-    }
-    yield* eventually(Effect.map(clients.all, (left) => left.length === 0))
-    assert.strictEqual(refs.length, 1000)
-    assert.strictEqual((yield* Metric.value(RpcMetrics.inFlight)).value, 0)
-    const alive = () => {
-      gc()
-      return refs.filter((ref) => ref.deref() !== undefined).length
-    }
-    yield* eventually(Effect.sync(() => alive() <= 2))
-  }).pipe(Effect.provide(Logger.layer([])), Effect.provideService(Metric.MetricRegistry, new Map())))
+it.effect(
+  "nothing is left of 1,000 connections: no client, no request, no connection in memory",
+  () =>
+    Effect.gen(function*() {
+      const server = yield* MemorySocket.makeServer()
+      const clients = yield* JsonRpcClients.make
+      const { handlers } = yield* makeWorld
+      const refs: Array<WeakRef<object>> = []
+      const run = yield* JsonRpcServer.make(Methods, { wire: Wire.rockets }).pipe(
+        Effect.provide(handlers),
+        Effect.provideService(JsonRpcClients.JsonRpcClients, {
+          ...clients,
+          server: Effect.map(clients.server, (registry) => ({
+            ...registry,
+            register: (client: JsonRpcClients.ConnectedClient) => {
+              refs.push(new WeakRef(client.connection))
+              return registry.register(client)
+            }
+          }))
+        })
+      )
+      yield* Effect.forkScoped(server.server.run(run), { startImmediately: true })
+      const one = (i: number) =>
+        Effect.scoped(Effect.gen(function*() {
+          const remote = yield* JsonRpcClient.fromSocket(server.connect(), { wire: Wire.rockets })
+          const client = yield* JsonRpcClient.fromRemote(Methods, remote)
+          assert.strictEqual(yield* client.add({ a: i, b: 1 }), i + 1)
+          // what is under way when the connection goes: a call, a stream, a batch
+          yield* Effect.forkScoped(Effect.exit(client.wait({ name: "x" })), { startImmediately: true })
+          yield* Effect.forkScoped(Effect.exit(Stream.runDrain(client.tick({ name: "y" }))), { startImmediately: true })
+          yield* Effect.forkScoped(
+            Effect.exit(JsonRpcClient.batch([client.wait({ name: "z" }), client.add({ a: 1, b: 1 })])),
+            { startImmediately: true }
+          )
+          yield* Effect.yieldNow
+          assert.isAtLeast((yield* clients.all).length, 1)
+        }))
+      for (let i = 0; i < 1000; i += 20) {
+        yield* Effect.forEach(Array.from({ length: 20 }, (_, n) => i + n), one, {
+          concurrency: "unbounded",
+          discard: true
+        })
+      }
+      yield* eventually(Effect.map(clients.all, (left) => left.length === 0))
+      assert.strictEqual(refs.length, 1000)
+      assert.strictEqual((yield* Metric.value(RpcMetrics.inFlight)).value, 0)
+      const alive = () => {
+        gc()
+        return refs.filter((ref) => ref.deref() !== undefined).length
+      }
+      yield* eventually(Effect.sync(() => alive() <= 2))
+    }).pipe(Effect.provide(Logger.layer([])), Effect.provideService(Metric.MetricRegistry, new Map())),
+  60_000
+)
 
 it.effect("what a peer is told of an unexpected failure is found in the log, with its cause, method and connection", () => {
   const lines: Array<{ readonly message: unknown; readonly annotations: Readonly<Record<string, unknown>> }> = []

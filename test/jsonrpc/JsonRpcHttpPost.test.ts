@@ -1,11 +1,14 @@
 /** PROTOCOLS.md, "HTTP POST", line by line, by a client that is none of ours. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Schema } from "effect"
+import { Deferred, Effect, Fiber, Layer, Logger, Schedule, Schema } from "effect"
 import { JsonRpcServer, Wire } from "effect-wire/jsonrpc"
-import { HttpRouter, HttpServer } from "effect/http"
+import { Budget } from "effect-wire/socket"
+import { HttpClient, HttpClientRequest, HttpRouter, HttpServer } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { TestClock } from "effect/testing"
 import * as Http from "node:http"
+import { connect } from "./raw.ts"
 
 class Group extends RpcGroup.make(
   Rpc.make("add", { payload: { a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite }),
@@ -177,3 +180,76 @@ describe("HTTP POST", () => {
       assert.strictEqual((yield* ask({ headers: { "content-length": "100" }, body: "[", stall: true })).status, 408)
     }))
 })
+
+it.effect("POSTs under way are bounded in number and in bytes; what is over it is answered 503 at once", () =>
+  Effect.gen(function*() {
+    const Slow = RpcGroup.make(Rpc.make("slow", { payload: Schema.Unknown }))
+    let running = 0
+    let most = 0
+    const gate = Deferred.makeUnsafe<void>()
+    const handlers = Slow.toLayer({
+      slow: () =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => void (most = Math.max(most, ++running))),
+          () => Deferred.await(gate),
+          () => Effect.sync(() => void running--)
+        )
+    })
+    const client = yield* Layer.build(
+      HttpRouter.serve(
+        Layer.mergeAll(
+          JsonRpcServer.layerHttp(Slow, { path: "/few", maxConnections: 4 }),
+          Layer.provide(JsonRpcServer.layerHttp(Slow, { path: "/small" }), Budget.layer(1_500_000))
+        ).pipe(Layer.provide(handlers)),
+        { disableListenLog: true, disableLogger: true }
+      ).pipe(Layer.provideMerge(NodeHttpServer.layerTest))
+    )
+    const post = (path: string, size: number) =>
+      HttpClient.execute(
+        HttpClientRequest.post(path).pipe(
+          HttpClientRequest.bodyText(
+            `{"jsonrpc":"2.0","id":1,"method":"slow","params":["${"x".repeat(size)}"]}`,
+            "application/json"
+          )
+        )
+      ).pipe(Effect.map(({ headers, status }) => [status, headers["retry-after"]]), Effect.provideContext(client))
+    for (const [path, size, count, taken] of [["/few", 10, 20, 4], ["/small", 200_000, 10, 3]] as const) {
+      const posts = yield* Effect.forEach(Array.from({ length: count }), () => Effect.forkScoped(post(path, size)))
+      const refused = yield* Effect.forEach(
+        Array.from({ length: count - taken }),
+        () =>
+          Effect.suspend((): Effect.Effect<ReadonlyArray<unknown>, unknown> => {
+            const index = posts.findIndex((fiber) => fiber.pollUnsafe() !== undefined)
+            return index < 0 ? Effect.fail("none yet") : Fiber.join(posts.splice(index, 1)[0]!)
+          }).pipe(Effect.retry(Schedule.spaced("10 millis")))
+      )
+      for (const one of refused) assert.deepStrictEqual(one, [503, "1"])
+      assert.strictEqual(running, taken)
+      assert.strictEqual(posts.length, taken)
+      for (const fiber of posts) yield* Fiber.interrupt(fiber)
+      yield* Effect.suspend(() => running === 0 ? Effect.void : Effect.fail("still")).pipe(
+        Effect.retry(Schedule.spaced("10 millis"))
+      )
+    }
+    assert.strictEqual(most, 4)
+  }).pipe(TestClock.withLive))
+
+it.effect("invalid parameters list every issue", () =>
+  Effect.gen(function*() {
+    const Many = RpcGroup.make(
+      Rpc.make("many", { payload: { a: Schema.Int, b: Schema.String, c: Schema.Struct({ d: Schema.Boolean }) } })
+    )
+    const { exchange } = yield* connect(
+      RpcGroup.make(Rpc.make("fence")).merge(Many),
+      Many.toLayer({ many: () => Effect.void }).pipe(
+        Layer.merge(RpcGroup.make(Rpc.make("fence")).toLayer({ fence: () => Effect.void }))
+      )
+    )
+    const [answer] = yield* exchange(`{"jsonrpc":"2.0","id":1,"method":"many","params":{"a":"x","c":{"d":1}}}`)
+    assert.deepStrictEqual(answer.error.data.issues.map(({ path }: any) => path.join(".")), ["a", "b", "c.d"])
+    const long = JSON.stringify(Array.from({ length: 1000 }, () => "x"))
+    const List = RpcGroup.make(Rpc.make("fence"), Rpc.make("list", { payload: Schema.Array(Schema.Int) }))
+    const other = yield* connect(List, List.toLayer({ fence: () => Effect.void, list: () => Effect.void }))
+    const [many] = yield* other.exchange(`{"jsonrpc":"2.0","id":1,"method":"list","params":${long}}`)
+    assert.strictEqual(many.error.data.issues.length, 100)
+  }))

@@ -1,10 +1,12 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Headers from "effect/http/Headers"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as Weight from "../../rpc/internal/weight.ts"
 import type * as Progress from "../../rpc/Progress.ts"
 import { EngineRequest, StreamTooLong, type TraceContext } from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
@@ -51,12 +53,25 @@ const unknownToken = Symbol()
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 
+/** Bytes of a payload all of whose issues are looked for, and how many of them are told. */
+const explainable = 64 * 1024
+const maxIssues = 100
+
+/** All that is wrong with a payload, where finding it takes no longer than the payload deserves. */
+const explained = (request: EngineRequest, reason: Schema.SchemaError): Schema.SchemaError => {
+  if (Weight.ofValue(request.payload) > explainable) return reason
+  const exit = request.method.explainPayload(request.payload)
+  if (!Exit.isExit(exit) || exit._tag === "Success") return reason
+  const found = exit.cause.reasons.find((one) => one._tag === "Fail")
+  return found === undefined ? reason : found.error as Schema.SchemaError
+}
+
 const invalidParams = (reason: RpcMethods.PositionalError | Schema.SchemaError): ErrorObject => ({
   code: JsonRpcError.code.invalidParams,
   message: "Invalid params",
   data: "issue" in reason
     ? {
-      issues: formatIssues(reason.issue).issues.map((issue) => ({
+      issues: formatIssues(reason.issue).issues.slice(0, maxIssues).map((issue) => ({
         path: (issue.path ?? []).map((segment) => typeof segment === "object" ? String(segment.key) : String(segment)),
         message: issue.message
       }))
@@ -174,7 +189,7 @@ export class AnsweredRequest extends EngineRequest {
     })
   }
   onInvalid(reason: RpcMethods.PositionalError | Schema.SchemaError): void {
-    this.fail(invalidParams(reason))
+    this.fail(invalidParams("issue" in reason ? explained(this, reason) : reason))
   }
   onInterrupt(byPeer: boolean): void {
     const answer = this.answerer.wire.cancellation?.answer

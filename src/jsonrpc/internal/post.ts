@@ -5,6 +5,7 @@ import type * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -12,7 +13,9 @@ import * as Tracer from "effect/Tracer"
 import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import * as RpcEngine from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
+import { Budget } from "../../socket/Budget.ts"
 import * as Handshake from "../../socket/Handshake.ts"
+import * as SocketMetrics from "../../socket/SocketMetrics.ts"
 import * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import { type ConnectOptions, decodeOptions } from "./connect.ts"
@@ -29,9 +32,12 @@ export interface PostOptions extends ConnectOptions {
   readonly allowedOrigins?: WebSocketRoute.AllowedOrigins | undefined
   readonly maxBodyBytes?: number | undefined
   readonly bodyTimeout?: Duration.Input | undefined
+  readonly maxConnections?: number | undefined
 }
 
 const empty = (status: number) => HttpServerResponse.empty({ status })
+
+const unavailable = HttpServerResponse.text("Too many requests.\n", { status: 503, headers: { "retry-after": "1" } })
 
 const notAllowedResponse = HttpServerResponse.empty({ status: 405, headers: { allow: "GET, POST" } })
 
@@ -63,15 +69,25 @@ class TooLong {
   readonly _tag = "TooLong"
 }
 
-const readBody = (request: HttpServerRequest.HttpServerRequest, limit: number) =>
-  Effect.suspend((): Effect.Effect<string, TooLong | HttpServerError.HttpServerError> => {
+class NoRoom {
+  readonly _tag = "NoRoom"
+}
+
+/** `take` says whether there is room for so many bytes more. */
+const readBody = (
+  request: HttpServerRequest.HttpServerRequest,
+  limit: number,
+  take: (bytes: number) => boolean
+) =>
+  Effect.suspend((): Effect.Effect<string, TooLong | NoRoom | HttpServerError.HttpServerError> => {
     if (Number(request.headers["content-length"]) > limit) return Effect.fail(new TooLong())
     const chunks: Array<Uint8Array> = []
     let size = 0
     return Effect.map(
-      Stream.runForEach(request.stream, (chunk) => {
+      Stream.runForEach(request.stream, (chunk): Effect.Effect<void, TooLong | NoRoom> => {
         size += chunk.byteLength
         if (size > limit) return Effect.fail(new TooLong())
+        if (!take(chunk.byteLength)) return Effect.fail(new NoRoom())
         chunks.push(chunk)
         return Effect.void
       }),
@@ -100,7 +116,8 @@ const readBody = (request: HttpServerRequest.HttpServerRequest, limit: number) =
 export const make = (
   methods: ReadonlyMap<string, RpcMethods.ServedMethod>,
   wire: Wire,
-  options: PostOptions
+  options: PostOptions,
+  onConnection: ((connection: RpcConnection.Connection) => void) | undefined
 ): Effect.Effect<
   Effect.Effect<
     HttpServerResponse.HttpServerResponse,
@@ -138,6 +155,7 @@ export const make = (
             Effect.provideService(Scope.Scope, scope),
             Effect.updateContext((own: Context.Context<never>) => Context.merge(context, own))
           )
+          onConnection?.(connection)
           const session = yield* Scope.provide(RpcEngine.open(connection, options), scope)
           // the span that the HTTP server made of the caller's `traceparent`, where the app traces; else the caller's
           const trace = request.headers.traceparent === undefined
@@ -157,18 +175,47 @@ export const make = (
         })
       )
 
-    return Effect.gen(function*() {
-      const request = yield* HttpServerRequest.HttpServerRequest
-      const { headers } = request
-      if (!WebSocketRoute.isAllowedOrigin(headers.origin, headers.host, options.allowedOrigins)) return empty(403)
-      if (!mediaTypes.has(mediaType(headers["content-type"]))) return empty(415)
-      const body = yield* readBody(request, limit).pipe(
-        Effect.catchTag("TooLong", () => Effect.succeed(empty(413))),
-        Effect.timeoutOrElse({
-          duration: options.bodyTimeout ?? "30 seconds",
-          orElse: () => Effect.succeed(empty(408))
+    const maxRequests = options.maxConnections ?? 1024
+    const budget = Context.get(context, Budget)
+    let running = 0
+
+    // What is under way is bounded in number, as connections are, and what it keeps in bytes, with everything else.
+    const bounded = Effect.suspend(() => {
+      if (running >= maxRequests) return refused
+      running++
+      let taken = 0
+      const take = (bytes: number) => {
+        if (!budget.acquire(bytes)) return false
+        taken += bytes
+        return true
+      }
+      return Effect.ensuring(
+        answer(take),
+        Effect.sync(() => {
+          running--
+          budget.release(taken)
         })
       )
-      return typeof body === "string" ? yield* respond(request, body) : body
     })
+    const refused = Effect.as(Metric.update(SocketMetrics.refusedFor("connections"), 1), unavailable)
+
+    const answer = (take: (bytes: number) => boolean) =>
+      Effect.gen(function*() {
+        const request = yield* HttpServerRequest.HttpServerRequest
+        const { headers } = request
+        if (!WebSocketRoute.isAllowedOrigin(headers.origin, headers.host, options.allowedOrigins)) return empty(403)
+        if (!mediaTypes.has(mediaType(headers["content-type"]))) return empty(415)
+        const body = yield* readBody(request, limit, take).pipe(
+          Effect.catchTag("TooLong", () => Effect.succeed(empty(413))),
+          Effect.catchTag("NoRoom", () => refused),
+          Effect.timeoutOrElse({
+            duration: options.bodyTimeout ?? "30 seconds",
+            orElse: () => Effect.succeed(empty(408))
+          })
+        )
+        if (typeof body !== "string") return body
+        // parsed, it is there a second time
+        return take(body.length) ? yield* respond(request, body) : yield* refused
+      })
+    return bounded
   })
