@@ -9,18 +9,23 @@ import { body, type Candidate } from "./candidate.ts"
 
 type Queue = MessageQueue.MessageQueue | SqlClient.SqlClient
 
-/** A message in the table without the queue: a million of them by pushes would be what takes the time. */
-const loader = (p: string, pg: boolean, count: number) =>
-  pg
-    ? `INSERT INTO ${p}_message (id, source, destination, state, priority, tries, max_tries, payload_type, payload_kind,
-        created_at, payload)
-      SELECT md5('${count}' || n || random()), 'aa', 'bb', 0, 0, 0, 20, 'application/json', 0, 0,
-        '{"type":"message"}'::bytea FROM generate_series(1, ${count}) n`
-    : `WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${count})
-      INSERT INTO ${p}_message (id, source, destination, state, priority, tries, max_tries, payload_type, payload_kind,
-        created_at, payload)
-      SELECT lower(hex(randomblob(12))), 'aa', 'bb', 0, 0, 0, 20, 'application/json', 0, 0,
-        CAST('{"type":"message"}' AS BLOB) FROM c`
+/** Messages in the tables without the queue: a million of them by pushes would be what takes the time. */
+const loader = (p: string, pg: boolean, count: number): ReadonlyArray<string> => {
+  const base = `(SELECT COALESCE(max(seq), 0) FROM ${p}_message)`
+  const numbers = pg
+    ? `SELECT ${base} + n AS n FROM generate_series(1, ${count}) n`
+    : `WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${count}) SELECT ${base} + n AS n FROM c`
+  return [
+    `CREATE TABLE ${p}_numbers AS ${numbers}`,
+    `INSERT INTO ${p}_message (seq, created_at, priority, max_tries, payload_kind, source, destination, payload)
+      SELECT n, 0, 0, 20, 0, '0', 'bb', ${
+      pg ? `'{"type":"message"}'::bytea` : `'{"type":"message"}'`
+    } FROM ${p}_numbers`,
+    `INSERT INTO ${p}_work (seq, rank, tries, state, destination) SELECT n, 0, 0, 0, 'bb' FROM ${p}_numbers`,
+    ...(pg ? [`SELECT setval(pg_get_serial_sequence('${p}_message', 'seq'), max(seq)) FROM ${p}_message`] : []),
+    `DROP TABLE ${p}_numbers`
+  ]
+}
 
 const make = async (name: string, layer: Layer.Layer<Queue, unknown>, pg: boolean): Promise<Candidate> => {
   const runtime = ManagedRuntime.make(layer)
@@ -28,10 +33,13 @@ const make = async (name: string, layer: Layer.Layer<Queue, unknown>, pg: boolea
   const run = Effect.runPromiseWith(context)
   const queue = await run(MessageQueue.MessageQueue)
   const sql = await run(SqlClient.SqlClient)
-  const batch = Array.from({ length: 100 }, () => ({ destination: "bb", source: "aa", payload: body }))
+  const batch = Array.from({ length: 100 }, () => ({ destination: "bb", payload: body }))
   return {
     name,
-    load: (count) => run(Effect.asVoid(sql.unsafe(loader("effect_wire_queue", pg, count)).unprepared)),
+    load: (count) =>
+      run(Effect.forEach(loader("effect_wire_queue", pg, count), (statement) => sql.unsafe(statement).unprepared, {
+        discard: true
+      })),
     push: () => run(Effect.as(queue.push("bb", body), 1)),
     pushBatch: () => run(Effect.as(queue.pushMany(batch), 100)),
     pullAck: () =>

@@ -16,8 +16,8 @@ import * as Schema from "effect/Schema"
 export const NodeId = Schema.String.check(Schema.isPattern(/^[0-9a-fA-F]{1,128}$/))
 
 /**
- * The id of a message: 24 lower-case hexadecimal digits. Ids that one process makes sort in the order of their making;
- * ids of several processes sort by their clocks.
+ * The id of a message: 24 lower-case hexadecimal digits, derived from its number in its queue. Ids of one queue sort in the
+ * order of the pushes.
  *
  * @category schemas
  * @since 0.1.0
@@ -158,6 +158,8 @@ const fields = {
   topic: Schema.optionalKey(Schema.String),
   orderingKey: Schema.optionalKey(Schema.String),
   deduplicationKey: Schema.optionalKey(Schema.String),
+  /** What travels with the payload, as the sender put it there. */
+  headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
   /** When the payload was last replaced. */
   updatedAt: Schema.optionalKey(Schema.DateTimeUtc),
   scheduledAt: Schema.optionalKey(Schema.DateTimeUtc),

@@ -44,6 +44,8 @@ export interface PushOptions {
   readonly topic?: string | undefined
   /** What is remembered as the type of the payload. Default: the content type that the payload's kind has. */
   readonly payloadType?: string | undefined
+  /** What travels with the payload: printable names, text; 4,096 characters together at most. Not over the Scirocco wire. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
   /** Higher goes first, -32,768 to 32,767. Default 0. */
   readonly priority?: number | undefined
   /** A second push to the same destination with the same key, within the window, gives the first message and adds none. */
@@ -230,8 +232,15 @@ export interface Options {
   readonly pollInterval?: Duration.Input | undefined
   /** How long processed messages are kept. Default 1 day. `Infinity` keeps them. */
   readonly retention?: Duration.Input | undefined
-  /** How often messages past their retention are removed, a thousand at a time. Default 1 minute. */
+  /** How long dead messages are kept. Default 30 days. `Infinity` keeps them. */
+  readonly deadRetention?: Duration.Input | undefined
+  /**
+   * How often messages past their retention are removed, and, while nobody waits, what is due is made ready or dead. Default
+   * 1 minute.
+   */
   readonly retentionInterval?: Duration.Input | undefined
+  /** How long the end of the layer waits for what was asked before it and is not done yet. Default 5 seconds. */
+  readonly shutdownTimeout?: Duration.Input | undefined
 }
 
 /**

@@ -85,7 +85,13 @@ export class MessageNotFound
 export class QueueUnavailable
   extends Schema.TaggedError<QueueUnavailable>("effect-wire/queue/MessageQueueError/QueueUnavailable")(
     "QueueUnavailable",
-    { operation: Schema.String, uncertain: Schema.Boolean, cause: Schema.Defect() }
+    {
+      operation: Schema.String,
+      uncertain: Schema.Boolean,
+      /** Another process holds the database: nothing was done, and asking again later helps. */
+      busy: Schema.optionalKey(Schema.Boolean),
+      cause: Schema.Defect()
+    }
   )
 {
   override get message(): string {

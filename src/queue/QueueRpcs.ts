@@ -15,7 +15,6 @@ import type * as RpcClient from "effect/rpc/RpcClient"
 import * as RpcGroup from "effect/rpc/RpcGroup"
 import * as Schema from "effect/Schema"
 import { givingBack } from "./internal/givingBack.ts"
-import { makeIds } from "./internal/ids.ts"
 import * as Validate from "./internal/validate.ts"
 import * as Message from "./Message.ts"
 import { type Entry, type Held, MessageQueue, type PullOptions } from "./MessageQueue.ts"
@@ -212,7 +211,6 @@ export const fromRpcClient = <E>(
   }
 ): MessageQueue["Service"] => {
   const defaults = { node: options?.node ?? "0", maxTries: 1, maxPayload: options?.maxPayload ?? 1_048_576 }
-  const nextId = makeIds()
 
   const call = <A>(
     operation: string,
@@ -225,7 +223,7 @@ export const fromRpcClient = <E>(
 
   /** Checked here too: what does not go over the wire need not be sent. */
   const entryOf = Effect.fnUntraced(function*(entry: Entry) {
-    const checked = yield* Validate.checkEntry(entry, nextId(0), defaults)
+    const checked = yield* Validate.checkEntry(entry, defaults)
     const optional = {
       source: entry.source ?? options?.node,
       delay: checked.delay ?? undefined,

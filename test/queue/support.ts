@@ -32,21 +32,33 @@ export const layerPostgres = Layer.unwrap(Effect.gen(function*() {
   }))
 })).pipe(Layer.provideMerge(EmbeddedPostgres.layer))
 
-/** The clock of the database: the view that says what time it is becomes a table that the test writes. */
+/** The clock of PostgreSQL: the function that says what time it is reads a table that the test writes. */
 const makeClock = (prefix: string) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
+    const isPg = sql.onDialectOrElse({ pg: () => true, orElse: () => false })
+    if (!isPg) {
+      // SQLite goes by the clock of the process.
+      return Context.make(Clock, {
+        back: (duration) =>
+          Effect.flatMap(Effect.clockWith((clock) => clock.currentTimeMillis), (now) =>
+            TestClock.setTime(now - Duration.toMillis(Duration.fromInputUnsafe(duration)))),
+        advance: TestClock.adjust
+      })
+    }
     let now = 1_700_000_000_000
-    yield* sql.unsafe(`DROP VIEW ${prefix}_clock`)
-    yield* sql.unsafe(`CREATE TABLE ${prefix}_clock (now BIGINT)`)
+    yield* sql.unsafe(`CREATE TABLE ${prefix}_time (now BIGINT)`)
+    yield* sql.unsafe(`CREATE OR REPLACE FUNCTION ${prefix}_now() RETURNS bigint LANGUAGE sql AS
+      'SELECT now FROM ${prefix}_time'`)
     const set = (millis: number) =>
       Effect.andThen(
-        sql.unsafe(`DELETE FROM ${prefix}_clock`),
-        sql.unsafe(`INSERT INTO ${prefix}_clock VALUES (?)`.replace("?", String(millis)))
+        sql.unsafe(`DELETE FROM ${prefix}_time`),
+        sql.unsafe(`INSERT INTO ${prefix}_time VALUES (${millis})`)
       )
     yield* set(now)
     return Context.make(Clock, {
-      back: (duration) => Effect.orDie(set(now -= Duration.toMillis(Duration.fromInputUnsafe(duration)))),
+      back: (duration) =>
+        Effect.orDie(set(now -= Duration.toMillis(Duration.fromInputUnsafe(duration)))),
       advance: (duration) =>
         Effect.gen(function*() {
           const before = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
@@ -64,6 +76,7 @@ const makeClock = (prefix: string) =>
 export const layerSqlQueue = (options?: MessageQueue.SqlOptions) =>
   Layer.unwrap(Effect.gen(function*() {
     const prefix = `q${yield* Random.nextIntBetween(0, 1_000_000_000)}`
-    const queue = MessageQueue.layerSql({ prefix, ...options })
+    // At no moment at which a test looks: what another sweeps at the same moment is passed over.
+    const queue = MessageQueue.layerSql({ prefix, retentionInterval: "3661 seconds", ...options })
     return Layer.effectContext(makeClock(prefix)).pipe(Layer.provideMerge(queue))
   }))

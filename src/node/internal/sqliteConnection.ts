@@ -77,6 +77,7 @@ export class SqliteConnection implements Connection {
   readonly database: DatabaseSync
   private readonly cacheSize: number
   private readonly statements = new Map<string, StatementSync>()
+  private readonly arrays = new Map<string, StatementSync>()
 
   constructor(database: DatabaseSync, cacheSize: number) {
     this.database = database
@@ -100,6 +101,27 @@ export class SqliteConnection implements Connection {
     }
     if (this.cacheSize > 0) this.statements.set(sql, statement)
     return statement
+  }
+
+  /**
+   * Runs a statement at once, for who holds the connection and has many of them; rows are arrays, integers numbers. The
+   * texts are few: their statements are kept. Throws `SqlError`.
+   */
+  readonly all = (sql: string, params: ReadonlyArray<SQLInputValue>): ReadonlyArray<ReadonlyArray<unknown>> => {
+    let operation = "prepare"
+    try {
+      let statement = this.arrays.get(sql)
+      if (statement === undefined) {
+        statement = this.database.prepare(sql)
+        statement.setReturnArrays(true)
+        if (this.arrays.size >= 1024) this.arrays.clear()
+        this.arrays.set(sql, statement)
+      }
+      operation = "execute"
+      return statement.all(...params) as unknown as ReadonlyArray<ReadonlyArray<unknown>>
+    } catch (cause) {
+      throw toSqlError(cause, operation)
+    }
   }
 
   private run<A>(

@@ -1,23 +1,38 @@
 /**
  * @internal A store made a queue: calls are checked, gathered in lanes, and those who wait sit in rooms.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Held, MessageQueue, Options } from "../MessageQueue.ts"
-import { fail, LeaseLost, MessageNotFound, type MessageQueueError } from "../MessageQueueError.ts"
+import { fail, invalid, LeaseLost, MessageNotFound, type MessageQueueError } from "../MessageQueueError.ts"
 import { QueueSignal } from "../QueueSignal.ts"
-import { makeIds } from "./ids.ts"
 import { makeLanes } from "./lanes.ts"
 import { makeRooms } from "./rooms.ts"
-import { type Finish, Op, type Pushed, statesOf, type Store } from "./store.ts"
+import {
+  busy,
+  type Changed,
+  type Claim,
+  type Finish,
+  type Finished,
+  type NewMessage,
+  Op,
+  type Pushed,
+  type Slice,
+  State,
+  statesOf,
+  type Store
+} from "./store.ts"
 import { traced } from "./traced.ts"
 import * as Validate from "./validate.ts"
 
 type Service = MessageQueue["Service"]
+
+/** What one slice of a long change does: a bound for the time that nothing else of the process runs. */
+const slice = 250
 
 export const makeEngine = Effect.fnUntraced(function*(
   store: Store,
@@ -28,11 +43,12 @@ export const makeEngine = Effect.fnUntraced(function*(
     lease: Validate.checkDuration("lease", options.lease ?? "30 minutes"),
     poll: Validate.checkDuration("pollInterval", options.pollInterval ?? "500 millis"),
     retention: Validate.checkDuration("retention", options.retention ?? "1 day"),
-    retentionInterval: Validate.checkDuration("retentionInterval", options.retentionInterval ?? "1 minute")
+    deadRetention: Validate.checkDuration("deadRetention", options.deadRetention ?? "30 days"),
+    retentionInterval: Validate.checkDuration("retentionInterval", options.retentionInterval ?? "1 minute"),
+    shutdownTimeout: Validate.checkDuration("shutdownTimeout", options.shutdownTimeout ?? "5 seconds")
   }))
   const maxPayload = options.maxPayload ?? 1_048_576
   const defaults = { node: settings.node, maxTries: options.maxTries ?? 20, maxPayload }
-  const nextId = makeIds()
 
   const hints = yield* makeHints((node) => rooms.wake(node))
   const wake = (nodes: Iterable<string>): void => {
@@ -41,8 +57,22 @@ export const makeEngine = Effect.fnUntraced(function*(
       hints(node)
     }
   }
-  const wakePushed = (pushed: ReadonlyArray<Pushed>): void =>
-    wake(new Set(pushed.flatMap((one) => one.wake ? [one.message.destination] : [])))
+  const wakePushed = (pushed: ReadonlyArray<Pushed>): void => {
+    const nodes = new Set<string>()
+    for (const { message, wake } of pushed) {
+      if (!wake) continue
+      if (message.status === "scheduled") {
+        rooms.notice(message.scheduledAt!.epochMilliseconds - message.createdAt.epochMilliseconds)
+      } else nodes.add(message.destination)
+    }
+    if (nodes.size > 0) wake(nodes)
+  }
+  const wakeFinished = (finish: Finish, finished: Finished): void => {
+    if (finish.op === Op.extend || (finish.op === Op.nack && finish.millis! > 0)) {
+      if (finished.held && finish.millis !== null) rooms.notice(finish.millis)
+    }
+    if (finished.wake) wake([finish.destination])
+  }
 
   const rooms = yield* makeRooms({
     store,
@@ -57,65 +87,77 @@ export const makeEngine = Effect.fnUntraced(function*(
   const lanes = yield* makeLanes(store, {
     takeClaims: rooms.takeClaims,
     onPushed: wakePushed,
-    onFinished: (finish, finished) => {
-      if (finished.wake) wake([finish.destination])
-    }
+    onFinished: wakeFinished,
+    shutdownTimeout: settings.shutdownTimeout
   })
   yield* Effect.addFinalizer(() => Effect.sync(rooms.close))
 
-  const { retention, retentionInterval } = settings
-  if (retention !== null && retentionInterval !== null) {
+  if (settings.retentionInterval !== null) {
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(
-      Effect.sleep(retentionInterval),
-      pruneAll(store, retention)
+      Effect.sleep(settings.retentionInterval),
+      keepHouse(store, settings)
     )))
   }
 
-  const pushMany: Service["pushMany"] = Effect.fnUntraced(function*(entries) {
-    const now = yield* Clock.currentTimeMillis
-    const messages = yield* Effect.forEach(entries, (entry) => Validate.checkEntry(entry, nextId(now), defaults))
-    if (messages.length === 0) return []
-    if (yield* store.inTransaction) {
-      const pushed = yield* store.push(messages)
-      yield* store.afterCommit(Effect.sync(() => wakePushed(pushed)))
-      return pushed.map((one) => one.message)
-    }
-    return (yield* lanes.push(messages)).map((one) => one.message)
-  })
+  const isWithin = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+    store.transactionKey !== undefined && fiber.context.mapUnsafe.has(store.transactionKey)
+
+  /** Inside a transaction of the caller, which the store has to join; or else. */
+  const either = <A>(
+    within: () => Effect.Effect<A, MessageQueueError>,
+    outside: () => Effect.Effect<A, MessageQueueError>
+  ): Effect.Effect<A, MessageQueueError> => Effect.withFiber((fiber) => isWithin(fiber) ? within() : outside())
+
+  const pushAll = (messages: ReadonlyArray<NewMessage>): Effect.Effect<ReadonlyArray<Pushed>, MessageQueueError> =>
+    either(
+      () =>
+        Effect.flatMap(
+          store.performWithin({ pushes: [messages], finishes: [], claims: [] }),
+          ({ pushed: [pushed] }) => {
+            if (pushed === undefined || pushed === busy) return Effect.interrupt
+            return Effect.as(store.afterCommit(Effect.sync(() => wakePushed(pushed))), pushed)
+          }
+        ),
+      () => lanes.push(messages)
+    )
 
   const pullMany: Service["pullMany"] = Effect.fnUntraced(function*(node, pull) {
     yield* Validate.checkNode("node", node)
     const max = yield* Validate.checkLimit("max", pull?.max, 10)
     const lease = pull?.lease === undefined ? settings.lease : yield* Validate.checkDuration("lease", pull.lease)
     const wait = pull?.wait === undefined ? 0 : (yield* Validate.checkDuration("wait", pull.wait)) ?? Infinity
-    if (yield* store.inTransaction) return yield* store.claim(node, max, lease)
-    return yield* rooms.pull({ node, max, lease, wait })
+    const claim: Claim = { node, max, lease }
+    return yield* either(
+      () => Effect.map(store.performWithin({ pushes: [], finishes: [], claims: [claim] }), (done) => done.claimed[0]!),
+      () => rooms.pull({ ...claim, wait })
+    )
   })
 
-  const finish = Effect.fnUntraced(function*(
-    op: Finish["op"],
+  const finish = (
+    op: Op,
     held: Held,
     millis: number | null,
     cause: string | null
-  ): Effect.fn.Return<void, MessageQueueError> {
-    const word: Finish = {
-      op,
-      id: held.id,
-      destination: held.destination,
-      token: held.lease?.token ?? null,
-      millis,
-      cause
-    }
-    if (!Validate.isMessageId(word.id)) return yield* fail(new LeaseLost({ id: String(word.id) }))
-    yield* Validate.checkNode("destination", word.destination)
-    if (yield* store.inTransaction) {
-      const [finished] = yield* store.finish([word])
-      if (finished?.held !== true) return yield* fail(new LeaseLost({ id: word.id }))
-      if (finished.wake) yield* store.afterCommit(Effect.sync(() => wake([word.destination])))
-      return
-    }
-    if (!(yield* lanes.finish(word)).held) return yield* fail(new LeaseLost({ id: word.id }))
-  })
+  ): Effect.Effect<void, MessageQueueError> => {
+    if (!Validate.isMessageId(held.id)) return fail(new LeaseLost({ id: String(held.id) }))
+    const token = held.lease?.token ?? null
+    const word: Finish = { op, id: held.id.toLowerCase(), destination: held.destination, token, millis, cause }
+    const said = either(
+      () =>
+        Effect.flatMap(
+          store.performWithin({ pushes: [], finishes: [word], claims: [] }),
+          ({ finished: [finished] }) => {
+            if (finished === undefined || finished === busy) return Effect.interrupt
+            return Effect.as(store.afterCommit(Effect.sync(() => wakeFinished(word, finished))), finished)
+          }
+        ),
+      () => lanes.finish(word)
+    )
+    return Effect.flatMap(
+      Effect.andThen(Validate.checkNode("destination", held.destination), said),
+      ({ held }) => held ? Effect.void : fail(new LeaseLost({ id: word.id }))
+    )
+  }
 
   const checkOwn = (node: string | undefined) =>
     node === undefined ? Effect.succeed(undefined) : Validate.checkNode("node", node)
@@ -123,30 +165,63 @@ export const makeEngine = Effect.fnUntraced(function*(
   /** Ids are compared in lower case, as they are made; what is no id is nobody's. */
   const named = (id: string): string => Validate.isMessageId(id) ? id.toLowerCase() : ""
 
-  const changed = Effect.fnUntraced(function*(
-    change: Effect.Effect<{ readonly count: number; readonly wake: ReadonlyArray<string> }, MessageQueueError>
-  ) {
-    const { count, wake: nodes } = yield* change
-    if (nodes.length > 0) yield* store.afterCommit(Effect.sync(() => wake(nodes)))
+  const changed = (change: Effect.Effect<Changed, MessageQueueError>): Effect.Effect<number, MessageQueueError> =>
+    Effect.flatMap(change, ({ count, wake: nodes }) =>
+      nodes.length === 0
+        ? Effect.succeed(count)
+        : Effect.as(store.afterCommit(Effect.sync(() => wake(nodes))), count))
+
+  /** A slice after the other, with room for everybody else between two. */
+  const sliced = Effect.fnUntraced(function*(
+    next: (at: number | undefined) => Effect.Effect<Slice, MessageQueueError>
+  ): Effect.fn.Return<number, MessageQueueError> {
+    let count = 0
+    let at: number | undefined
+    do {
+      const done: Slice = yield* next(at)
+      count += yield* changed(Effect.succeed(done))
+      at = done.next
+      yield* Effect.yieldNow
+    } while (at !== undefined)
     return count
   })
 
+  const removeAll = (source: string | undefined, all: boolean) =>
+    Effect.flatMap(
+      store.last,
+      (upTo) => sliced((at) => store.removeSlice({ after: at ?? 0, upTo, limit: slice, source, all }))
+    )
+
   return traced({
     push: (destination, payload, push) =>
-      Effect.map(pushMany([{ ...push, destination, payload }]), (messages) => messages[0]!),
-    pushMany,
+      Effect.suspend(() =>
+        Effect.flatMap(
+          Validate.checkEntry({ ...push, destination, payload }, defaults),
+          (message) => Effect.map(pushAll([message]), ([pushed]) => pushed!.message)
+        )
+      ),
+    pushMany: (entries) =>
+      Effect.suspend(() =>
+        Effect.flatMap(Validate.checkEntries(entries, defaults), (messages) =>
+          messages.length === 0
+            ? Effect.succeed([])
+            : Effect.map(pushAll(messages), (pushed) => pushed.map((one) => one.message)))
+      ),
     pull: (node, pull) =>
       Effect.map(pullMany(node, { ...pull, max: 1 }), (deliveries) => Option.fromNullishOr(deliveries[0])),
     pullMany,
     ack: (held) => finish(Op.ack, held, null, null),
-    ackMany: Effect.fnUntraced(function*(held) {
-      const lost = yield* Effect.forEach(held, (one) =>
-        finish(Op.ack, one, null, null).pipe(
-          Effect.as(undefined),
-          Effect.catchReason("MessageQueueError", "LeaseLost", () => Effect.succeed(one.id))
-        ), { concurrency: (yield* store.inTransaction) ? 1 : "unbounded" })
-      return lost.filter((id) => id !== undefined)
-    }),
+    ackMany: (held) =>
+      Effect.withFiber((fiber) =>
+        Effect.map(
+          Effect.forEach(held, (one) =>
+            Effect.matchEffect(finish(Op.ack, one, null, null), {
+              onSuccess: () => Effect.succeed(undefined),
+              onFailure: (error) => error.reason._tag === "LeaseLost" ? Effect.succeed(one.id) : Effect.fail(error)
+            }), { concurrency: isWithin(fiber) ? 1 : "unbounded" }),
+          (lost) => lost.filter((id) => id !== undefined)
+        )
+      ),
     nack: Effect.fnUntraced(function*(held, nack) {
       const delay = nack?.delay === undefined ? 0 : yield* Validate.checkDuration("delay", nack.delay)
       if (delay === null) return yield* finish(Op.reject, held, null, Validate.checkCause(nack?.cause))
@@ -163,14 +238,15 @@ export const makeEngine = Effect.fnUntraced(function*(
       return Option.fromUndefinedOr(yield* store.get(named(id), node))
     }),
     list: Effect.fnUntraced(function*(list) {
-      const after = list?.cursor === undefined ? 0 : Number(list.cursor)
-      if (!Number.isSafeInteger(after) || after < 0) return { messages: [] }
-      return yield* store.list({
+      const after = list?.cursor === undefined ? 0 : /^[0-9]{1,15}$/.test(list.cursor) ? Number(list.cursor) : undefined
+      if (after === undefined) return yield* invalid("cursor", "is none that a page gave")
+      const { messages, next } = yield* store.list({
         node: yield* checkOwn(list?.node),
         states: list?.status === undefined ? undefined : statesOf(list.status),
         limit: yield* Validate.checkLimit("limit", list?.limit, 100),
         after
       })
+      return { messages, ...(next === undefined ? {} : { cursor: String(next) }) }
     }),
     update: Effect.fnUntraced(function*(id, payload, update) {
       const node = yield* checkOwn(update?.node)
@@ -180,15 +256,24 @@ export const makeEngine = Effect.fnUntraced(function*(
     }),
     remove: Effect.fnUntraced(function*(id, remove) {
       const node = yield* checkOwn(remove?.node)
-      return (yield* changed(store.remove({ id: named(id), node }))) > 0
+      return (yield* changed(store.remove(named(id), node))) > 0
     }),
     removeAll: Effect.fnUntraced(function*(remove) {
-      return yield* changed(store.remove({ id: undefined, node: yield* checkOwn(remove?.node) }))
+      return yield* removeAll(yield* checkOwn(remove?.node), false)
     }),
-    clear: store.clear,
+    clear: removeAll(undefined, true),
     redrive: Effect.fnUntraced(function*(redrive) {
       const node = yield* checkOwn(redrive?.node)
-      return yield* changed(store.redrive({ node, ids: redrive?.ids?.map(named) }))
+      if (redrive?.ids === undefined) {
+        return yield* sliced((before) => store.redriveSlice({ node, before, limit: slice }))
+      }
+      const ids = redrive.ids.map(named)
+      return yield* sliced((at = 0) =>
+        Effect.map(store.redrive(ids.slice(at, at + slice), node), (done) => ({
+          ...done,
+          next: at + slice < ids.length ? at + slice : undefined
+        }))
+      )
     }),
     counts: Effect.fnUntraced(function*(counts) {
       return yield* store.counts(yield* checkOwn(counts?.node))
@@ -220,10 +305,22 @@ const makeHints = Effect.fnUntraced(function*(
   }
 })
 
-const pruneAll = (store: Store, retention: number): Effect.Effect<void> => {
-  const batch: Effect.Effect<void, MessageQueueError> = Effect.flatMap(
-    store.prune(retention, 1000),
-    (count) => count < 1000 ? Effect.void : Effect.andThen(Effect.yieldNow, batch)
+/** Makes ready or dead what is due though nobody waits, and removes what is past its retention. */
+const keepHouse = (
+  store: Store,
+  { deadRetention, retention }: { readonly deadRetention: number | null; readonly retention: number | null }
+): Effect.Effect<void> => {
+  const prune = (state: typeof State.processed | typeof State.dead, retention: number | null) =>
+    retention === null
+      ? Effect.succeed(0)
+      : Effect.repeat(Effect.andThen(Effect.yieldNow, store.prune(state, retention, slice)), {
+        until: (count) => count < slice
+      })
+  return Effect.andThen(store.poll([]), prune(State.processed, retention)).pipe(
+    Effect.andThen(prune(State.dead, deadRetention)),
+    Effect.asVoid,
+    Effect.catch((error) =>
+      Effect.logWarning("MessageQueue: what is past its time could not be removed", error.message)
+    )
   )
-  return Effect.catch(batch, (error) => Effect.logWarning("Processed messages could not be removed", error.message))
 }

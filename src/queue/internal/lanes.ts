@@ -1,25 +1,44 @@
 /**
- * @internal What waits at the same moment is done together. Operations are gathered in lanes; a lane does all that has
- * come to it in one go, and then what has come meanwhile. On a store with one writer there is one lane, and one
- * transaction for each go; on others pushes, finishes and claims run beside one another.
+ * @internal What waits at the same moment is done together. Operations are gathered in lanes; a lane does all that has come
+ * to it in one go, and then what has come meanwhile. On a store with one writer there is one lane, and one transaction for
+ * each go; on others pushes, pushes with keys, last words, heartbeats and claims have lanes of their own.
  *
  * Nothing is confirmed before the store has confirmed it. When a go of several fails, each is tried by itself, so that
- * nobody fails for another's message; not so when the connection is lost, since it may have been done.
+ * nobody fails for another's message; not so when the connection is lost, since it may have been done, nor when the
+ * database is busy, since the next would wait as long. What somebody else's transaction holds leaves the lane and is asked
+ * for again a little later, by itself: nobody waits with it.
  */
-import * as Deferred from "effect/Deferred"
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Latch from "effect/Latch"
+import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type * as Message from "../Message.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
 import * as Metrics from "../QueueMetrics.ts"
-import { type Batch, type Finish, type Finished, type NewMessage, Op, type Pushed, type Store } from "./store.ts"
+import {
+  type Busy,
+  busy,
+  type Claim,
+  type Done,
+  type Finish,
+  type Finished,
+  type NewMessage,
+  Op,
+  type Pushed,
+  type Store,
+  type Work
+} from "./store.ts"
+
+type Settle<A> = (exit: Exit.Exit<A, MessageQueueError>) => void
 
 interface Waiting<A> {
-  readonly deferred: Deferred.Deferred<A, MessageQueueError>
+  readonly settle: Settle<A>
   cancelled: boolean
+  /** How often it found what it needs held by somebody else. */
+  refusals: number
 }
 
 interface PushOp extends Waiting<ReadonlyArray<Pushed>> {
@@ -31,28 +50,30 @@ interface FinishOp extends Waiting<Finished> {
 }
 
 /** A claim for one node, on behalf of those who wait in its room. */
-export interface Claim {
-  readonly node: string
-  readonly max: number
-  readonly lease: number | null
-  readonly settle: (exit: Exit.Exit<ReadonlyArray<Message.Delivery>, MessageQueueError>) => void
+export interface ClaimOp extends Claim {
+  readonly settle: Settle<ReadonlyArray<Message.Delivery>>
 }
 
-interface Work {
+interface Ops {
   readonly pushes: ReadonlyArray<PushOp>
   readonly finishes: ReadonlyArray<FinishOp>
-  readonly claims: ReadonlyArray<Claim>
+  readonly claims: ReadonlyArray<ClaimOp>
 }
 
-interface Done {
-  readonly pushed: ReadonlyArray<ReadonlyArray<Pushed>>
-  readonly finished: ReadonlyArray<Finished>
-  readonly claimed: ReadonlyArray<ReadonlyArray<Message.Delivery>>
-}
+const none: ReadonlyArray<never> = []
 
 /** Most of one kind that one go does: a bound for the time that others wait, and for the size of a statement. */
 const most = 512
-const mostBytes = 4 * 1024 * 1024
+const mostCharacters = 4 * 1024 * 1024
+
+/** The time of the event loop and of other transactions, whatever time the app goes by. */
+const realTime: Clock.Clock = Clock.Clock.defaultValue()
+
+/** How long goes may follow one another without a turn of the event loop, in nanoseconds. */
+const turn = BigInt(2_000_000)
+
+/** Milliseconds until what was refused is asked for again. */
+const pause = (refusals: number): number => Math.min(100, 2 ** refusals)
 
 export interface Lanes {
   readonly push: (messages: ReadonlyArray<NewMessage>) => Effect.Effect<ReadonlyArray<Pushed>, MessageQueueError>
@@ -61,189 +82,283 @@ export interface Lanes {
   readonly claim: () => void
 }
 
-/** Starts the lanes; they end with the scope, after they have done what had come. */
+/** Starts the lanes. With the scope they end, after they have done what had come, within `shutdownTimeout` milliseconds. */
 export const makeLanes = Effect.fnUntraced(function*(
   store: Store,
   hooks: {
     /** The claims to make now; `pushed` are the nodes that get messages in the same go. */
-    readonly takeClaims: (pushed: ReadonlySet<string>) => ReadonlyArray<Claim>
+    readonly takeClaims: (pushed: ReadonlySet<string>) => ReadonlyArray<ClaimOp>
     readonly onPushed: (pushed: ReadonlyArray<Pushed>) => void
     readonly onFinished: (finish: Finish, finished: Finished) => void
+    readonly shutdownTimeout: number | null
   }
 ): Effect.fn.Return<Lanes, never, Scope.Scope> {
   const context = yield* Effect.context<never>()
-  let pushes: Array<PushOp> = []
-  let finishes: Array<FinishOp> = []
-  let claimsWait = false
+  const runFork = Effect.runForkWith(context)
+  const count = makeCounters(context)
+  const lanes: Array<Lane> = []
+  const idlers = new Set<() => void>()
   let closed = false
+  let delayed = 0
 
-  const takePushes = (): ReadonlyArray<PushOp> => {
-    const taken: Array<PushOp> = []
-    let messages = 0
-    let bytes = 0
-    let index = 0
-    for (; index < pushes.length; index++) {
-      const op = pushes[index]!
-      if (op.cancelled) continue
-      for (const message of op.messages) bytes += message.payload.bytes.length
-      messages += op.messages.length
-      if (taken.length > 0 && (messages > most || bytes > mostBytes)) break
-      taken.push(op)
+  const isIdle = (): boolean => delayed === 0 && lanes.every((lane) => !lane.running)
+  const idle = Effect.callback<void>((resume) => {
+    if (isIdle()) return resume(Effect.void)
+    const done = () => resume(Effect.void)
+    idlers.add(done)
+    return Effect.sync(() => void idlers.delete(done))
+  })
+  const tellIdle = (): void => {
+    if (idlers.size === 0 || !isIdle()) return
+    const all = Array.from(idlers)
+    idlers.clear()
+    all.forEach((done) => done())
+  }
+
+  /** Asks again, after a while, for what somebody else held. */
+  const later = (lane: Lane, add: () => void, op: Waiting<never> | Waiting<unknown>): void => {
+    op.refusals++
+    delayed++
+    runFork(Effect.andThen(
+      Effect.provideService(Effect.sleep(pause(op.refusals)), Clock.Clock, realTime),
+      Effect.sync(() => {
+        delayed--
+        if (op.cancelled) return tellIdle()
+        add()
+        lane.wake()
+      })
+    ))
+  }
+
+  class Lane {
+    pushes: Array<PushOp> = []
+    finishes: Array<FinishOp> = []
+    claimsWait = false
+    /** Asked for by themselves: somebody's transaction is in their way. */
+    readonly alone: Array<Ops> = []
+    running = false
+    private since = BigInt(0)
+    private current: Ops = { pushes: none, finishes: none, claims: none }
+    private fiber: Fiber.Fiber<void> | undefined
+    private readonly claims: boolean
+
+    constructor(claims: boolean) {
+      this.claims = claims
+      lanes.push(this)
     }
-    pushes = pushes.slice(index)
-    return taken
-  }
 
-  const takeFinishes = (): ReadonlyArray<FinishOp> => {
-    const taken = finishes.slice(0, most).filter((op) => !op.cancelled)
-    finishes = finishes.slice(most)
-    return taken
-  }
+    get waits(): boolean {
+      return this.pushes.length > 0 || this.finishes.length > 0 || this.claimsWait || this.alone.length > 0
+    }
 
-  const perform = (work: Work) => (batch: Batch): Effect.Effect<Done, MessageQueueError> =>
-    Effect.gen(function*() {
-      const messages = work.pushes.length === 1 ? work.pushes[0]!.messages : work.pushes.flatMap((op) => op.messages)
-      const pushed = messages.length === 0 ? [] : yield* batch.push(messages)
-      const finished = work.finishes.length === 0 ? [] : yield* batch.finish(work.finishes.map((op) => op.finish))
-      const claimed = work.claims.length === 0
-        ? []
-        : yield* Effect.forEach(work.claims, ({ lease, max, node }) => batch.claim(node, max, lease), {
-          concurrency: store.grouped ? 1 : 8
-        })
-      let at = 0
-      return {
-        pushed: work.pushes.map((op) => pushed.slice(at, at += op.messages.length)),
-        finished,
-        claimed
+    /** Whoever is ready to run comes first: what it asks for goes into the same go. */
+    wake(): void {
+      if (this.running) return
+      this.running = true
+      this.since = realTime.monotonicTimeNanosUnsafe()
+      queueMicrotask(this.go)
+    }
+
+    private readonly go = (): void => {
+      const ops = this.take()
+      if (ops === undefined) return this.stop()
+      this.current = ops
+      this.fiber = runFork(this.perform(ops))
+      this.fiber.addObserver(this.next)
+    }
+
+    private stop(): void {
+      this.running = false
+      tellIdle()
+    }
+
+    private readonly next = (): void => {
+      if (!this.waits) return this.stop()
+      if (realTime.monotonicTimeNanosUnsafe() - this.since < turn) return queueMicrotask(this.go)
+      // Others have their turn.
+      runFork(Effect.yieldNow).addObserver(() => {
+        this.since = realTime.monotonicTimeNanosUnsafe()
+        this.go()
+      })
+    }
+
+    private take(): Ops | undefined {
+      const alone = this.alone.shift()
+      if (alone !== undefined) return alone
+      const pushes = this.takePushes()
+      const finishes = this.takeFinishes()
+      let claims: ReadonlyArray<ClaimOp> = none
+      if (this.claims && (this.claimsWait || pushes.length > 0)) {
+        this.claimsWait = false
+        claims = hooks.takeClaims(pushes.length === 0 ? nobody : destinations(pushes))
       }
-    })
-
-  const settle = (work: Work, exit: Exit.Exit<Done, MessageQueueError>): void => {
-    if (Exit.isFailure(exit)) {
-      const failure = Exit.failCause(exit.cause)
-      for (const op of work.pushes) Deferred.doneUnsafe(op.deferred, failure)
-      for (const op of work.finishes) Deferred.doneUnsafe(op.deferred, failure)
-      for (const claim of work.claims) claim.settle(failure)
-      return
+      return pushes.length + finishes.length + claims.length === 0 ? undefined : { pushes, finishes, claims }
     }
-    const { claimed, finished, pushed } = exit.value
-    count(work, exit.value)
-    work.claims.forEach((claim, index) => claim.settle(Exit.succeed(claimed[index]!)))
-    work.pushes.forEach((op, index) => {
-      hooks.onPushed(pushed[index]!)
-      Deferred.doneUnsafe(op.deferred, Exit.succeed(pushed[index]!))
-    })
-    work.finishes.forEach((op, index) => {
-      hooks.onFinished(op.finish, finished[index]!)
-      Deferred.doneUnsafe(op.deferred, Exit.succeed(finished[index]!))
-    })
+
+    private takePushes(): ReadonlyArray<PushOp> {
+      if (this.pushes.length === 0) return none
+      const taken: Array<PushOp> = []
+      let messages = 0
+      let characters = 0
+      let index = 0
+      for (; index < this.pushes.length; index++) {
+        const op = this.pushes[index]!
+        if (op.cancelled) continue
+        for (const message of op.messages) characters += message.payload.data.length
+        messages += op.messages.length
+        if (taken.length > 0 && (messages > most || characters > mostCharacters)) break
+        taken.push(op)
+      }
+      this.pushes = this.pushes.slice(index)
+      return taken
+    }
+
+    private takeFinishes(): ReadonlyArray<FinishOp> {
+      if (this.finishes.length === 0) return none
+      const taken = this.finishes.slice(0, most).filter((op) => !op.cancelled)
+      this.finishes = this.finishes.slice(most)
+      return taken
+    }
+
+    private perform(ops: Ops): Effect.Effect<void> {
+      return Effect.matchCauseEffect(Effect.suspend(() => store.perform(workOf(ops))), {
+        onSuccess: (done) => Effect.sync(() => this.settle(ops, done)),
+        onFailure: (cause) => {
+          const exit = Exit.failCause(cause)
+          const size = ops.pushes.length + ops.finishes.length + ops.claims.length
+          return size === 1 || isFinal(cause)
+            ? Effect.sync(() => fail(ops, exit))
+            : Effect.forEach(singles(ops), (single) => this.perform(single), { discard: true })
+        }
+      })
+    }
+
+    /** Nobody waits for it any more: those who asked are told, and what is under way is left to itself. */
+    abandon(): void {
+      this.fiber?.interruptUnsafe()
+      for (const ops of [this.current, ...this.alone, { ...this, claims: none }]) fail(ops, Exit.interrupt())
+    }
+
+    private settle(ops: Ops, done: Done): void {
+      count(ops, done)
+      ops.claims.forEach((claim, index) => claim.settle(Exit.succeed(done.claimed[index]!)))
+      ops.pushes.forEach((op, index) => {
+        const pushed = done.pushed[index]!
+        if (pushed === busy) {
+          return later(this, () => this.alone.push({ pushes: [op], finishes: none, claims: none }), op)
+        }
+        hooks.onPushed(pushed)
+        op.settle(Exit.succeed(pushed))
+      })
+      ops.finishes.forEach((op, index) => {
+        const finished = done.finished[index]!
+        if (finished === busy) return later(this, () => this.finishes.push(op), op)
+        hooks.onFinished(op.finish, finished)
+        op.settle(Exit.succeed(finished))
+      })
+    }
   }
 
-  const count = (work: Work, done: Done): void => {
-    Metrics.rounds.updateUnsafe(1, context)
-    for (const messages of done.pushed) Metrics.pushed.updateUnsafe(messages.length, context)
-    for (const deliveries of done.claimed) {
-      if (deliveries.length > 0) Metrics.pulled.updateUnsafe(deliveries.length, context)
-    }
-    work.finishes.forEach((op, index) =>
-      settledBy.get(done.finished[index]!.held ? op.finish.op : -1)!.updateUnsafe(1, context)
+  const main = new Lane(true)
+  const [plain, keyed, words, beats] = store.grouped
+    ? [main, main, main, main] as const
+    : [new Lane(false), new Lane(false), new Lane(false), new Lane(false)] as const
+
+  yield* Effect.addFinalizer(() => {
+    closed = true
+    return idle.pipe(
+      Effect.timeoutOption(hooks.shutdownTimeout ?? Infinity),
+      Effect.andThen(Effect.sync(() => lanes.forEach((lane) => lane.abandon())))
     )
-  }
-
-  const attempt = (work: Work) => Effect.exit(store.grouped ? store.atomically(perform(work)) : perform(work)(store))
-
-  const go = (work: Work): Effect.Effect<void> =>
-    Effect.gen(function*() {
-      const size = work.pushes.length + work.finishes.length + work.claims.length
-      if (size === 0) return
-      const exit = yield* attempt(work)
-      if (size === 1 || Exit.isSuccess(exit) || isUncertain(exit)) return settle(work, exit)
-      for (const single of singles(work)) settle(single, yield* attempt(single))
-    }).pipe(
-      // A defect ends those who wait for it and nobody else: the lane goes on.
-      Effect.catchCause((cause) => Effect.sync(() => settle(work, Exit.failCause(cause))))
-    )
-
-  const makeLane = Effect.fnUntraced(function*(waits: () => boolean, take: () => Work) {
-    const latch = Latch.makeUnsafe(false)
-    const round = Effect.suspend(() => go(take()))
-    const turn = Effect.suspend(() => {
-      if (waits()) return Effect.void
-      latch.closeUnsafe()
-      return latch.await
-    })
-    // Whoever is ready to run comes first: what it asks for goes into the same round.
-    const next = Effect.andThen(turn, Effect.andThen(Effect.yieldNow, Effect.uninterruptible(round)))
-    yield* Effect.forkScoped(Effect.forever(next, { disableYield: true }))
-    // Runs before the fiber above is interrupted: finalizers run in the reverse order of their making.
-    yield* Effect.addFinalizer(() => {
-      closed = true
-      return Effect.uninterruptible(Effect.whileLoop({ while: waits, body: () => round, step: () => {} }))
-    })
-    return latch
   })
 
-  const takeClaims = (pushed: ReadonlySet<string>): ReadonlyArray<Claim> => {
-    claimsWait = false
-    return hooks.takeClaims(pushed)
-  }
-  const nobody: ReadonlySet<string> = new Set()
-
-  const [pushLane, finishLane, claimLane] = store.grouped
-    ? yield* Effect.gen(function*() {
-      const lane = yield* makeLane(() => pushes.length > 0 || finishes.length > 0 || claimsWait, () => {
-        const taken = { pushes: takePushes(), finishes: takeFinishes() }
-        const nodes = new Set(taken.pushes.flatMap((op) => op.messages.map((message) => message.destination)))
-        return { ...taken, claims: takeClaims(nodes) }
-      })
-      return [lane, lane, lane] as const
+  const wait = <A, O extends Waiting<A>>(make: (settle: Settle<A>) => O, lane: () => Lane, add: (op: O) => void) =>
+    Effect.callback<A, MessageQueueError>((resume) => {
+      if (closed) return resume(Effect.interrupt)
+      const op = make(resume)
+      add(op)
+      lane().wake()
+      return Effect.sync(() => void (op.cancelled = true))
     })
-    : [
-      yield* makeLane(() => pushes.length > 0, () => ({ pushes: takePushes(), finishes: [], claims: [] })),
-      yield* makeLane(() => finishes.length > 0, () => ({ pushes: [], finishes: takeFinishes(), claims: [] })),
-      yield* makeLane(() => claimsWait, () => ({ pushes: [], finishes: [], claims: takeClaims(nobody) }))
-    ] as const
-
-  const wait = <A>(op: Waiting<A>): Effect.Effect<A, MessageQueueError> =>
-    closed
-      ? Effect.interrupt
-      : Effect.onInterrupt(Deferred.await(op.deferred), () => Effect.sync(() => void (op.cancelled = true)))
 
   return {
-    push: (messages) =>
-      Effect.suspend(() => {
-        const op: PushOp = { messages, deferred: Deferred.makeUnsafe(), cancelled: false }
-        pushes.push(op)
-        pushLane.openUnsafe()
-        return wait(op)
-      }),
-    finish: (finish) =>
-      Effect.suspend(() => {
-        const op: FinishOp = { finish, deferred: Deferred.makeUnsafe(), cancelled: false }
-        finishes.push(op)
-        finishLane.openUnsafe()
-        return wait(op)
-      }),
+    push: (messages) => {
+      const lane = messages.some(isKeyed) ? keyed : plain
+      return wait(
+        (settle): PushOp => ({ messages, settle, cancelled: false, refusals: 0 }),
+        () => lane,
+        (op) => lane.pushes.push(op)
+      )
+    },
+    finish: (finish) => {
+      const lane = finish.op === Op.extend ? beats : words
+      return wait(
+        (settle): FinishOp => ({ finish, settle, cancelled: false, refusals: 0 }),
+        () => lane,
+        (op) => lane.finishes.push(op)
+      )
+    },
     claim: () => {
-      claimsWait = true
-      claimLane.openUnsafe()
+      main.claimsWait = true
+      main.wake()
     }
   }
 })
 
-const settledBy = new Map<number, typeof Metrics.settled>(
-  [["lost", -1] as const, ...Object.entries(Op)].map((
-    [word, op]
-  ) => [op, Metric.withAttributes(Metrics.settled, { word })])
-)
+const isKeyed = (message: NewMessage): boolean => message.orderingKey !== null || message.deduplicationKey !== null
 
-const singles = (work: Work): ReadonlyArray<Work> => [
-  ...work.pushes.map((op) => ({ pushes: [op], finishes: [], claims: [] })),
-  ...work.finishes.map((op) => ({ pushes: [], finishes: [op], claims: [] })),
-  ...work.claims.map((op) => ({ pushes: [], finishes: [], claims: [op] }))
+const nobody: ReadonlySet<string> = new Set()
+
+const destinations = (pushes: ReadonlyArray<PushOp>): ReadonlySet<string> => {
+  const nodes = new Set<string>()
+  for (const op of pushes) for (const message of op.messages) nodes.add(message.destination)
+  return nodes
+}
+
+const workOf = (ops: Ops): Work => ({
+  pushes: ops.pushes.map((op) => op.messages),
+  finishes: ops.finishes.map((op) => op.finish),
+  claims: ops.claims
+})
+
+const fail = (ops: Ops, exit: Exit.Exit<never, MessageQueueError>): void => {
+  for (const op of ops.pushes) op.settle(exit)
+  for (const op of ops.finishes) op.settle(exit)
+  for (const op of ops.claims) op.settle(exit)
+}
+
+const singles = (ops: Ops): ReadonlyArray<Ops> => [
+  ...ops.pushes.map((op) => ({ pushes: [op], finishes: none, claims: none })),
+  ...ops.finishes.map((op) => ({ pushes: none, finishes: [op], claims: none })),
+  ...ops.claims.map((op) => ({ pushes: none, finishes: none, claims: [op] }))
 ]
 
-const isUncertain = (exit: Exit.Failure<unknown, MessageQueueError>): boolean =>
-  exit.cause.reasons.some((reason) =>
-    reason._tag === "Fail" && reason.error.reason._tag === "QueueUnavailable" && reason.error.reason.uncertain
+/** What trying again, each by itself, would not change, or would do twice. */
+const isFinal = (cause: Cause.Cause<MessageQueueError>): boolean =>
+  cause.reasons.some((reason) =>
+    reason._tag === "Fail" && reason.error.reason._tag === "QueueUnavailable" &&
+    (reason.error.reason.uncertain || reason.error.reason.busy === true)
   )
+
+const makeCounters = (context: Parameters<typeof Metrics.rounds.updateUnsafe>[1]) => {
+  const settled = [...Object.values(Op), -1].map((op) =>
+    Metric.withAttributes(Metrics.settled, {
+      word: Object.entries(Op).find(([, value]) => value === op)?.[0] ?? "lost"
+    })
+  )
+  return (ops: Ops, done: Done): void => {
+    Metrics.rounds.updateUnsafe(1, context)
+    let pushed = 0
+    for (const messages of done.pushed) if (messages !== busy) pushed += messages.length
+    if (pushed > 0) Metrics.pushed.updateUnsafe(pushed, context)
+    let pulled = 0
+    for (const deliveries of done.claimed) pulled += deliveries.length
+    if (pulled > 0) Metrics.pulled.updateUnsafe(pulled, context)
+    if (ops.finishes.length === 0) return
+    const words = settled.map(() => 0)
+    done.finished.forEach((finished: Finished | Busy, index) => {
+      if (finished !== busy) words[finished.held ? ops.finishes[index]!.finish.op : words.length - 1]!++
+    })
+    words.forEach((times, index) => times > 0 && settled[index]!.updateUnsafe(times, context))
+  }
+}

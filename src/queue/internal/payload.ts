@@ -1,10 +1,9 @@
 /**
- * @internal Payloads as bytes and back.
+ * @internal Payloads as they are kept, and back.
  */
-import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Message from "../Message.ts"
-import { invalid, type MessageQueueError } from "../MessageQueueError.ts"
+import { InvalidMessage, PayloadTooLarge } from "../MessageQueueError.ts"
 import * as ExactJson from "./exactJson.ts"
 import type { Encoded } from "./store.ts"
 
@@ -14,34 +13,58 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 export const contentTypes = ["application/json", "text/plain", "application/octet-stream"] as const
 
-/** Fails with `InvalidMessage` for what is no JSON value, or text that is no Unicode. */
+/** What is no JSON value, text that is no Unicode, and what has more bytes than `limit` is refused. */
 export const encodePayload = (
-  input: Message.PayloadInput,
-  type: string | undefined
-): Effect.Effect<Encoded, MessageQueueError> => {
-  const payload = Message.payload(input)
+  payload: Message.Payload,
+  type: string | undefined,
+  limit: number
+): Encoded | InvalidMessage | PayloadTooLarge => {
   switch (payload._tag) {
     case "Json": {
       const text = ExactJson.textOf(payload) ?? stringify(payload.value)
       return text === undefined
-        ? invalid("payload", "is no JSON value")
-        : Effect.succeed({ kind: 0, type: type ?? contentTypes[0], bytes: encoder.encode(text) })
+        ? new InvalidMessage({ field: "payload", problem: "is no JSON value" })
+        : within(limit, { kind: 0, type: type ?? contentTypes[0], data: text })
     }
     case "Text":
       return isWellFormed(payload.value)
-        ? Effect.succeed({ kind: 1, type: type ?? contentTypes[1], bytes: encoder.encode(payload.value) })
-        : invalid("payload", "holds half of a surrogate pair")
+        ? within(limit, { kind: 1, type: type ?? contentTypes[1], data: payload.value })
+        : new InvalidMessage({ field: "payload", problem: "holds half of a surrogate pair" })
     case "Binary":
-      return Effect.succeed({ kind: 2, type: type ?? contentTypes[2], bytes: payload.value.slice() })
+      // A copy, of a `Buffer` too: the caller may go on with its own.
+      return within(limit, { kind: 2, type: type ?? contentTypes[2], data: new Uint8Array(payload.value) })
   }
 }
 
-export const decodePayload = (kind: number, bytes: Uint8Array): Message.Payload =>
-  kind === 0
-    ? ExactJson.decode(decoder.decode(bytes))
-    : kind === 1
-    ? Message.text(decoder.decode(bytes))
-    : Message.binary(new Uint8Array(bytes))
+const within = (limit: number, encoded: Encoded): Encoded | PayloadTooLarge => {
+  const { data } = encoded
+  // A character has at most three bytes.
+  if (typeof data === "string" && data.length * 3 <= limit) return encoded
+  const size = typeof data === "string" ? encoder.encode(data).length : data.length
+  return size > limit ? new PayloadTooLarge({ limit, size }) : encoded
+}
+
+export const toText = (data: string | Uint8Array): string => typeof data === "string" ? data : decoder.decode(data)
+
+export const toBytes = (data: string | Uint8Array): Uint8Array =>
+  typeof data === "string" ? encoder.encode(data) : new Uint8Array(data)
+
+/** `undefined` for what cannot be read: only a row that somebody else wrote is so. */
+export const decodePayload = (kind: number, data: string | Uint8Array): Message.Payload | undefined => {
+  switch (kind) {
+    case 0: {
+      return Option.getOrUndefined(decodeJson(toText(data)))
+    }
+    case 1:
+      return Message.text(toText(data))
+    case 2:
+      return Message.binary(toBytes(data))
+    default:
+      return undefined
+  }
+}
+
+const decodeJson = Option.liftThrowable(ExactJson.decode)
 
 /**
  * `JSON.stringify` throws for cycles, bigints and too deep values, gives nothing for functions, and `null` for numbers that

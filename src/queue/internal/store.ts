@@ -1,9 +1,9 @@
 /**
- * @internal What the engine asks of a place that keeps messages: few operations, each on many messages at once.
+ * @internal What messages are inside, the words that change them, and what the engine asks of a place that keeps them.
  */
 import type * as Effect from "effect/Effect"
 import type * as Message from "../Message.ts"
-import type { Counts, Page } from "../MessageQueue.ts"
+import type { Counts } from "../MessageQueue.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
 
 type Result<A> = Effect.Effect<A, MessageQueueError>
@@ -35,9 +35,11 @@ export const statusOf = (state: number): Message.Status => statuses[state]!
 export const statesOf = (status: Message.Status): ReadonlyArray<number> =>
   statuses.flatMap((name, state) => name === status ? [state] : [])
 
+/** What is remembered of a lease that ran out. */
+export const leaseRanOut = "the lease ran out"
+
 /** A valid message on its way in. Times are epoch milliseconds, durations milliseconds. */
 export interface NewMessage {
-  readonly id: string
   readonly source: string
   readonly destination: string
   readonly topic: string | null
@@ -47,29 +49,60 @@ export interface NewMessage {
   readonly deduplicationWindow: number
   readonly maxTries: number
   readonly payload: Encoded
+  /** What was pushed, to be given back as it is. */
+  readonly value: Message.Payload
+  readonly headers: Readonly<Record<string, string>> | null
   readonly at: number | null
   readonly delay: number | null
 }
 
 /** A payload as it is kept. */
 export interface Encoded {
-  /** 0 JSON, 1 text (both as UTF-8), 2 bytes. */
+  /** 0 JSON, 1 text, 2 bytes. */
   readonly kind: number
   readonly type: string
-  readonly bytes: Uint8Array
+  /** JSON and text as text, bytes as bytes. */
+  readonly data: string | Uint8Array
 }
 
-export interface Pushed {
-  readonly message: Message.Message
-  /** Whether somebody who waits should look. */
-  readonly wake: boolean
+/** What is known of a message that is kept. Times are epoch milliseconds. */
+export interface Stored {
+  readonly seq: number
+  /** A name that it had before names came from the sequence. */
+  readonly formerId: string | null
+  readonly source: string
+  readonly destination: string
+  readonly topic: string | null
+  readonly priority: number
+  readonly orderingKey: string | null
+  readonly deduplicationKey: string | null
+  readonly maxTries: number
+  readonly headers: Readonly<Record<string, string>> | null
+  readonly payloadType: string
+  readonly payloadKind: number
+  readonly payload: string | Uint8Array
+  readonly createdAt: number
+  readonly updatedAt: number | null
+  readonly scheduledAt: number | null
+  readonly state: number
+  readonly tries: number
+  /** When a scheduled message becomes ready, or a lease ends. */
+  readonly dueAt: number | null
+  readonly token: string | null
+  readonly processingAt: number | null
+  /** When it was processed or died. */
+  readonly finishedAt: number | null
+  readonly errorAt: number | null
+  readonly error: string | null
 }
 
 export const Op = { ack: 0, nack: 1, reject: 2, extend: 3, release: 4 } as const
 
+export type Op = (typeof Op)[keyof typeof Op]
+
 /** One holder's word about one message. Without a token: by the node, while the message is processing. */
 export interface Finish {
-  readonly op: (typeof Op)[keyof typeof Op]
+  readonly op: Op
   readonly id: string
   readonly destination: string
   readonly token: string | null
@@ -78,53 +111,107 @@ export interface Finish {
   readonly cause: string | null
 }
 
+export interface Claim {
+  readonly node: string
+  readonly max: number
+  /** Milliseconds; `null` without end. */
+  readonly lease: number | null
+}
+
+export interface Pushed {
+  readonly message: Message.Message
+  /** Whether somebody who waits should look. */
+  readonly wake: boolean
+}
+
 export interface Finished {
   /** Whether the holder held it. */
   readonly held: boolean
   readonly wake: boolean
 }
 
-/** What is done often, and together with others. */
-export interface Batch {
-  /** All or none. */
-  readonly push: (messages: ReadonlyArray<NewMessage>) => Result<ReadonlyArray<Pushed>>
-  /** Makes ready what is due, and takes up to `max` messages for `lease` milliseconds (`null`: without end). */
-  readonly claim: (node: string, max: number, lease: number | null) => Result<ReadonlyArray<Message.Delivery>>
-  readonly finish: (ops: ReadonlyArray<Finish>) => Result<ReadonlyArray<Finished>>
+/** What was not done, since somebody's transaction holds what it needs: to be asked again a little later. */
+export const busy: unique symbol = Symbol("busy")
+export type Busy = typeof busy
+
+/** What is done often, and together. Each push is all or none; what belongs together is one. */
+export interface Work {
+  readonly pushes: ReadonlyArray<ReadonlyArray<NewMessage>>
+  readonly finishes: ReadonlyArray<Finish>
+  readonly claims: ReadonlyArray<Claim>
 }
 
-export interface Store extends Batch {
-  /** One writer at a time: everything that waits goes through one `atomically`. Else the operations run beside one another. */
+export interface Done {
+  readonly pushed: ReadonlyArray<ReadonlyArray<Pushed> | Busy>
+  readonly finished: ReadonlyArray<Finished | Busy>
+  readonly claimed: ReadonlyArray<ReadonlyArray<Message.Delivery>>
+}
+
+/** What a change did, and whom to wake. */
+export interface Changed {
+  readonly count: number
+  readonly wake: ReadonlyArray<string>
+}
+
+/** A change of many messages, a slice at a time: `next` goes on, until it is absent. */
+export interface Slice extends Changed {
+  readonly next?: number | undefined
+}
+
+export interface Store {
+  /** One writer at a time: everything that waits goes together. Else kinds of work run beside one another. */
   readonly grouped: boolean
-  readonly atomically: <A>(work: (batch: Batch) => Result<A>) => Result<A>
-  /** Whether the calling fiber is inside a transaction of its own: then nothing of it may be grouped with others. */
-  readonly inTransaction: Effect.Effect<boolean>
+  /** Does it in one transaction; fails as a whole. */
+  readonly perform: (work: Work) => Result<Done>
+  /** The same inside the transaction of the calling fiber, waiting for others' locks where it must. */
+  readonly performWithin: (work: Work) => Result<Done>
+  /** The transaction of the calling fiber, if it has one of this store: then nothing of it may be grouped with others. */
+  readonly transactionKey: string | undefined
   /** Runs when the caller's transaction commits; at once where there is none. */
   readonly afterCommit: (effect: Effect.Effect<void>) => Effect.Effect<void>
-  /** Milliseconds until the next message of this node becomes due, negative if one is; `undefined` if none ever does. */
-  readonly nextDue: (node: string) => Result<number | undefined>
+  /**
+   * Makes ready, or dead, what is due, whoever it is for. Says which of these nodes have something to pull, and how many
+   * milliseconds it is until something becomes due.
+   */
+  readonly poll: (nodes: ReadonlyArray<string>) => Result<{
+    readonly nodes: ReadonlyArray<string>
+    readonly due: number | undefined
+  }>
   readonly get: (id: string, node: string | undefined) => Result<Message.Message | undefined>
   readonly list: (options: {
     readonly node: string | undefined
     readonly states: ReadonlyArray<number> | undefined
     readonly limit: number
     readonly after: number
-  }) => Result<Page>
+  }) => Result<{ readonly messages: ReadonlyArray<Message.Message>; readonly next?: number }>
   readonly update: (
     id: string,
     payload: Encoded,
     node: string | undefined
   ) => Result<Message.Message | undefined>
-  readonly remove: (options: {
-    readonly id: string | undefined
+  readonly remove: (id: string, node: string | undefined) => Result<Changed>
+  /** The highest number given out: what a removal of everything goes up to. */
+  readonly last: Result<number>
+  /** Removes what waits, or with `all` everything, after this number and up to that. */
+  readonly removeSlice: (options: {
+    readonly after: number
+    readonly upTo: number
+    readonly limit: number
+    readonly source: string | undefined
+    readonly all: boolean
+  }) => Result<Slice>
+  readonly redrive: (ids: ReadonlyArray<string>, node: string | undefined) => Result<Changed>
+  /** Redrives so many that died before `before` (absent: now), and says what now was. */
+  readonly redriveSlice: (options: {
     readonly node: string | undefined
-  }) => Result<{ readonly count: number; readonly wake: ReadonlyArray<string> }>
-  readonly clear: Result<number>
-  readonly redrive: (options: {
-    readonly node: string | undefined
-    readonly ids: ReadonlyArray<string> | undefined
-  }) => Result<{ readonly count: number; readonly wake: ReadonlyArray<string> }>
+    readonly before: number | undefined
+    readonly limit: number
+  }) => Result<Slice>
   readonly counts: (node: string | undefined) => Result<Counts>
-  /** Removes processed messages older than `retention` milliseconds, at most `limit`; says how many. */
-  readonly prune: (retention: number, limit: number) => Result<number>
+  /** Removes what was finished in this state longer than `retention` milliseconds ago, at most `limit`; says how many. */
+  readonly prune: (
+    state: typeof State.processed | typeof State.dead,
+    retention: number,
+    limit: number
+  ) => Result<number>
 }

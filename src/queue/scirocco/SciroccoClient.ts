@@ -20,7 +20,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { givingBack } from "../internal/givingBack.ts"
-import { contentTypes } from "../internal/payload.ts"
+import { contentTypes, toBytes } from "../internal/payload.ts"
 import type { Encoded, NewMessage } from "../internal/store.ts"
 import * as Validate from "../internal/validate.ts"
 import * as Message from "../Message.ts"
@@ -101,7 +101,7 @@ export const make = (
       }
       let outgoing = HttpClientRequest.setHeaders(HttpClientRequest.make(method)(base + path), headers)
       if (extra?.body !== undefined) {
-        outgoing = HttpClientRequest.bodyUint8Array(outgoing, extra.body.bytes, contentTypes[extra.body.kind]!)
+        outgoing = HttpClientRequest.bodyUint8Array(outgoing, toBytes(extra.body.data), contentTypes[extra.body.kind]!)
       } else if (extra?.json !== undefined) {
         outgoing = HttpClientRequest.bodyText(outgoing, extra.json, contentTypes[0])
       }
@@ -224,7 +224,7 @@ export const make = (
         : Effect.succeed(messages)
     }
 
-    const check = (entry: Entry) => Validate.checkEntry(entry, "", defaults)
+    const check = (entry: Entry) => Validate.checkEntry(entry, defaults)
 
     /** One request for up to `max` messages. The original server gives one, whatever it is asked. */
     const pullOnce = Effect.fnUntraced(function*(

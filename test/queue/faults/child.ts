@@ -4,7 +4,7 @@
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, Option, Redacted } from "effect"
+import { Effect, Layer, Option, Redacted, Schedule } from "effect"
 import { FetchHttpClient, HttpRouter } from "effect/http"
 import * as Fs from "node:fs"
 import { createServer } from "node:http"
@@ -72,5 +72,10 @@ const program = role === "producer"
   : gateway
 
 Effect.runFork(
-  program.pipe(Effect.provide(queue), Effect.tapCause((cause) => Effect.logError(cause))) as Effect.Effect<unknown>
+  program.pipe(
+    Effect.provide(queue),
+    Effect.tapCause((cause) => Effect.logError(cause)),
+    // Who is started while the database is down waits for it.
+    Effect.retry(Schedule.spaced("200 millis"))
+  ) as Effect.Effect<unknown>
 )

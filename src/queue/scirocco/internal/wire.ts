@@ -242,18 +242,16 @@ const decodeBody = (
 ): Message.Payload | undefined => {
   switch (kindFrom(kind, type, contentType)) {
     case "json":
-      return Option.getOrUndefined(decodeOption(0, body))
+      return decodePayload(0, body)
     case "text":
-      return Option.getOrUndefined(decodeOption(1, body))
+      return decodePayload(1, body)
     case "binary": {
       if (raw && contentType !== contentTypes[0]) return Message.binary(body)
-      const text = Option.getOrUndefined(decodeOption(0, body))?.value
+      const text = decodePayload(0, body)?.value
       return typeof text === "string" ? fromBase64(text) : undefined
     }
   }
 }
-
-const decodeOption = Option.liftThrowable(decodePayload)
 
 const fromBase64 = (text: string): Message.Payload | undefined =>
   Result.match(Base64.decode(text), { onFailure: () => undefined, onSuccess: Message.binary })

@@ -1,0 +1,457 @@
+/**
+ * @internal What PostgreSQL does in one round trip. The rules are those of `transition`.
+ *
+ * Locks: who changes the order of keys locks their rows of `ordering` first, by node and key; then rows of `work`, by
+ * number. So nobody waits for somebody who waits for him. What is asked for many at once does not wait at all, it passes
+ * over what is locked (`p_wait` is false) and says so.
+ *
+ * The functions carry planner settings: a plan that was cached while a table was small must not be a scan of a table that
+ * has grown.
+ */
+import { leaseRanOut, Op, State } from "./store.ts"
+
+const planner = "SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan"
+/** Each costs a little at every call: what is called all the time says by `LATERAL` and `OFFSET 0` how it is joined. */
+const seldom = `${planner} SET enable_hashjoin = off SET enable_mergejoin = off`
+
+/** How long a push with a key waits for another transaction with the same key, before it leaves the way to others. */
+const patience = "20ms"
+
+export const functions = (p: string): ReadonlyArray<string> => {
+  const work = `${p}_work`
+  const message = `${p}_message`
+  const done = `${p}_done`
+  const ordering = `${p}_ordering`
+  const define = (name: string, args: string, returns: string, body: string, settings = seldom) =>
+    `CREATE FUNCTION ${p}_${name}(${args}) RETURNS ${returns} LANGUAGE plpgsql ${settings} AS $body$
+    #variable_conflict use_column
+    ${body}
+    $body$`
+  const first = (state: number) =>
+    `(SELECT seq, rank, state FROM ${work} WHERE destination = p_destination AND ordering_key = p_key
+      AND state = ${state} ORDER BY seq LIMIT 1)`
+  return [
+    // The one clock that decides: milliseconds since 1970.
+    `CREATE FUNCTION ${p}_now() RETURNS bigint LANGUAGE sql AS
+      $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint $$`,
+
+    define(
+      "arrange",
+      "p_destination text, p_key text",
+      "boolean",
+      `DECLARE
+        r record;
+      BEGIN
+        -- One statement: what it sees is of one moment.
+        SELECT f.seq AS free_seq, f.rank AS free_rank, f.state AS free_state, b.seq, b.rank, b.state,
+          EXISTS (SELECT 1 FROM ${work} WHERE destination = p_destination AND ordering_key = p_key
+            AND state = ${State.processing}) AS busy
+        INTO r
+        FROM (${first(State.readyBlocked)} UNION ALL ${first(State.scheduledBlocked)} ORDER BY seq LIMIT 1) b
+        LEFT JOIN (${first(State.ready)} UNION ALL ${first(State.scheduled)} LIMIT 1) f ON true;
+        IF NOT FOUND OR r.busy OR r.free_seq < r.seq THEN RETURN false; END IF;
+        IF r.free_seq IS NOT NULL THEN
+          UPDATE ${work} w SET state = r.free_state + 1
+            FROM (SELECT seq FROM ${work} WHERE destination = p_destination AND state = r.free_state
+              AND rank = r.free_rank AND seq = r.free_seq FOR UPDATE SKIP LOCKED OFFSET 0) x
+            WHERE w.destination = p_destination AND w.state = r.free_state AND w.rank = r.free_rank AND w.seq = x.seq;
+          -- Taken at this very moment: it is the one on its way.
+          IF NOT FOUND THEN RETURN false; END IF;
+        END IF;
+        UPDATE ${work} SET state = r.state - 1
+          WHERE destination = p_destination AND state = r.state AND rank = r.rank AND seq = r.seq;
+        RETURN true;
+      END`
+    ),
+
+    // Makes ready, or dead, what is due; says for whom.
+    define(
+      "sweep",
+      "p_limit integer",
+      "text[]",
+      `DECLARE
+        v_now bigint := ${p}_now();
+        v_seqs bigint[];
+        v_keyed bigint[];
+        v_free bigint[];
+        v_nodes text[] := '{}';
+        r record;
+      BEGIN
+        PERFORM 1 FROM ${work} WHERE due_at <= v_now LIMIT 1;
+        IF NOT FOUND THEN RETURN v_nodes; END IF;
+        v_seqs := ARRAY(SELECT seq FROM ${work} WHERE due_at <= v_now ORDER BY due_at LIMIT p_limit);
+        v_keyed := ARRAY(SELECT m.seq FROM unnest(v_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq
+          WHERE m.ordering_key IS NOT NULL);
+        IF cardinality(v_keyed) > 0 THEN
+          v_free := ARRAY(SELECT m.seq FROM (
+            SELECT o.destination, o.ordering_key FROM ${ordering} o
+            WHERE (o.destination, o.ordering_key) IN (
+              SELECT m.destination, m.ordering_key FROM unnest(v_keyed) s (seq) JOIN ${message} m ON m.seq = s.seq)
+            ORDER BY 1, 2 FOR UPDATE SKIP LOCKED) k
+            JOIN ${message} m ON m.destination = k.destination AND m.ordering_key = k.ordering_key
+              AND m.seq = ANY (v_keyed));
+          v_seqs := ARRAY(SELECT s FROM unnest(v_seqs) s WHERE NOT s = ANY (v_keyed) OR s = ANY (v_free));
+        END IF;
+        FOR r IN SELECT w.seq, w.destination, w.state, w.rank, w.tries, w.processing_at, w.ordering_key, m.max_tries
+          FROM unnest(v_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq
+          JOIN ${work} w ON w.destination = m.destination
+            AND w.state IN (${State.scheduled}, ${State.scheduledBlocked}, ${State.processing})
+            AND w.rank = -m.priority AND w.seq = m.seq
+          WHERE w.due_at <= v_now ORDER BY w.seq FOR UPDATE OF w SKIP LOCKED
+        LOOP
+          IF r.state <> ${State.processing} THEN
+            UPDATE ${work} SET state = r.state - 2, due_at = NULL
+              WHERE destination = r.destination AND state = r.state AND rank = r.rank AND seq = r.seq;
+          ELSIF r.tries < r.max_tries THEN
+            UPDATE ${work} SET state = ${State.ready}, due_at = NULL, token = NULL, error_at = v_now,
+              error = '${leaseRanOut}'
+              WHERE destination = r.destination AND state = r.state AND rank = r.rank AND seq = r.seq;
+          ELSE
+            DELETE FROM ${work} WHERE destination = r.destination AND state = r.state AND rank = r.rank AND seq = r.seq;
+            INSERT INTO ${done} (seq, finished_at, processing_at, error_at, tries, state, destination, error)
+              VALUES (r.seq, v_now, r.processing_at, v_now, r.tries, ${State.dead}, r.destination, '${leaseRanOut}');
+          END IF;
+          IF r.state = ${State.processing} AND r.ordering_key IS NOT NULL THEN
+            PERFORM ${p}_arrange(r.destination, r.ordering_key);
+          END IF;
+          v_nodes := v_nodes || r.destination;
+        END LOOP;
+        RETURN v_nodes;
+      END`
+    ),
+
+    `CREATE TYPE ${p}_claimed AS (
+      ord integer, seq bigint, created_at bigint, scheduled_at bigint, updated_at bigint, priority smallint,
+      max_tries smallint, payload_kind smallint, source text, topic text, ordering_key text, dedup_key text,
+      payload_type text, headers text, former_id text, payload bytea, tries smallint, due_at bigint, token uuid,
+      processing_at bigint, error_at bigint, error text)`,
+
+    // Of each node up to so many, for so long. A crash of the server may forget a claim: then the message is ready again.
+    define(
+      "claim",
+      "p_nodes text[], p_max integer[], p_leases bigint[], p_alone boolean",
+      `SETOF ${p}_claimed`,
+      `DECLARE
+        v_now bigint := ${p}_now();
+        v_count integer;
+        v_left integer;
+        v_swept boolean := false;
+      BEGIN
+        IF p_alone THEN PERFORM set_config('synchronous_commit', 'off', true); END IF;
+        FOR i IN 1 .. cardinality(p_nodes) LOOP
+          v_left := p_max[i];
+          LOOP
+            RETURN QUERY
+              WITH taken AS (
+                UPDATE ${work} w SET state = ${State.processing}, tries = w.tries + 1, processing_at = v_now,
+                  due_at = v_now + p_leases[i], token = gen_random_uuid()
+                WHERE w.ctid = ANY (ARRAY(SELECT ctid FROM ${work} WHERE destination = p_nodes[i]
+                  AND state = ${State.ready} ORDER BY rank, seq LIMIT v_left FOR UPDATE SKIP LOCKED))
+                RETURNING w.seq, w.tries, w.due_at, w.token, w.processing_at, w.error_at, w.error)
+              SELECT i, m.seq, m.created_at, m.scheduled_at, m.updated_at, m.priority, m.max_tries, m.payload_kind,
+                m.source, m.topic, m.ordering_key, m.dedup_key, m.payload_type, m.headers, m.former_id, m.payload,
+                t.tries, t.due_at, t.token, t.processing_at, t.error_at, t.error
+              FROM taken t CROSS JOIN LATERAL (SELECT * FROM ${message} m WHERE m.seq = t.seq OFFSET 0) m;
+            GET DIAGNOSTICS v_count = ROW_COUNT;
+            v_left := v_left - v_count;
+            -- What is due is looked for when the rest was not enough.
+            EXIT WHEN v_left <= 0 OR v_swept;
+            v_swept := true;
+            EXIT WHEN cardinality(${p}_sweep(1000)) = 0;
+          END LOOP;
+        END LOOP;
+      END`,
+      planner
+    ),
+
+    // Words of holders. 1: done, nobody to wake; 2: done, look; 3: locked by somebody; nothing: not held.
+    define(
+      "finish",
+      `p_ops integer[], p_seqs bigint[], p_destinations text[], p_tokens uuid[], p_millis bigint[], p_causes text[],
+        p_wait boolean`,
+      "TABLE (ord bigint, said integer)",
+      `DECLARE
+        v_now bigint := ${p}_now();
+        v_keyed bigint[] := ARRAY(SELECT s.seq FROM unnest(p_seqs) s (seq) CROSS JOIN LATERAL (
+          SELECT 1 FROM ${message} m WHERE m.seq = s.seq AND m.ordering_key IS NOT NULL OFFSET 0) m);
+        v_ords bigint[] := '{}';
+        v_busy bigint[] := '{}';
+        r record;
+      BEGIN
+        IF cardinality(v_keyed) > 0 THEN
+          IF p_wait THEN
+            PERFORM 1 FROM ${ordering} o WHERE (o.destination, o.ordering_key) IN (
+              SELECT m.destination, m.ordering_key FROM unnest(v_keyed) s (seq) JOIN ${message} m ON m.seq = s.seq)
+              ORDER BY o.destination, o.ordering_key FOR UPDATE;
+          ELSE
+            v_busy := ARRAY(SELECT s.seq FROM unnest(v_keyed) s (seq) JOIN ${message} m ON m.seq = s.seq
+              LEFT JOIN (
+                SELECT o.destination, o.ordering_key FROM ${ordering} o WHERE (o.destination, o.ordering_key) IN (
+                  SELECT m.destination, m.ordering_key FROM unnest(v_keyed) s (seq) JOIN ${message} m ON m.seq = s.seq)
+                ORDER BY 1, 2 FOR UPDATE SKIP LOCKED) k
+                ON k.destination = m.destination AND k.ordering_key = m.ordering_key
+              WHERE k.destination IS NULL);
+          END IF;
+        END IF;
+        FOR r IN
+          WITH v AS MATERIALIZED (
+            SELECT u.*, m.priority, m.max_tries
+            FROM unnest(p_ops, p_seqs, p_destinations, p_tokens, p_millis, p_causes)
+              WITH ORDINALITY AS u (op, seq, destination, token, millis, cause, ord)
+            CROSS JOIN LATERAL (SELECT priority, max_tries FROM ${message} m WHERE m.seq = u.seq OFFSET 0) m
+            WHERE NOT u.seq = ANY (v_busy) ORDER BY u.seq),
+          held AS MATERIALIZED (
+            SELECT v.ord, v.op, v.millis, v.cause, v.max_tries, w.*
+            FROM v CROSS JOIN LATERAL (
+              SELECT w.ctid AS at, w.destination, w.seq, w.tries, w.processing_at, w.error_at, w.error, w.ordering_key
+              FROM ${work} w WHERE w.destination = v.destination AND w.state = ${State.processing}
+                AND w.rank = -v.priority AND w.seq = v.seq
+                AND (v.token IS NULL OR (w.token = v.token AND (w.due_at IS NULL OR w.due_at > v_now)))
+              FOR UPDATE SKIP LOCKED) w),
+          said AS MATERIALIZED (
+            SELECT h.*, CASE h.op
+              WHEN ${Op.ack} THEN ${State.processed}
+              WHEN ${Op.reject} THEN ${State.dead}
+              WHEN ${Op.extend} THEN ${State.processing}
+              WHEN ${Op.release} THEN ${State.ready}
+              ELSE CASE WHEN h.tries >= h.max_tries THEN ${State.dead}
+                WHEN h.millis > 0 THEN ${State.scheduled} ELSE ${State.ready} END END::smallint AS next
+            FROM held h),
+          gone AS (
+            DELETE FROM ${work} WHERE ctid = ANY (ARRAY(SELECT at FROM said WHERE next > ${State.processing}))),
+          kept AS (
+            INSERT INTO ${done} (seq, finished_at, processing_at, error_at, tries, state, destination, error)
+            SELECT s.seq, v_now, s.processing_at, CASE WHEN s.op = ${Op.ack} THEN s.error_at ELSE v_now END, s.tries,
+              s.next, s.destination, CASE WHEN s.op = ${Op.ack} THEN s.error ELSE COALESCE(s.cause, s.error) END
+            FROM said s WHERE s.next > ${State.processing}),
+          changed AS (
+            UPDATE ${work} w SET state = s.next,
+              due_at = CASE WHEN s.next IN (${State.scheduled}, ${State.processing}) THEN v_now + s.millis END,
+              token = CASE WHEN s.next = ${State.processing} THEN w.token END,
+              tries = CASE WHEN s.op = ${Op.release} THEN w.tries - 1 ELSE w.tries END,
+              error_at = CASE WHEN s.op = ${Op.nack} THEN v_now ELSE w.error_at END,
+              error = CASE WHEN s.op = ${Op.nack} THEN COALESCE(s.cause, w.error) ELSE w.error END
+            FROM said s
+            WHERE s.next <= ${State.processing} AND w.ctid = s.at)
+          SELECT s.ord, s.op, s.next, s.destination, s.ordering_key FROM said s ORDER BY s.ord
+        LOOP
+          ord := r.ord;
+          said := CASE WHEN r.next < ${State.processing} THEN 2 ELSE 1 END;
+          v_ords := v_ords || r.ord;
+          IF r.ordering_key IS NOT NULL AND r.op <> ${Op.extend} AND ${p}_arrange(r.destination, r.ordering_key) THEN
+            said := 2;
+          END IF;
+          RETURN NEXT;
+        END LOOP;
+        IF cardinality(v_ords) < cardinality(p_seqs) THEN
+          -- What was not done though it is held: somebody has it locked.
+          RETURN QUERY SELECT u.ord, 3
+            FROM unnest(p_seqs, p_destinations, p_tokens) WITH ORDINALITY AS u (seq, destination, token, ord)
+            JOIN ${message} m ON m.seq = u.seq
+            JOIN ${work} w ON w.destination = u.destination AND w.state = ${State.processing}
+              AND w.rank = -m.priority AND w.seq = u.seq
+            WHERE NOT u.ord = ANY (v_ords)
+              AND (u.token IS NULL OR (w.token = u.token AND (w.due_at IS NULL OR w.due_at > v_now)));
+        END IF;
+      END`,
+      planner
+    ),
+
+    // Pushes with keys, all or none, in their order. A message that was there before is given as it is.
+    define(
+      "push",
+      `p_destinations text[], p_sources text[], p_priorities integer[], p_max_tries integer[], p_topics text[],
+        p_ordering text[], p_dedup text[], p_windows bigint[], p_types text[], p_kinds integer[], p_headers text[],
+        p_at bigint[], p_delay bigint[], p_payloads bytea[], p_wait boolean`,
+      "TABLE (seq bigint, fresh boolean, state integer, created_at bigint, scheduled_at bigint)",
+      `DECLARE
+        v_now bigint;
+        v_due bigint;
+        r record;
+      BEGIN
+        IF NOT p_wait THEN PERFORM set_config('lock_timeout', '${patience}', true); END IF;
+        -- Keys first, in one order; the rows that are there already are locked by that.
+        INSERT INTO ${ordering} AS o (destination, ordering_key)
+          SELECT DISTINCT u.d, u.k FROM unnest(p_destinations, p_ordering) u (d, k) WHERE u.k IS NOT NULL ORDER BY 1, 2
+          ON CONFLICT (destination, ordering_key) DO UPDATE SET destination = o.destination;
+        INSERT INTO ${p}_dedup AS k (destination, dedup_key, seq, until)
+          SELECT DISTINCT u.d, u.k, 0, 0 FROM unnest(p_destinations, p_dedup) u (d, k) WHERE u.k IS NOT NULL ORDER BY 1, 2
+          ON CONFLICT (destination, dedup_key) DO UPDATE SET until = k.until;
+        v_now := ${p}_now();
+        FOR i IN 1 .. cardinality(p_destinations) LOOP
+          IF p_dedup[i] IS NOT NULL THEN
+            SELECT m.seq, m.created_at, m.scheduled_at INTO r FROM ${p}_dedup k JOIN ${message} m ON m.seq = k.seq
+              WHERE k.destination = p_destinations[i] AND k.dedup_key = p_dedup[i] AND k.until > v_now;
+            IF FOUND THEN
+              seq := r.seq; fresh := false; state := 0; created_at := r.created_at; scheduled_at := r.scheduled_at;
+              RETURN NEXT;
+              CONTINUE;
+            END IF;
+          END IF;
+          v_due := COALESCE(p_at[i], v_now + p_delay[i]);
+          state := CASE WHEN v_due > v_now THEN ${State.scheduled} ELSE ${State.ready} END;
+          IF p_ordering[i] IS NOT NULL AND EXISTS (SELECT 1 FROM ${work} w
+            WHERE w.destination = p_destinations[i] AND w.ordering_key = p_ordering[i]) THEN state := state + 1; END IF;
+          INSERT INTO ${message} AS m (created_at, scheduled_at, priority, max_tries, payload_kind, source, destination,
+              topic, ordering_key, dedup_key, payload_type, headers, payload)
+            VALUES (v_now, v_due, p_priorities[i], p_max_tries[i], p_kinds[i], p_sources[i], p_destinations[i],
+              p_topics[i], p_ordering[i], p_dedup[i], p_types[i], p_headers[i], p_payloads[i])
+            RETURNING m.seq INTO seq;
+          INSERT INTO ${work} (seq, due_at, rank, tries, state, destination, ordering_key)
+            VALUES (seq, CASE WHEN v_due > v_now THEN v_due END, -p_priorities[i], 0, state, p_destinations[i],
+              p_ordering[i]);
+          IF p_dedup[i] IS NOT NULL THEN
+            UPDATE ${p}_dedup k SET seq = ${p}_push.seq, until = v_now + p_windows[i]
+              WHERE k.destination = p_destinations[i] AND k.dedup_key = p_dedup[i];
+          END IF;
+          fresh := true; created_at := v_now; scheduled_at := v_due;
+          RETURN NEXT;
+        END LOOP;
+      END`
+    ),
+
+    // Removes these, whatever is unfinished (`p_all`: and finished); gives the nodes to look for, and how many they were.
+    define(
+      "remove",
+      "p_seqs bigint[], p_source text, p_all boolean",
+      "TABLE (removed bigint, nodes text[])",
+      `DECLARE
+        r record;
+        v_removed bigint[] := '{}';
+      BEGIN
+        removed := 0;
+        nodes := '{}';
+        PERFORM 1 FROM ${ordering} o WHERE (o.destination, o.ordering_key) IN (
+          SELECT m.destination, m.ordering_key FROM unnest(p_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq
+          WHERE m.ordering_key IS NOT NULL)
+          ORDER BY o.destination, o.ordering_key FOR UPDATE;
+        FOR r IN SELECT w.destination, w.state, w.rank, w.seq FROM unnest(p_seqs) s (seq)
+          JOIN ${message} m ON m.seq = s.seq
+          JOIN ${work} w ON w.destination = m.destination
+            AND w.state IN (${[0, 1, 2, 3].join(", ")}, CASE WHEN p_all THEN ${State.processing} ELSE 0 END)
+            AND w.rank = -m.priority AND w.seq = m.seq
+          WHERE p_source IS NULL OR m.source = p_source
+          ORDER BY w.seq FOR UPDATE OF w
+        LOOP
+          DELETE FROM ${work} WHERE destination = r.destination AND state = r.state AND rank = r.rank AND seq = r.seq;
+          v_removed := v_removed || r.seq;
+        END LOOP;
+        IF p_all THEN
+          FOR r IN SELECT d.destination, d.state, d.seq FROM unnest(p_seqs) s (seq)
+            JOIN ${message} m ON m.seq = s.seq
+            JOIN ${done} d ON d.destination = m.destination AND d.state IN (${State.processed}, ${State.dead})
+              AND d.seq = m.seq
+            WHERE p_source IS NULL OR m.source = p_source
+          LOOP
+            DELETE FROM ${done} WHERE destination = r.destination AND state = r.state AND seq = r.seq;
+            v_removed := v_removed || r.seq;
+          END LOOP;
+        END IF;
+        FOR r IN DELETE FROM ${message} m USING unnest(v_removed) s (seq) WHERE m.seq = s.seq
+          RETURNING m.seq, m.destination, m.ordering_key, m.dedup_key
+        LOOP
+          removed := removed + 1;
+          IF r.dedup_key IS NOT NULL THEN
+            DELETE FROM ${p}_dedup WHERE destination = r.destination AND dedup_key = r.dedup_key AND seq = r.seq;
+          END IF;
+          IF r.ordering_key IS NOT NULL AND ${p}_arrange(r.destination, r.ordering_key) THEN
+            nodes := nodes || r.destination;
+          END IF;
+        END LOOP;
+        RETURN NEXT;
+      END`
+    ),
+
+    define(
+      "redrive",
+      "p_seqs bigint[], p_destination text",
+      "TABLE (redriven bigint, nodes text[])",
+      `DECLARE
+        r record;
+      BEGIN
+        redriven := 0;
+        nodes := '{}';
+        INSERT INTO ${ordering} AS o (destination, ordering_key)
+          SELECT DISTINCT m.destination, m.ordering_key FROM unnest(p_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq
+          WHERE m.ordering_key IS NOT NULL ORDER BY 1, 2
+          ON CONFLICT (destination, ordering_key) DO UPDATE SET destination = o.destination;
+        FOR r IN DELETE FROM ${done} d USING (SELECT DISTINCT m.seq, m.destination, m.priority, m.ordering_key
+            FROM unnest(p_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq) m
+          WHERE d.destination = m.destination AND d.state = ${State.dead} AND d.seq = m.seq
+            AND (p_destination IS NULL OR m.destination = p_destination)
+          RETURNING d.seq, d.destination, m.priority, m.ordering_key, d.processing_at, d.error_at, d.error
+        LOOP
+          INSERT INTO ${work} (seq, rank, tries, state, destination, ordering_key, processing_at, error_at, error)
+            VALUES (r.seq, -r.priority, 0, CASE WHEN r.ordering_key IS NOT NULL AND EXISTS (SELECT 1 FROM ${work} w
+                WHERE w.destination = r.destination AND w.ordering_key = r.ordering_key)
+              THEN ${State.readyBlocked} ELSE ${State.ready} END,
+              r.destination, r.ordering_key, r.processing_at, r.error_at, r.error);
+          IF r.ordering_key IS NOT NULL THEN PERFORM ${p}_arrange(r.destination, r.ordering_key); END IF;
+          redriven := redriven + 1;
+          nodes := nodes || r.destination;
+        END LOOP;
+        RETURN NEXT;
+      END`
+    ),
+
+    // One question of a process: sweeps, and says which of these nodes have something, and when something becomes due.
+    define(
+      "poll",
+      "p_nodes text[]",
+      "TABLE (nodes text[], due bigint)",
+      `BEGIN
+        PERFORM ${p}_sweep(1000);
+        SELECT min(due_at) - ${p}_now() INTO due FROM ${work} WHERE due_at IS NOT NULL;
+        nodes := ARRAY(SELECT n FROM unnest(p_nodes) n CROSS JOIN LATERAL (
+          SELECT 1 FROM ${work} WHERE destination = n AND state = ${State.ready} LIMIT 1) r);
+        RETURN NEXT;
+      END`
+    ),
+
+    // What is past its retention, and not kept by its deduplication key; keys past their window; rows of orders that ended.
+    define(
+      "prune",
+      "p_state integer, p_retention bigint, p_limit integer",
+      "bigint",
+      `DECLARE
+        v_now bigint := ${p}_now();
+        v_removed bigint;
+      BEGIN
+        SELECT removed INTO v_removed FROM ${p}_remove(ARRAY(
+          SELECT d.seq FROM ${done} d JOIN ${message} m ON m.seq = d.seq
+          WHERE d.state = p_state AND d.finished_at <= v_now - p_retention AND NOT EXISTS (
+            SELECT 1 FROM ${p}_dedup k WHERE k.destination = m.destination AND k.dedup_key = m.dedup_key
+              AND k.seq = m.seq AND k.until > v_now)
+          ORDER BY d.finished_at LIMIT p_limit), NULL, true);
+        DELETE FROM ${p}_dedup k USING (SELECT destination, dedup_key FROM ${p}_dedup WHERE until <= v_now
+            ORDER BY until LIMIT p_limit FOR UPDATE SKIP LOCKED) x
+          WHERE k.destination = x.destination AND k.dedup_key = x.dedup_key;
+        RETURN v_removed;
+      END`
+    ),
+
+    // Of the rows of orders after this one: locks some that nobody holds, and drops those whose messages are all done.
+    define(
+      "tidy",
+      "p_destination text, p_key text, p_limit integer",
+      "TABLE (destination text, ordering_key text)",
+      `DECLARE
+        v_destinations text[];
+        v_keys text[];
+      BEGIN
+        SELECT array_agg(x.destination), array_agg(x.ordering_key) INTO v_destinations, v_keys FROM (
+          SELECT o.destination, o.ordering_key FROM ${ordering} o
+          WHERE (o.destination, o.ordering_key) > (p_destination, p_key)
+          ORDER BY 1, 2 LIMIT p_limit FOR UPDATE SKIP LOCKED) x;
+        -- Another statement: it sees what was committed before the rows were locked.
+        DELETE FROM ${ordering} o USING unnest(v_destinations, v_keys) x (d, k)
+          WHERE o.destination = x.d AND o.ordering_key = x.k AND NOT EXISTS (
+            SELECT 1 FROM ${work} w WHERE w.destination = x.d AND w.ordering_key = x.k);
+        IF cardinality(v_keys) = p_limit THEN
+          destination := v_destinations[p_limit]; ordering_key := v_keys[p_limit];
+          RETURN NEXT;
+        END IF;
+      END`
+    )
+  ]
+}
