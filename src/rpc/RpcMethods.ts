@@ -101,7 +101,7 @@ export const fromRpc = (self: Rpc.Any): Method => {
   const parse = Context.get(rpc.annotations, Rpc.ParseOptions)
   const stream = RpcSchema.isStreamSchema(rpc.successSchema) ? rpc.successSchema : undefined
   // who sent wrong parameters is told of all that is wrong with them
-  const payload = codecs(rpc.payloadSchema, { errors: "all", ...parse })
+  const payload = codecs(rpc.payloadSchema, parse)
   const success = codecs(stream?.success ?? rpc.successSchema, parse)
   const failures = new Set<Schema.Top>([rpc.errorSchema])
   if (stream !== undefined) failures.add(stream.error)

@@ -106,12 +106,13 @@ export class Connected {
   private receive(frames: ReadonlyArray<string | Uint8Array>): void {
     const { endpoint, outbox } = this
     const { onFrame } = this.config
+    const { highWater } = endpoint
     outbox.cork()
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i]!
       if (onFrame !== undefined) onFrame(frame)
       endpoint.receive(frame)
-      if (outbox.waiting() > endpoint.highWater) {
+      if (outbox.waiting() > highWater) {
         // what fits onto the wire goes now: it must not look as if the peer did not read
         outbox.uncork()
         outbox.cork()
