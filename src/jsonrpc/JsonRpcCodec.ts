@@ -97,6 +97,10 @@ export interface DecodeOptions {
   readonly scalarParams?: ((method: string) => boolean) | undefined
   /** Whether `"id": null` makes a notification; default `false`, a request whose answer has `"id": null`. */
   readonly nullIdIsNotification?: boolean | undefined
+  /** Whether the member `jsonrpc` may be absent or another; default `false`. */
+  readonly anyVersion?: boolean | undefined
+  /** Changes the parameters of each call as they come in; `message` is the whole of it. */
+  readonly params?: ((params: unknown, message: Readonly<Record<string, unknown>>) => unknown) | undefined
   /**
    * Whether answers are expected, as a client does: a message with nothing but an id is then a result (servers exist that
    * leave out a result that is undefined), and `maxBatch` does not bound a batch of answers. Default `false`.
@@ -168,6 +172,15 @@ const invalid = (id: string, code: number, message: string, data?: string): Inva
 
 const invalidRequest = (id: string, data: string): Invalid => invalid(id, code.invalidRequest, "Invalid Request", data)
 
+const wrongVersion: Invalid = invalidRequest("null", "the member jsonrpc is not \"2.0\"")
+
+/**
+ * Whether a message was refused for its version: its sender may speak another wire.
+ *
+ * @internal
+ */
+export const isWrongVersion = (message: Invalid): boolean => message.answer === wrongVersion.answer
+
 const silent: Invalid = { _tag: "Invalid", id: "null", answer: undefined }
 
 // JSON text of an id, "" when there is none, undefined when it has a wrong type
@@ -212,9 +225,9 @@ const decodeMessage = (
   if (id === undefined) return invalidRequest("null", "an id is a string, a number or null")
   const isNotification = id === "" || (id === "null" && options.nullIdIsNotification === true)
   const echo = id === "" ? "null" : id
-  if (message.jsonrpc !== "2.0") return invalidRequest(echo, "the member jsonrpc is not \"2.0\"")
+  if (message.jsonrpc !== "2.0" && options.anyVersion !== true) return { ...wrongVersion, id: echo }
   if (typeof method !== "string") return invalidRequest(echo, "the method is not a string")
-  let params = message.params
+  let params = options.params === undefined ? message.params : options.params(message.params, message)
   if (params === null) {
     params = undefined
   } else if (params !== undefined && typeof params !== "object") {

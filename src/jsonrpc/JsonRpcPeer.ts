@@ -16,7 +16,7 @@ import { serving } from "./internal/serving.ts"
 import * as Typed from "./internal/typed.ts"
 import type { Client } from "./JsonRpcClient.ts"
 import type { JsonRpcError } from "./JsonRpcError.ts"
-import { checkNames, type Requirements } from "./JsonRpcServer.ts"
+import { onWire, type Requirements } from "./JsonRpcServer.ts"
 import { standard } from "./wires/standard.ts"
 
 /**
@@ -53,8 +53,8 @@ export const make = <Serves extends Rpc.Any, Calls extends Rpc.Any>(options: {
   Effect.gen(function*() {
     const socket = yield* Socket.Socket
     const methods = yield* RpcMethods.serve(options.serves)
-    yield* checkNames(options.connection?.wire ?? standard, methods.keys())
-    const remote = yield* Link.make(socket, options.connection ?? {}, methods, serving)
+    const named = yield* onWire(options.connection?.wire ?? standard, methods)
+    const remote = yield* Link.make(socket, options.connection ?? {}, named, serving)
     const client = yield* Typed.make(options.calls, remote, options.typed)
     return { client, remote }
   })

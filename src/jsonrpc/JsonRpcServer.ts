@@ -30,7 +30,7 @@ import { Caller } from "./internal/caller.ts"
 import { connect, type ConnectConfig, type Connected, type ConnectOptions, decodeOptions } from "./internal/connect.ts"
 import * as Post from "./internal/post.ts"
 import { serving } from "./internal/serving.ts"
-import type { Wire } from "./internal/wireModel.ts"
+import { nameOn, type Wire } from "./internal/wireModel.ts"
 import { CurrentClient, JsonRpcClients, type Registry } from "./JsonRpcClients.ts"
 import * as JsonRpcRemote from "./JsonRpcRemote.ts"
 import { standard } from "./wires/standard.ts"
@@ -102,14 +102,14 @@ const fromMethods = (
 ): Effect.Effect<(socket: Socket.Socket) => Effect.Effect<void>> =>
   Effect.gen(function*() {
     const wire = options.wire ?? standard
-    yield* checkNames(wire, methods.keys())
-    const decode = decodeOptions(wire, options, methods)
+    const named = yield* onWire(wire, methods)
+    const decode = decodeOptions(wire, options, named)
     const drainTimeout = options.drainTimeout ?? "5 seconds"
     const context = Context.omit(Scope.Scope)((yield* Effect.context<never>()) as Context.Context<Scope.Scope>)
     const config: ConnectConfig = {
       wire,
       options,
-      methods,
+      methods: named,
       decode,
       decodeAnswers: { ...decode, expectsAnswers: true },
       access: Context.get(context, RpcConnection.MethodAccess),
@@ -178,14 +178,30 @@ const lost = (error: Socket.SocketError): Effect.Effect<void> =>
     ? Effect.void
     : Effect.logDebug("a JSON-RPC connection was lost", error.reason._tag)
 
-/** @internal */
-export const checkNames = (wire: Wire, names: Iterable<string>): Effect.Effect<void> => {
-  for (const name of names) {
+/**
+ * The methods by the names that they have on a wire.
+ *
+ * @internal
+ */
+export const onWire = <Method extends RpcMethods.Method>(
+  wire: Wire,
+  methods: ReadonlyMap<string, Method>
+): Effect.Effect<ReadonlyMap<string, Method>> => {
+  const named = new Map<string, Method>()
+  for (const method of methods.values()) {
+    const name = nameOn(wire, method.rpc)
     if (wire.isReserved(name)) {
-      return Effect.die(new Error(`the ${wire.name} wire reserves the method name "${name}"`))
+      return Effect.die(
+        new Error(
+          `the ${wire.name} wire reserves the method name "${name}" for itself: rename the procedure, or give it another name ` +
+            `there, .annotate(Wire.Alias, { ${wire.name}: "…" })`
+        )
+      )
     }
+    if (named.has(name)) return Effect.die(new Error(`two procedures are named "${name}" on the ${wire.name} wire`))
+    named.set(name, method)
   }
-  return Effect.void
+  return Effect.succeed(named)
 }
 
 /**
@@ -266,7 +282,7 @@ export const layerHttp = <Rpcs extends Rpc.Any>(
         ...options,
         protocols: options.protocols ?? (wire.subprotocol === undefined ? undefined : [wire.subprotocol])
       })
-      const post = yield* Post.make(methods, wire, options, registry?.adopt)
+      const post = yield* Post.make(yield* onWire(wire, methods), wire, options, registry?.adopt)
       yield* router.add("GET", options.path, Post.orNotAllowed(upgrade))
       yield* router.add("POST", options.path, post)
       for (const method of ["PUT", "PATCH", "DELETE"] as const) {

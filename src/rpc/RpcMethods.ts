@@ -86,6 +86,28 @@ export interface ServedMethod extends Method {
   readonly context: Context.Context<never>
 }
 
+/**
+ * Parameters without those that the method does not have, for peers that send more than they are asked for.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const withoutSurplus = (method: Method, params: unknown): unknown => {
+  switch (method.shape) {
+    case "none":
+      return undefined
+    case "struct":
+      return Array.isArray(params) && params.length > method.fields.length
+        ? params.slice(0, method.fields.length)
+        : params
+    case "scalar":
+    case "record":
+      return Array.isArray(params) && params.length > 1 ? params.slice(0, 1) : params
+    default:
+      return params
+  }
+}
+
 const compiled = new WeakMap<Rpc.Any, Method>()
 
 /**

@@ -148,7 +148,9 @@ export class AnsweredRequest extends EngineRequest {
       if (token === unknownToken) token = strategy.token(this.call.params, this.idValue)
       if (token === undefined) return
       try {
-        outbox.send(Codec.encodeNotification(strategy.method, strategy.encode(token, report, this.reports)))
+        outbox.send(
+          this.answerer.wire.encode.notification(strategy.method, strategy.encode(token, report, this.reports))
+        )
         this.reports++
       } catch (defect) {
         // what cannot be told is left out: the work goes on
@@ -168,11 +170,11 @@ export class AnsweredRequest extends EngineRequest {
     if (finish === undefined) return
     const strategy = this.answerer.wire.progress!
     const token = strategy.token(this.call.params, this.idValue)
-    this.answerer.outbox?.send(Codec.encodeNotification(strategy.method, finish(token)))
+    this.answerer.outbox?.send(this.answerer.wire.encode.notification(strategy.method, finish(token)))
   }
 
   onSuccess(encoded: unknown): void {
-    this.reply(Codec.encodeResult(this.id, encoded))
+    this.reply(this.answerer.wire.encode.result(this.id, encoded))
   }
   /** The one answer. */
   protected reply(text: string): void {
@@ -207,7 +209,7 @@ export class AnsweredRequest extends EngineRequest {
   }
 
   protected fail(error: ErrorObject): void {
-    this.reply(Codec.encodeError(this.id, error))
+    this.reply(this.answerer.wire.encode.error(this.id, error))
   }
 }
 

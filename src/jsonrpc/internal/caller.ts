@@ -146,12 +146,19 @@ export class Caller extends Calls<string> {
     return this.outbox !== undefined && this.outbox.send(frame)
   }
   protected join(frames: ReadonlyArray<string>): string {
-    return Codec.encodeBatch(frames)
+    return this.wire.encode.batch!(frames)
+  }
+  /** Where the wire has no batches each message goes out by itself. */
+  private joins(batch: Batch<string> | undefined): Batch<string> | undefined {
+    return this.wire.encode.batch === undefined ? undefined : batch
+  }
+  override submit(call: Call<string>, batch?: Batch<string>): void {
+    super.submit(call, this.joins(batch))
   }
   protected retract(call: Call<string>): void {
     const { cancellation } = this.wire
     if (cancellation !== undefined) {
-      this.outbox?.send(Codec.encodeNotification(cancellation.method, cancellation.encode(call.id)))
+      this.outbox?.send(this.wire.encode.notification(cancellation.method, cancellation.encode(call.id)))
     } else if ((call as RpcCall).byCredit) this.credit(call.id, 0)
   }
 
@@ -198,7 +205,7 @@ export class Caller extends Calls<string> {
       if (withTraceparent !== undefined) params = withTraceparent(params, traceparent(options.span))
       else if (this.limits.traceContext) extra = { ...extra, traceparent: traceparent(options.span) }
     }
-    return Codec.encodeRequest("" + id, method, params, extra)
+    return this.wire.encode.request("" + id, method, params, extra)
   }
 
   notify(
@@ -209,12 +216,12 @@ export class Caller extends Calls<string> {
   ): JsonRpcError.JsonRpcError | undefined {
     let frame: string
     try {
-      frame = Codec.encodeNotification(method, params)
+      frame = this.wire.encode.notification(method, params)
     } catch (cause) {
       return JsonRpcError.protocol(`${method}: the parameters are no JSON`, cause)
     }
     const entry = new Entry(frame, frame.length)
-    const failure = connection === undefined ? this.tell(entry, batch) : this.ahead(entry, connection)
+    const failure = connection === undefined ? this.tell(entry, this.joins(batch)) : this.ahead(entry, connection)
     return failure === undefined ? undefined : JsonRpcError.lost(method, failure)
   }
 

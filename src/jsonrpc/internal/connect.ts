@@ -46,7 +46,9 @@ export const decodeOptions = (
     maxBatch: options.maxBatch,
     maxDepth: options.maxDepth,
     scalarParams: wire.scalarParams ? () => true : names.size === 0 ? undefined : (method) => names.has(method),
-    nullIdIsNotification: wire.nullIdIsNotification
+    nullIdIsNotification: wire.nullIdIsNotification,
+    anyVersion: wire.anyVersion,
+    params: wire.params
   }
 }
 

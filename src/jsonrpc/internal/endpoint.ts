@@ -188,7 +188,7 @@ export class Endpoint implements Answerer, Sink {
         method: message._tag === "Call" ? message.method : message._tag
       }))
       if (id === undefined) sink.skip()
-      else sink.answer(Codec.encodeError(id, internalError))
+      else sink.answer(this.wire.encode.error(id, internalError))
     }
   }
 
@@ -202,7 +202,7 @@ export class Endpoint implements Answerer, Sink {
           this.caller?.spoil(message.id, "the answer is nested too deeply")
           return sink.skip()
         }
-        return sink.answer(Codec.encodeError(message.id, message.answer))
+        return sink.answer(this.wire.encode.error(message.id, message.answer))
       default:
         this.caller?.answer(message)
         return sink.skip()
@@ -212,21 +212,21 @@ export class Endpoint implements Answerer, Sink {
   private request(call: Codec.Call, id: string, sink: Sink): void {
     const { connection, session } = this
     const { access, methods, serving } = this.config
-    if (this.refuses) return sink.answer(Codec.encodeError(id, shuttingDown))
-    if (session?.find(id) !== undefined) return sink.answer(Codec.encodeError(id, duplicateId))
+    if (this.refuses) return sink.answer(this.wire.encode.error(id, shuttingDown))
+    if (session?.find(id) !== undefined) return sink.answer(this.wire.encode.error(id, duplicateId))
     const method = methods.get(call.method)
     if (method === undefined || serving === undefined || session === undefined) {
-      return sink.answer(Codec.encodeError(id, methodNotFound))
+      return sink.answer(this.wire.encode.error(id, methodNotFound))
     }
     if (!access(method.rpc, connection)) {
       this.fork(Effect.annotateLogs(Effect.logDebug("access refused"), {
         method: method.name,
         connection: connection.id
       }))
-      return sink.answer(Codec.encodeError(id, methodNotFound))
+      return sink.answer(this.wire.encode.error(id, methodNotFound))
     }
     const request = serving.request(this, sink, id, call, method, this.payload(method, call.params))
-    if (!session.submit(request)) sink.answer(Codec.encodeError(id, tooMany))
+    if (!session.submit(request)) sink.answer(this.wire.encode.error(id, tooMany))
   }
 
   private notification(call: Codec.Call, sink: Sink): void {
@@ -291,7 +291,8 @@ export class Endpoint implements Answerer, Sink {
   }
 
   private payload(method: RpcMethods.Method, params: unknown): unknown {
-    const { metaKeys } = this.wire
+    const { ignoresSurplus, metaKeys } = this.wire
+    if (ignoresSurplus === true) params = RpcMethods.withoutSurplus(method, params)
     if (metaKeys.length > 0 && method.shape !== "struct" && isRecord(params)) {
       const rest = { ...params }
       for (const key of metaKeys) delete rest[key]

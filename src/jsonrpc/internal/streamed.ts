@@ -134,7 +134,7 @@ export class StreamedRequest extends AnsweredRequest {
     outbox!.send(
       this.byCredit
         ? `{"jsonrpc":"2.0","method":"${streamMethods.elements}","params":{"id":${this.id},"elements":${elements}}}`
-        : Codec.encodeNotification(
+        : this.answerer.wire.encode.notification(
           wire.progress!.method,
           wire.progress!.encodeElements!(this.token, JSON.parse(elements))
         )

@@ -16,6 +16,7 @@ import { CurrentBatch, refuseHeaders, type SendOptions } from "./caller.ts"
 import type { StreamAsk } from "./streamModel.ts"
 import { StreamWindow } from "./streamWindow.ts"
 import { StreamCall, type TypedCall, type TypedHalf, UnaryCall } from "./typedCall.ts"
+import { nameOn } from "./wireModel.ts"
 
 /**
  * Options of typed clients.
@@ -25,7 +26,7 @@ import { StreamCall, type TypedCall, type TypedHalf, UnaryCall } from "./typedCa
  */
 export interface TypedOptions {
   /**
-   * Sends the fields of a payload by position, in declared order, instead of by name; default `false`. A payload that
+   * Sends the fields of a payload by position, in declared order, instead of by name; by default as the wire has it. A payload that
    * leaves out a field in the middle goes by name all the same.
    */
   readonly positional?: boolean | undefined
@@ -98,8 +99,14 @@ export const make = <Rpcs extends Rpc.Any>(
       return Effect.flatMap(Effect.orDie(encoded), (payload) => send(method, message, payload))
     }
 
+    // a remote of the app's own has the wire that it has
+    const wire = port?.caller.wire
+    const nameOf = (method: RpcMethods.Method) => wire === undefined ? method.name : nameOn(wire, method.rpc)
+
     const send = (method: RpcMethods.Method, message: Request, payload: unknown) => {
-      const params = RpcMethods.toParams(method, payload, options.positional === true)
+      const params = message.discard === true && wire?.bareNotifications === true && method.shape === "scalar"
+        ? payload
+        : RpcMethods.toParams(method, payload, options.positional ?? wire?.positional === true)
       const headers = headersOf(message.headers)
       if (headers.length > 0 && port !== undefined && !port.caller.hasHeaders) {
         return Effect.fail(refuseHeaders(method.name))
@@ -115,7 +122,7 @@ export const make = <Rpcs extends Rpc.Any>(
       Effect.withFiber<void>((fiber) => {
         const done = (exit: Exit.Exit<void, unknown>) => write({ _tag: "Exit", clientId: 0, requestId, exit } as any)
         if (port === undefined) return Effect.flatMap(Effect.exit(remote.notify(method.name, params as any)), done)
-        const error = port.caller.notify(method.name, params, fiber.getRef(CurrentBatch), port.connection)
+        const error = port.caller.notify(nameOf(method), params, fiber.getRef(CurrentBatch), port.connection)
         return done(error === undefined ? Exit.void : Exit.fail(error))
       })
 
@@ -155,7 +162,7 @@ export const make = <Rpcs extends Rpc.Any>(
             requestId,
             listener,
             id,
-            (ask) => caller.encode(id, method.name, params, options, ask),
+            (ask) => caller.encode(id, nameOf(method), params, options, ask),
             options
           )
         } catch (cause) {

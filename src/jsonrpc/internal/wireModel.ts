@@ -1,3 +1,5 @@
+import * as Context from "effect/Context"
+import type * as Rpc from "effect/rpc/Rpc"
 import type { Report } from "../../rpc/Progress.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
 
@@ -47,13 +49,53 @@ export interface ProgressStrategy {
 }
 
 /**
- * What a family of peers does beyond, or beside, JSON-RPC 2.0. A plain value: a new wire is one small file.
+ * How messages are written. What one throws for parameters that are no JSON fails the call.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Encode {
+  /** `id` is the JSON text of the id; `extra` are further members of the message. */
+  readonly request: (id: string, method: string, params: unknown, extra?: Record<string, unknown>) => string
+  readonly notification: (method: string, params: unknown, extra?: Record<string, unknown>) => string
+  /** `undefined` stands for `null`. */
+  readonly result: (id: string, result: unknown) => string
+  readonly error: (id: string, error: ErrorObject) => string
+  /** Several messages in one frame; `undefined` where the wire has no batches: members go out one after the other. */
+  readonly batch: ((messages: ReadonlyArray<string>) => string) | undefined
+}
+
+/**
+ * The names that a procedure has on some wires, by the name of the wire, where its own is reserved there or is another:
+ * `rpc.annotate(Wire.Alias, { rockets: "stopJob" })`. Both ends go by it.
+ *
+ * @category annotations
+ * @since 0.2.0
+ */
+export const Alias: Context.Reference<Readonly<Record<string, string>>> = Context.Reference<
+  Readonly<Record<string, string>>
+>("effect-wire/jsonrpc/Wire/Alias", { defaultValue: () => ({}) })
+
+/**
+ * The name of a procedure on a wire.
+ *
+ * @internal
+ */
+export const nameOn = (wire: Wire, rpc: Rpc.AnyWithProps): string => {
+  const names = Context.get(rpc.annotations, Alias)
+  return Object.hasOwn(names, wire.name) ? names[wire.name]! : rpc._tag
+}
+
+/**
+ * How a family of peers speaks: how messages are written, what is accepted of them, what there is beyond calls. A plain
+ * value, the same for both ends: a new wire is one small file of data.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Wire {
   readonly name: string
+  readonly encode: Encode
   /** WebSocket subprotocol that its clients offer. */
   readonly subprotocol: string | undefined
   readonly cancellation: Cancellation | undefined
@@ -62,6 +104,18 @@ export interface Wire {
   readonly scalarParams: boolean
   /** Whether `"id": null` makes a notification. */
   readonly nullIdIsNotification: boolean
+  /** Whether messages need not have `"jsonrpc": "2.0"`; default `false`. */
+  readonly anyVersion?: boolean | undefined
+  /** Changes the parameters of each call and notification as they come in, before they are looked at. */
+  readonly params?: ((params: unknown, message: Readonly<Record<string, unknown>>) => unknown) | undefined
+  /** Whether typed clients send parameters by position; default `false`, by name. */
+  readonly positional?: boolean | undefined
+  /** Whether parameters beyond those of the method are ignored; default `false`: -32602. */
+  readonly ignoresSurplus?: boolean | undefined
+  /** Whether the parameters of a notification are its value itself, whatever it is; default `false`: in an array. */
+  readonly bareNotifications?: boolean | undefined
+  /** Bytes that the frames of its peers usually may have, where that is more than the default of a carrier. */
+  readonly maxFrameSize?: number | undefined
   /** Whether a contract may not define a method of this name. */
   readonly isReserved: (method: string) => boolean
   /** Members that the wire itself puts into parameters (tokens); methods never see them. */

@@ -1,8 +1,17 @@
+import { isRecord } from "../internal/record.ts"
 import type { Wire } from "../internal/wireModel.ts"
 import { standard } from "./standard.ts"
 
+const isEmptyCall = (params: unknown): boolean => {
+  if (!isRecord(params)) return false
+  const { args, kwargs, ...rest } = params
+  return Array.isArray(args) && args.length === 0 && isRecord(kwargs) && Object.keys(kwargs).length === 0 &&
+    Object.keys(rest).length === 0
+}
+
 /**
- * aiohttp-json-rpc: parameters may be a bare value, and an id of `null` makes a notification.
+ * aiohttp-json-rpc: parameters may be a bare value, those of notifications are; surplus ones are ignored; an id of `null`
+ * makes a notification; frames may have 4 MiB.
  *
  * Source: PROTOCOLS.md, "aiohttp-json-rpc".
  *
@@ -13,5 +22,10 @@ export const aiohttp: Wire = {
   ...standard,
   name: "aiohttp",
   scalarParams: true,
-  nullIdIsNotification: true
+  nullIdIsNotification: true,
+  // what the original's client context sends for a call without arguments
+  params: (params) => isEmptyCall(params) ? undefined : params,
+  ignoresSurplus: true,
+  bareNotifications: true,
+  maxFrameSize: 4 * 1024 * 1024
 }
