@@ -28,6 +28,7 @@ import type * as Reconnect from "../socket/Reconnect.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { Caller } from "./internal/caller.ts"
 import { connect, type ConnectConfig, type Connected, type ConnectOptions, decodeOptions } from "./internal/connect.ts"
+import * as Cors from "./internal/cors.ts"
 import * as Post from "./internal/post.ts"
 import { serving } from "./internal/serving.ts"
 import { nameOn, type Wire } from "./internal/wireModel.ts"
@@ -257,7 +258,7 @@ export interface HttpOptions extends Omit<Options, "drainTimeout">, WebSocketRou
  * POST takes one message or a batch as `application/json` (also `application/json-rpc` and `application/jsonrequest`) and
  * answers 200 with the answer, 204 where nothing is to be answered, 403 to a foreign `Origin`, 408 to a slow body, 413 to
  * a long one, 415 to another type. A request whose peer goes away is interrupted. There is no progress, and nobody can be
- * called back. A GET that asks for no WebSocket, and every other method, is answered 405.
+ * called back. Pages of the allowed origins may POST (CORS: the preflight is answered; cookies are not let through). A GET that asks for no WebSocket, and every other method, is answered 405.
  *
  * @category layers
  * @since 0.1.0
@@ -284,7 +285,8 @@ export const layerHttp = <Rpcs extends Rpc.Any>(
       })
       const post = yield* Post.make(yield* onWire(wire, methods), wire, options, registry?.adopt)
       yield* router.add("GET", options.path, Post.orNotAllowed(upgrade))
-      yield* router.add("POST", options.path, post)
+      yield* router.add("POST", options.path, Cors.readable(post, options.allowedOrigins))
+      yield* router.add("OPTIONS", options.path, Cors.preflight(options.allowedOrigins))
       for (const method of ["PUT", "PATCH", "DELETE"] as const) {
         yield* router.add(method, options.path, Post.notAllowed)
       }

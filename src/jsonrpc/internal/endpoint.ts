@@ -12,6 +12,7 @@ import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
 import type { Answerer, Sink } from "./answer.ts"
 import type { Caller } from "./caller.ts"
+import { wireOf } from "./foreignWire.ts"
 import { numberTexts } from "./json.ts"
 import { isRecord, own } from "./record.ts"
 import type { Serving } from "./serving.ts"
@@ -74,6 +75,7 @@ export class Endpoint implements Answerer, Sink {
   /** Trace context of the wire, for requests that bring none of their own. */
   readonly trace: RpcEngine.TraceContext | undefined
   private refuses = false
+  private suspected = false
   /** The frame that is being handled, and the number of its messages. */
   private text = ""
   private messages = 1
@@ -197,6 +199,7 @@ export class Endpoint implements Answerer, Sink {
       case "Call":
         return message.id === undefined ? this.notification(message, sink) : this.request(message, message.id, sink)
       case "Invalid":
+        if (Codec.isWrongVersion(message)) this.suspect("version1 or cdp")
         // who serves nothing has nothing to say about what is no request
         if (message.answer === undefined || (message.id === "null" && this.config.methods.size === 0)) {
           this.caller?.spoil(message.id, "the answer is nested too deeply")
@@ -277,6 +280,21 @@ export class Endpoint implements Answerer, Sink {
     const key = "" + id
     if (credit === 0) return void this.session?.cancel(key)
     this.config.serving?.grant(this.session?.find(key), credit)
+  }
+
+  private unknown(call: Codec.Call): void {
+    const wire = wireOf(call)
+    if (wire !== undefined && wire !== this.wire.name) this.suspect(wire)
+  }
+
+  /** The peer seems to speak another wire than this end: calls may work, while cancels and progress do nothing. */
+  private suspect(wire: string): void {
+    if (this.suspected) return
+    this.suspected = true
+    this.fork(Effect.annotateLogs(
+      Effect.logWarning(`the peer seems to speak the wire "${wire}", this end speaks "${this.wire.name}"`),
+      { connection: this.connection.id }
+    ))
   }
 
   private cancel(id: unknown): void {
