@@ -31,6 +31,7 @@ interface Answer {
   readonly status: number
   readonly type: string | undefined
   readonly allow: string | undefined
+  readonly cors: string | undefined
   readonly body: string
 }
 
@@ -64,6 +65,7 @@ const test = (title: string, body: (ask: Ask) => Effect.Effect<void>) =>
                 status: response.statusCode!,
                 type: response.headers["content-type"],
                 allow: response.headers.allow,
+                cors: response.headers["access-control-allow-origin"],
                 body: text
               }))
               request.destroy()
@@ -161,6 +163,17 @@ describe("HTTP POST", () => {
       assert.strictEqual((yield* ask({ body: add, headers: { origin: "null" } })).status, 403)
       const own = yield* ask({ body: add, headers: { origin: "http://here.example", host: "here.example" } })
       assert.strictEqual(own.status, 200)
+    }))
+
+  test("answers the preflight of an allowed origin, whose pages may read the answer; refuses that of a foreign one", (ask) =>
+    Effect.gen(function*() {
+      const own = { origin: "http://here.example", host: "here.example" }
+      const preflight = { "access-control-request-method": "POST", "access-control-request-headers": "content-type" }
+      const asked = yield* ask({ method: "OPTIONS", headers: { ...own, ...preflight } })
+      assert.deepStrictEqual([asked.status, asked.cors], [204, own.origin])
+      assert.strictEqual((yield* ask({ body: add, headers: own })).cors, own.origin)
+      const foreign = yield* ask({ method: "OPTIONS", headers: { origin: "http://evil.example", ...preflight } })
+      assert.deepStrictEqual([foreign.status, foreign.cors], [403, undefined])
     }))
 
   test("refuses a body over the limit with 413: one that says so before it is read, one that does not as it comes", (ask) =>

@@ -265,3 +265,39 @@ it.effect("a client survives every frame, and its next call is answered", () =>
     }
     assert.isTrue(yield* client.connected)
   }), timeout)
+
+const others = [
+  ...corpus,
+  `{"method":"sum","params":[1,2],"id":1}`,
+  `{"method":"sum","params":[1,2],"id":null}`,
+  `{"result":1,"error":null,"id":1}`,
+  `{"id":3,"method":"echo","params":{"a":1},"sessionId":"A1"}`,
+  `{"method":"echo","params":{"a":1},"sessionId":7}`,
+  message(`"method":"never","params":{"_meta":{"progressToken":1}},"id":7`),
+  message(`"method":"notifications/cancelled","params":{"requestId":7}`),
+  message(`"method":"notifications/progress","params":{"progressToken":1,"progress":1}`),
+  message(`"method":"later","params":{"args":[],"kwargs":{}},"id":4`),
+  message(`"method":"sum","params":"x","id":5`)
+]
+
+for (const wire of [Wire.mcp, Wire.aiohttp, Wire.cdp, Wire.version1]) {
+  it.effect(`no frame ends or silences a server of the wire ${wire.name}`, () =>
+    Effect.gen(function*() {
+      const random = seeded(seed + 3)
+      const run = yield* JsonRpcServer.make(Group, { wire })
+      for (let sent = 0; sent < frames / 10; sent += round) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const [near, far] = yield* MemorySocket.makePair()
+          yield* Effect.forkScoped(run(far), { startImmediately: true })
+          const { send, take } = yield* fromSocket(near)
+          const texts = Array.from({ length: round }, () => mutated(random, others))
+          yield* Effect.forkScoped(send(...texts, fence), { startImmediately: true })
+          while (JSON.parse(yield* next(take, () => texts.join("\n"))).id !== "fence");
+        }))
+      }
+      assert.strictEqual((yield* Metric.value(RpcMetrics.inFlight)).value, 0)
+    }).pipe(
+      Effect.provide(Layer.mergeAll(Handlers, JsonRpcClients.layer, Logger.layer([]))),
+      Effect.provideService(Metric.MetricRegistry, new Map())
+    ), timeout)
+}

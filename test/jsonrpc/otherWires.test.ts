@@ -70,7 +70,7 @@ for (const wire of [Wire.version1, terse, Wire.aiohttp, Wire.cdp]) {
       assert.strictEqual(yield* Queue.take(events), "heard")
       assert.isTrue(Exit.isFailure(yield* Effect.exit(client.fail())))
       if (wire.cancellation === undefined) return
-      const running = yield* Effect.forkChild(client.forever())
+      const running = yield* Effect.forkChild(client.forever(), { startImmediately: true })
       yield* client.ping()
       yield* Fiber.interrupt(running)
       assert.strictEqual(yield* Queue.take(events), "interrupted")

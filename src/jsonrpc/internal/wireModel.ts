@@ -112,10 +112,8 @@ export interface Wire {
   readonly positional?: boolean | undefined
   /** Whether parameters beyond those of the method are ignored; default `false`: -32602. */
   readonly ignoresSurplus?: boolean | undefined
-  /** Whether the parameters of a notification are its value itself, whatever it is; default `false`: in an array. */
+  /** Whether a typed client's notifications carry one value bare, whatever it is; default `false`: in an array. */
   readonly bareNotifications?: boolean | undefined
-  /** Bytes that the frames of its peers usually may have, where that is more than the default of a carrier. */
-  readonly maxFrameSize?: number | undefined
   /** Whether a contract may not define a method of this name. */
   readonly isReserved: (method: string) => boolean
   /** Members that the wire itself puts into parameters (tokens); methods never see them. */

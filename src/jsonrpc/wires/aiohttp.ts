@@ -11,7 +11,7 @@ const isEmptyCall = (params: unknown): boolean => {
 
 /**
  * aiohttp-json-rpc: parameters may be a bare value, those of notifications are; surplus ones are ignored; an id of `null`
- * makes a notification; frames may have 4 MiB.
+ * makes a notification.
  *
  * Source: PROTOCOLS.md, "aiohttp-json-rpc".
  *
@@ -26,6 +26,5 @@ export const aiohttp: Wire = {
   // what the original's client context sends for a call without arguments
   params: (params) => isEmptyCall(params) ? undefined : params,
   ignoresSurplus: true,
-  bareNotifications: true,
-  maxFrameSize: 4 * 1024 * 1024
+  bareNotifications: true
 }
