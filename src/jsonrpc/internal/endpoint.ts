@@ -258,7 +258,8 @@ export class Endpoint implements Answerer, Sink {
     const { access, methods, onNotification, serving } = this.config
     onNotification?.(call)
     const method = methods.get(call.method)
-    if (method === undefined || serving === undefined || session === undefined) return
+    if (method === undefined) return this.unknown(call)
+    if (serving === undefined || session === undefined) return
     if (!access(method.rpc, connection)) {
       return this.fork(Effect.annotateLogs(Effect.logDebug("access refused"), {
         method: method.name,
