@@ -7,13 +7,13 @@
 import * as Schema from "effect/Schema"
 
 /**
- * The name of a node, who sends and who receives: 1 to 128 hexadecimal digits. Compared as text: `af` and `AF` are two
- * nodes.
+ * The name of a node, who sends and who receives: 1 to 128 printable ASCII characters, no space at the ends. Over the Scirocco
+ * wire hexadecimal digits only. Compared as text: `af` and `AF` are two nodes.
  *
  * @category schemas
  * @since 0.1.0
  */
-export const NodeId = Schema.String.check(Schema.isPattern(/^[0-9a-fA-F]{1,128}$/))
+export const NodeId = Schema.String.check(Schema.isPattern(/^[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?$/))
 
 /**
  * The id of a message: 24 lower-case hexadecimal digits, derived from its number in its queue. Ids of one queue sort in the

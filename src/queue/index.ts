@@ -1,6 +1,8 @@
 export * as Message from "./Message.ts"
 export * as MessageQueue from "./MessageQueue.ts"
 export * as MessageQueueError from "./MessageQueueError.ts"
+export * as PersistedQueueStore from "./PersistedQueueStore.ts"
+export * as Queue from "./Queue.ts"
 export * as QueueMetrics from "./QueueMetrics.ts"
 export * as QueueRpcs from "./QueueRpcs.ts"
 export * as QueueSignal from "./QueueSignal.ts"

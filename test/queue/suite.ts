@@ -133,7 +133,7 @@ export const suite = <R = never>(
       assert.deepStrictEqual(yield* queue.pushMany([]), [])
       assert.strictEqual(
         yield* reason(
-          queue.pushMany([{ destination: b, source: a, payload: 51 }, { destination: "no hex", payload: 52 }])
+          queue.pushMany([{ destination: b, source: a, payload: 51 }, { destination: "ü", payload: 52 }])
         ),
         "InvalidMessage"
       )
@@ -558,10 +558,10 @@ export const suite = <R = never>(
       const push = (options: MessageQueue.PushOptions, destination = b, payload: Message.PayloadInput = "x") =>
         reason(queue.push(destination, payload, { source: a, ...options }))
       assert.strictEqual(yield* push({}, ""), "InvalidMessage")
-      assert.strictEqual(yield* push({}, "xyz"), "InvalidMessage")
-      assert.strictEqual(yield* push({}, "' OR 1=1 --"), "InvalidMessage")
+      assert.strictEqual(yield* push({}, "ü"), "InvalidMessage")
+      assert.strictEqual(yield* push({}, " "), "InvalidMessage")
       assert.strictEqual(yield* push({}, "a".repeat(129)), "InvalidMessage")
-      assert.strictEqual(yield* push({ source: "g" }), "InvalidMessage")
+      assert.strictEqual(yield* push({ source: "two\nlines" }), "InvalidMessage")
       assert.strictEqual(yield* push({ topic: "two\r\nlines" }), "InvalidMessage")
       assert.strictEqual(yield* push({ topic: "" }), "InvalidMessage")
       assert.strictEqual(yield* push({ topic: "t".repeat(256) }), "InvalidMessage")

@@ -12,6 +12,7 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import { Described, Permanent } from "./permanent.ts"
 import type { Delivery } from "../Message.ts"
 import type { ConsumeOptions, MessageQueue, StreamOptions } from "../MessageQueue.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
@@ -28,9 +29,17 @@ const reconnect = Schedule.jittered(Schedule.min([Schedule.exponential("50 milli
 
 const isLost = (error: MessageQueueError): boolean => error.reason._tag === "LeaseLost"
 
-/** What a person needs to know of a failure. */
-const describe = (cause: Cause.Cause<unknown>): string => {
+/** What a person needs to know of a failure, and whether another try may help. */
+const describe = (cause: Cause.Cause<unknown>): { readonly text: string; readonly permanent: boolean } => {
   const error = Cause.squash(cause)
+  return error instanceof Described
+    ? error
+    : error instanceof Permanent
+    ? { text: describeError(error.error), permanent: true }
+    : { text: describeError(error), permanent: false }
+}
+
+const describeError = (error: unknown): string => {
   return error instanceof Error
     ? `${error.name}: ${error.message}`
     : typeof error === "string"
@@ -110,8 +119,8 @@ export const consume = Effect.fnUntraced(function*<E, R>(
       : Effect.never
 
   const failed = Effect.fnUntraced(function*(delivery: Delivery, cause: Cause.Cause<E>) {
-    const text = describe(cause)
-    if (delivery.tries >= Math.min(delivery.maxTries, options.maxTries ?? Infinity)) {
+    const { permanent, text } = describe(cause)
+    if (permanent || delivery.tries >= Math.min(delivery.maxTries, options.maxTries ?? Infinity)) {
       yield* Effect.logWarning("MessageQueue: a message is dead", delivery.id, text)
       return yield* settle(queue.reject(delivery, { cause: text }), delivery)
     }
@@ -157,13 +166,15 @@ export const consume = Effect.fnUntraced(function*<E, R>(
   return yield* Effect.scoped(Effect.gen(function*() {
     const fibers = yield* FiberSet.make()
     yield* Effect.addFinalizer(() => Effect.sync(() => void (stopping = true)))
-    return yield* Effect.forever(round(fibers)).pipe(
+    return yield* round(fibers).pipe(
       Effect.tapError((error) =>
         error.reason._tag === "QueueUnavailable"
           ? Effect.logWarning("MessageQueue: pulling failed, trying again", error.message)
           : Effect.void
       ),
-      Effect.retry({ schedule: reconnect, while: (error) => error.reason._tag === "QueueUnavailable" })
+      // Inside the loop: after a success the waits begin with the shortest again.
+      Effect.retry({ schedule: reconnect, while: (error) => error.reason._tag === "QueueUnavailable" }),
+      Effect.forever
     )
   }))
 })

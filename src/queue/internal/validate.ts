@@ -15,7 +15,8 @@ import type { Encoded, NewMessage } from "./store.ts"
 
 type Checked<A> = Effect.Effect<A, MessageQueueError>
 
-const nodeId = /^[0-9a-fA-F]{1,128}$/
+/** Names that people choose; the Scirocco wire takes hexadecimal digits only. */
+const nodeId = /^[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?$/
 const messageId = /^[0-9a-fA-F]{1,64}$/
 /** Words travel as headers: printable ASCII, and no space at the ends, which HTTP takes away. */
 const word = /^[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?$/
@@ -24,7 +25,7 @@ const maxCause = 4096
 export const isMessageId = (id: string): boolean => typeof id === "string" && messageId.test(id)
 
 const isNode = (node: string): boolean => typeof node === "string" && nodeId.test(node)
-const noNode = "is no node id: 1 to 128 hexadecimal digits"
+const noNode = "is not 1 to 128 printable ASCII characters"
 
 const isWord = (value: string): boolean => typeof value === "string" && word.test(value)
 const noWord = "is not 1 to 255 printable ASCII characters"

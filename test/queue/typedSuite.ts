@@ -1,0 +1,206 @@
+import { assert, it } from "@effect/vitest"
+import { DateTime, Deferred, Effect, Fiber, Option, Schedule, Schema, Tracer } from "effect"
+import { MessageQueue, Queue } from "effect-wire/queue"
+import { type Advance, type Backend, Clock } from "./suite.ts"
+
+class Job extends Schema.Class<Job>("Job")({ file: Schema.String, due: Schema.DateTimeUtc, size: Schema.BigInt }) {}
+
+class RenderFailed extends Schema.TaggedError<RenderFailed>()("RenderFailed", {
+  tile: Schema.Int,
+  message: Schema.String
+}) {}
+
+const job = (file: string) => new Job({ file, due: DateTime.makeUnsafe(7), size: 12345678901234567890n })
+
+/** The spans of a test. */
+const makeTracer = () => {
+  const spans: Array<Tracer.Span> = []
+  const tracer = Tracer.make({
+    span: (options) => {
+      const span = new Tracer.NativeSpan(options)
+      spans.push(span)
+      return span
+    }
+  })
+  return { spans, tracer }
+}
+
+/** What typed queues promise, whatever keeps their messages. */
+export const typedSuite = <R = never>(
+  name: string,
+  { layer }: Backend<R>,
+  effect: (title: string, body: () => Effect.Effect<unknown, unknown, R>, timeout: number) => void = it.effect as never
+) => {
+  const test = (
+    title: string,
+    body: (
+      queue: MessageQueue.MessageQueue["Service"],
+      advance: Advance
+    ) => Effect.Effect<unknown, unknown, MessageQueue.MessageQueue>
+  ) =>
+    effect(`${title} (${name})`, () =>
+      Effect.gen(function*() {
+        const queue = yield* MessageQueue.MessageQueue
+        const { advance } = yield* Clock
+        return yield* body(queue, advance)
+      }).pipe(Effect.provide(layer)), 30_000)
+
+  const Jobs = Queue.make("jobs: render (night)", { payload: Job, error: RenderFailed })
+
+  test("values come back as what they were, under a name that people choose", (queue) =>
+    Effect.gen(function*() {
+      const pushed = yield* Jobs.push(job("a.png"), { topic: "t" })
+      assert.strictEqual(pushed.destination, "jobs: render (night)")
+      yield* Jobs.pushMany([job("b.png"), { payload: job("c.png"), priority: 5, headers: { by: "me" } }], {
+        source: "the studio"
+      })
+      const [first, ...rest] = yield* Jobs.pullMany()
+      assert.instanceOf(first!.payload, Job)
+      assert.deepStrictEqual(first!.payload, job("c.png"))
+      assert.strictEqual(first!.message.headers?.["by"], "me")
+      assert.strictEqual(first!.message.source, "the studio")
+      assert.deepStrictEqual(rest.map((one) => one.payload.file), ["a.png", "b.png"])
+      assert.deepStrictEqual(yield* queue.ackMany([first!, ...rest].map((one) => one.message)), [])
+      assert.isTrue(Option.isNone(yield* Jobs.pull()))
+    }))
+
+  test("a value that its schema does not encode is refused, and nothing is pushed", () =>
+    Effect.gen(function*() {
+      const Positive = Queue.make("positive", { payload: Schema.Int.check(Schema.isGreaterThan(0)) })
+      const error = yield* Effect.flip(Positive.pushMany([1, -1]))
+      assert.strictEqual(error.reason._tag, "InvalidMessage")
+      assert.isTrue(Option.isNone(yield* Positive.pull()))
+    }))
+
+  test("what cannot be decoded is a dead letter with its cause and its bytes, and the worker goes on", (queue, advance) =>
+    Effect.gen(function*() {
+      yield* queue.push(Jobs.name, { file: 1 })
+      yield* queue.push(Jobs.name, Uint8Array.of(1, 2, 255))
+      yield* queue.push(Jobs.name, "text")
+      yield* Jobs.push(job("good.png"))
+      const done = yield* Deferred.make<string>()
+      const worker = yield* Effect.forkChild(
+        Jobs.consume((payload) => Deferred.succeed(done, payload.file), { wait: "1 second" })
+      )
+      while (!(yield* Deferred.isDone(done))) yield* advance("100 millis")
+      yield* Fiber.interrupt(worker)
+      const { letters } = yield* Jobs.deadLetters()
+      assert.deepStrictEqual(letters.map((letter) => letter.message.payload.value), [
+        { file: 1 },
+        Uint8Array.of(1, 2, 255),
+        "text"
+      ])
+      assert.isTrue(letters.every(({ error, payload }) => Option.isNone(payload) && Option.isNone(error)))
+      assert.match(letters[0]!.message.error!, /^the payload is none of this queue's: .*string/s)
+      assert.strictEqual(letters[1]!.message.error, "the payload is none of this queue's: Expected JSON, got bytes")
+      assert.strictEqual(letters[0]!.message.tries, 1)
+      // So it is for those who pull.
+      yield* queue.push(Jobs.name, [])
+      yield* Jobs.push(job("next.png"))
+      const next = yield* Effect.flatMap(Jobs.pull(), Effect.fromOption)
+      assert.strictEqual(next.payload.file, "next.png")
+      assert.strictEqual((yield* queue.counts({ node: Jobs.name })).dead, 4)
+    }))
+
+  test("a permanent error ends the tries, and dead letters have their errors back", (queue, advance) =>
+    Effect.gen(function*() {
+      yield* Jobs.pushMany(["never", "twice", "odd"].map(job))
+      const tries: Array<string> = []
+      const worker = yield* Effect.forkChild(Jobs.consume((payload, attempt) =>
+        Effect.gen(function*() {
+          tries.push(`${payload.file} ${attempt.tries} of ${attempt.maxTries}${attempt.isLast ? ", the last" : ""}`)
+          const error = new RenderFailed({ tile: 7, message: `no ${payload.file}` })
+          if (payload.file === "never") return yield* Queue.permanent(error)
+          if (payload.file === "odd") return yield* Effect.die(new Error("a defect"))
+          return yield* error
+        }), { backoff: Schedule.spaced("1 second"), maxTries: 2, wait: "1 second" }))
+      while ((yield* queue.counts({ node: Jobs.name })).dead < 3) yield* advance("500 millis")
+      yield* Fiber.interrupt(worker)
+      assert.deepStrictEqual(tries.sort(), [
+        "never 1 of 2",
+        "odd 1 of 2",
+        "odd 2 of 2, the last",
+        "twice 1 of 2",
+        "twice 2 of 2, the last"
+      ])
+      const { letters } = yield* Jobs.deadLetters()
+      assert.deepStrictEqual(letters.map(({ error }) => Option.map(error, (error) => [error._tag, error.message])), [
+        Option.some(["RenderFailed", "no never"]),
+        Option.some(["RenderFailed", "no twice"]),
+        Option.none()
+      ])
+      assert.strictEqual(letters[2]!.message.error, "Error: a defect")
+      assert.deepStrictEqual(Option.map(letters[0]!.payload, (payload) => payload.file), Option.some("never"))
+    }))
+
+  test("a permanent error is known to consumers without types too", (queue, advance) =>
+    Effect.gen(function*() {
+      yield* queue.push("plain", "x")
+      const worker = yield* Effect.forkChild(
+        MessageQueue.consume("plain", () => Effect.fail(Queue.permanent("gone for good")), { wait: "1 second" })
+      )
+      while ((yield* queue.counts({ node: "plain" })).dead < 1) yield* advance("100 millis")
+      yield* Fiber.interrupt(worker)
+      const [dead] = (yield* queue.list({ status: "dead" })).messages
+      assert.strictEqual(dead!.error, "gone for good")
+      assert.strictEqual(dead!.tries, 1)
+    }))
+
+  test("a handler knows its deadline, is interrupted at it, and that try has failed", (queue, advance) =>
+    Effect.gen(function*() {
+      yield* Jobs.push(job("slow"))
+      const seen = yield* Deferred.make<number>()
+      const interrupted = yield* Deferred.make<void>()
+      const worker = yield* Effect.forkChild(Jobs.consume((_, { deadline }) =>
+        Effect.gen(function*() {
+          const left = Option.getOrThrow(deadline).epochMilliseconds - (yield* DateTime.now).epochMilliseconds
+          yield* Deferred.succeed(seen, left)
+          return yield* Effect.never
+        }).pipe(Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))), {
+        timeout: "10 seconds",
+        maxTries: 1,
+        wait: "1 second"
+      }))
+      while (!(yield* Deferred.isDone(seen))) yield* advance("10 millis")
+      assert.strictEqual(yield* Deferred.await(seen), 10_000)
+      while ((yield* queue.counts({ node: Jobs.name })).dead < 1) yield* advance("1 second")
+      assert.isTrue(yield* Deferred.isDone(interrupted))
+      yield* Fiber.interrupt(worker)
+      const { letters } = yield* Jobs.deadLetters()
+      assert.include(letters[0]!.message.error, "the handler took longer than 10s")
+    }))
+
+  test("the handler's span belongs to the trace of the push and is linked to its span", (_, advance) =>
+    Effect.gen(function*() {
+      const { spans, tracer } = makeTracer()
+      yield* Jobs.push(job("traced")).pipe(Effect.withSpan("order"), Effect.provideService(Tracer.Tracer, tracer))
+      yield* Jobs.push(job("untraced"))
+      const seen: Array<Option.Option<Tracer.ExternalSpan>> = []
+      const both = yield* Deferred.make<void>()
+      const worker = yield* Jobs.consume((_, { pushedBy }) =>
+        Effect.suspend(() => seen.push(pushedBy) === 2 ? Deferred.succeed(both, undefined) : Effect.void), {
+        wait: "1 second"
+      }).pipe(Effect.provideService(Tracer.Tracer, tracer), Effect.forkChild)
+      while (!(yield* Deferred.isDone(both))) yield* advance("10 millis")
+      yield* Fiber.interrupt(worker)
+      const order = spans.find((span) => span.name === "order")!
+      const [traced, untraced] = spans.filter((span) => span.name === `process ${Jobs.name}`)
+      assert.strictEqual(traced!.traceId, order.traceId)
+      assert.strictEqual(traced!.kind, "consumer")
+      const pushedBy = Option.getOrThrow(seen[0]!)
+      assert.strictEqual(pushedBy.traceId, order.traceId)
+      assert.deepStrictEqual(traced!.links.map((link) => link.span.spanId), [pushedBy.spanId])
+      assert.strictEqual(Option.getOrThrow(traced!.parent).spanId, pushedBy.spanId)
+      assert.isTrue(Option.isNone(seen[1]!))
+      assert.notStrictEqual(untraced!.traceId, order.traceId)
+      assert.deepStrictEqual(untraced!.links, [])
+    }))
+
+  test("names that are none are refused", () =>
+    Effect.gen(function*() {
+      for (const bad of ["", " x", "x ", "ü", "a\nb", "x".repeat(129)]) {
+        const error = yield* Effect.flip(Queue.make(bad, { payload: Schema.String }).push("x"))
+        assert.strictEqual(error.reason._tag, "InvalidMessage")
+      }
+    }))
+}
