@@ -104,6 +104,8 @@ export interface Queue<in out A, in out E, out R = never> {
     payload: A,
     options?: PushOptions
   ) => Effect.Effect<Message.Message, MessageQueueError, MessageQueue.MessageQueue | R>
+  /** The message that `push` would push: for a `MessageQueue.pushMany` to several queues at once. */
+  readonly entry: (payload: A, options?: PushOptions) => Effect.Effect<MessageQueue.Entry, MessageQueueError, R>
   /** Adds all of these messages or none; see `MessageQueue.pushMany`. */
   readonly pushMany: (
     entries: ReadonlyArray<A | (PushOptions & { readonly payload: A })>,
@@ -197,14 +199,17 @@ export const make = <P extends Schema.Constraint, E extends Schema.Constraint = 
   const payloads: Codec<A, R> = makeCodec(options.payload)
   const errors = makeErrorCodec<E["Type"], R>(options.error ?? Schema.Never)
 
-  const entryOf = Effect.fnUntraced(function*(payload: A, push: PushOptions | undefined) {
+  const entryOf = Effect.fnUntraced(function*(
+    payload: A,
+    push?: PushOptions
+  ): Effect.fn.Return<MessageQueue.Entry, MessageQueueError, R> {
     const encoded = yield* Effect.mapError(
       payloads.encode(payload),
       (problem) => new InvalidMessage({ field: "payload", problem })
     ).pipe(Effect.catch(fail))
     const trace = yield* TraceContext.current
     const headers = trace === undefined ? push?.headers : { ...trace, ...push?.headers }
-    return { ...push, headers, destination: name, payload: encoded } satisfies MessageQueue.Entry
+    return { ...push, headers, destination: name, payload: encoded }
   })
 
   const pushMany = Effect.fnUntraced(function*(
@@ -241,6 +246,7 @@ export const make = <P extends Schema.Constraint, E extends Schema.Constraint = 
 
   return {
     name,
+    entry: entryOf,
     push: Effect.fnUntraced(function*(payload, push) {
       const queue = yield* MessageQueue.MessageQueue
       const { destination, payload: encoded, ...rest } = yield* entryOf(payload, push)

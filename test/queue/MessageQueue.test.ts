@@ -1,12 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Metric, Option } from "effect"
 import { MessageQueue, QueueMetrics } from "effect-wire/queue"
+import { recurringSuite } from "./recurringSuite.ts"
 import { layerTestClock, suite } from "./suite.ts"
 import { typedSuite } from "./typedSuite.ts"
 
 describe("MessageQueue", () => {
   suite("memory", { layer: Layer.merge(MessageQueue.layerMemory(), layerTestClock) })
   typedSuite("memory", { layer: Layer.merge(MessageQueue.layerMemory(), layerTestClock) })
+  recurringSuite("memory", { layer: Layer.merge(MessageQueue.layerMemory(), layerTestClock) })
 })
 
 describe("QueueMetrics", () => {

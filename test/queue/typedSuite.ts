@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { DateTime, Deferred, Effect, Fiber, Option, Schedule, Schema, Tracer } from "effect"
-import { MessageQueue, Queue } from "effect-wire/queue"
+import { MessageQueue, Queue, QueueTopic } from "effect-wire/queue"
 import { type Advance, type Backend, Clock } from "./suite.ts"
 
 class Job extends Schema.Class<Job>("Job")({ file: Schema.String, due: Schema.DateTimeUtc, size: Schema.BigInt }) {}
@@ -194,6 +194,36 @@ export const typedSuite = <R = never>(
       assert.isTrue(Option.isNone(seen[1]!))
       assert.notStrictEqual(untraced!.traceId, order.traceId)
       assert.deepStrictEqual(untraced!.links, [])
+    }))
+
+  test("what is published waits in the queue of each subscriber, whether it runs or not", (queue, advance) =>
+    Effect.gen(function*() {
+      const Orders = QueueTopic.make("orders", { payload: Schema.Struct({ n: Schema.Int }) })
+      assert.deepStrictEqual(yield* Orders.publish({ n: 0 }), [])
+      yield* Effect.forEach(["billing", "shipping", "billing"], Orders.subscribe)
+      assert.deepStrictEqual(yield* Orders.subscribers, ["billing", "shipping"])
+      yield* advance("1 day")
+      yield* Orders.publish({ n: 1 }, { orderingKey: "k" })
+      yield* Orders.publish({ n: 2 }, { orderingKey: "k" })
+      const numbers = Effect.fnUntraced(function*(subscriber: string) {
+        const seen: Array<number> = []
+        for (;;) {
+          const delivery = Option.getOrUndefined(yield* Orders.queue(subscriber).pull())
+          if (delivery === undefined) return seen
+          seen.push(delivery.payload.n)
+          yield* queue.ack(delivery.message)
+        }
+      })
+      assert.deepStrictEqual(yield* numbers("billing"), [1, 2])
+      assert.isTrue(yield* Orders.unsubscribe("billing"))
+      assert.isFalse(yield* Orders.unsubscribe("billing"))
+      yield* Orders.publish({ n: 3 })
+      assert.deepStrictEqual(yield* numbers("shipping"), [1, 2, 3])
+      yield* Orders.subscribe("billing")
+      assert.deepStrictEqual(yield* Orders.subscribers, ["shipping", "billing"])
+      yield* Orders.publish({ n: 4 })
+      assert.deepStrictEqual(yield* numbers("billing"), [4])
+      assert.strictEqual((yield* Effect.flip(Orders.subscribe("two\nlines"))).reason._tag, "InvalidMessage")
     }))
 
   test("names that are none are refused", () =>
