@@ -15,7 +15,7 @@ import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -401,3 +401,32 @@ export const stream = (
   options?: StreamOptions
 ): Stream.Stream<Delivery, MessageQueueError, MessageQueue> =>
   Stream.unwrap(Effect.map(MessageQueue, (queue) => Consumer.stream(queue, node, options ?? {})))
+
+/**
+ * Ends a message, whatever it is doing: one that waits is removed, one that somebody works on becomes a dead letter with
+ * `cause` (default `cancelled`), and its handler is interrupted at its next heartbeat (a third of its lease, unless it says
+ * otherwise) and may not say anything about the message any more. Gives what the message was doing; `undefined` for one that is
+ * over, or that there is none of. `Unsupported` on the original Scirocco server.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const cancel = Effect.fn("MessageQueue.cancel")(function*(
+  id: string,
+  options?: { readonly cause?: string | undefined }
+): Effect.fn.Return<"pending" | "scheduled" | "processing" | undefined, MessageQueueError, MessageQueue> {
+  const queue = yield* MessageQueue
+  while (true) {
+    const message = Option.getOrUndefined(yield* queue.get(id))
+    if (message === undefined || message.status === "processed" || message.status === "dead") return undefined
+    const { destination, source, status } = message
+    const done = status === "processing"
+      ? yield* queue.reject({ id, destination }, { cause: options?.cause ?? "cancelled" }).pipe(
+        Effect.as(true),
+        Effect.catchReason("MessageQueueError", "LeaseLost", () => Effect.succeed(false))
+      )
+      : yield* queue.remove(id, { node: source })
+    // Else it has just gone on: what it does now is looked at again.
+    if (done) return status
+  }
+})

@@ -40,7 +40,7 @@ export interface QueueTopic<in out A, in out E, out R = never> {
   /** Who has subscribed, in the order of their subscriptions. */
   readonly subscribers: Effect.Effect<ReadonlyArray<string>, MessageQueueError, MessageQueue>
   /** The queue of a subscriber, `<topic>/<subscriber>`: its workers consume it as any queue. */
-  readonly queue: (subscriber: string) => Queue.Queue<A, E, R>
+  readonly queue: (subscriber: string) => Queue.Queue<A, E, unknown, never, R>
 }
 
 /** Longer than anybody waits. */

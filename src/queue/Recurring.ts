@@ -17,7 +17,7 @@ import * as Layer from "effect/Layer"
 import * as Message from "./Message.ts"
 import * as MessageQueue from "./MessageQueue.ts"
 import { invalid, type MessageQueueError } from "./MessageQueueError.ts"
-import type { PushOptions, Queue } from "./Queue.ts"
+import type { PushOptions, Target } from "./QueueModel.ts"
 
 /**
  * One firing.
@@ -38,13 +38,13 @@ export interface Firing {
  * @category models
  * @since 0.2.0
  */
-export interface Options<in out A, in out E, in out R> {
+export interface Options<in out A, out R = never> {
   /** Five fields or six (with seconds first), as `Cron.parse` reads them, or a `Cron`. */
   readonly cron: string | Cron.Cron
   /** The zone that `cron` is meant in, e.g. `Europe/Berlin`; of a `Cron` its own. Default `UTC`. */
   readonly timeZone?: string | undefined
   /** Where the messages go. */
-  readonly queue: Queue<A, E, R>
+  readonly queue: Target<A, R>
   /** The payload of a firing. */
   readonly payload: (firing: Firing) => A
   /** How they are pushed. The deduplication key is the firing's. */
@@ -89,9 +89,9 @@ const before = (cron: Cron.Cron, at: number): number => Cron.prev(cron, DateTime
  * @category constructors
  * @since 0.2.0
  */
-export const run = Effect.fnUntraced(function*<A, E, R>(
+export const run = Effect.fnUntraced(function*<A, R>(
   name: string,
-  options: Options<A, E, R>
+  options: Options<A, R>
 ): Effect.fn.Return<never, MessageQueueError, MessageQueue.MessageQueue | R> {
   const queue = yield* MessageQueue.MessageQueue
   const cron = yield* parse(options)
@@ -145,9 +145,9 @@ export const run = Effect.fnUntraced(function*<A, E, R>(
  * @category layers
  * @since 0.2.0
  */
-export const layer = <A, E, R>(
+export const layer = <A, R>(
   name: string,
-  options: Options<A, E, R>
+  options: Options<A, R>
 ): Layer.Layer<never, MessageQueueError, MessageQueue.MessageQueue | R> =>
   Layer.effectDiscard(Effect.flatMap(parse(options), (cron) =>
     Effect.forkScoped(run(name, { ...options, cron }).pipe(

@@ -35,7 +35,7 @@ export const recurringSuite = <R = never>(
         }
       }))).pipe(Effect.provide(layer)), 30_000)
 
-  const started = (name: string, more: Partial<Recurring.Options<typeof Report.Type, never, never>> & { readonly cron: string | Cron.Cron }) =>
+  const started = (name: string, more: Partial<Recurring.Options<typeof Report.Type>> & { readonly cron: string | Cron.Cron }) =>
     Effect.forkChild(Recurring.run(name, { ...options, ...more }))
 
   test("each firing pushes one message, however many processes fire", (advance) =>

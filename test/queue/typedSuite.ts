@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
-import { DateTime, Deferred, Effect, Fiber, Option, Schedule, Schema, Tracer } from "effect"
-import { MessageQueue, Queue, QueueTopic } from "effect-wire/queue"
+import { DateTime, Deferred, Effect, Fiber, Layer, Metric, Option, Schedule, Schema, Stream, Tracer } from "effect"
+import { MessageQueue, Queue, QueueGauges, QueueMetrics, QueueTopic } from "effect-wire/queue"
 import { type Advance, type Backend, Clock } from "./suite.ts"
 
 class Job extends Schema.Class<Job>("Job")({ file: Schema.String, due: Schema.DateTimeUtc, size: Schema.BigInt }) {}
@@ -225,6 +225,149 @@ export const typedSuite = <R = never>(
       assert.deepStrictEqual(yield* numbers("billing"), [4])
       assert.strictEqual((yield* Effect.flip(Orders.subscribe("two\nlines"))).reason._tag, "InvalidMessage")
     }))
+
+  const Count = Queue.make("count", {
+    payload: Schema.Int,
+    error: RenderFailed,
+    success: Schema.Struct({ total: Schema.BigInt }),
+    progress: Schema.Struct({ part: Schema.Int })
+  })
+
+  test("who started a message follows its progress to its result", (_, advance) =>
+    Effect.gen(function*() {
+      const started = yield* Count.start(3)
+      const followed = yield* Effect.forkChild(Stream.runCollect(Count.follow(started)))
+      const worker = yield* Count.consume((count, { report, tries }) =>
+        Effect.gen(function*() {
+          for (let part = 1; part <= count; part++) {
+            yield* report({ part })
+            yield* Effect.sleep("5 seconds")
+            if (tries === 1 && part === 2) return yield* new RenderFailed({ tile: part, message: "not yet" })
+          }
+          return { total: BigInt(count) * 10n }
+        }), { wait: "1 second", backoff: Schedule.spaced("1 second") }).pipe(Effect.forkChild)
+      while (followed.pollUnsafe() === undefined) yield* advance("500 millis")
+      assert.deepStrictEqual(
+        (yield* Fiber.join(followed)).map((one) => one._tag === "Progress" ? [one.tries, one.progress.part] : one.value),
+        [[1, 1], [1, 2], [2, 1], [2, 2], [2, 3], { total: 30n }]
+      )
+      // So it is for who comes later, and in another process.
+      const again = JSON.parse(JSON.stringify(started))
+      const late = yield* Effect.forkChild(Stream.runCollect(Count.follow(again)))
+      while (late.pollUnsafe() === undefined) yield* advance("100 millis")
+      assert.deepStrictEqual((yield* Fiber.join(late)).map((one) => one._tag), ["Success"])
+      yield* Fiber.interrupt(worker)
+    }))
+
+  test("who follows a message that dies is told why, and nobody follows what is not", (queue, advance) =>
+    Effect.gen(function*() {
+      const [typed, words] = [yield* Count.start(1), yield* Count.start(2)]
+      const worker = yield* Count.consume((count) =>
+        count === 1 ? Effect.fail(Queue.permanent(new RenderFailed({ tile: 9, message: "broken" }))) : Effect.die("odd"), {
+        maxTries: 1,
+        wait: "1 second"
+      }).pipe(Effect.forkChild)
+      const end = Effect.fnUntraced(function*(started: Queue.Started) {
+        const followed = yield* Effect.forkChild(Effect.flip(Stream.runDrain(Count.follow(started))))
+        while (followed.pollUnsafe() === undefined) yield* advance("500 millis")
+        return yield* Fiber.join(followed)
+      })
+      const dead = yield* end(typed)
+      assert.isTrue(dead._tag === "Dead" && Option.getOrThrow(dead.error).tile === 9)
+      const other = yield* end(words)
+      assert.isTrue(other._tag === "Dead" && Option.isNone(other.error) && other.words === "odd")
+      const gone = yield* end({ id: "f".repeat(24), outcome: "f".repeat(24) })
+      assert.isTrue(gone._tag === "MessageQueueError" && gone.reason._tag === "MessageNotFound")
+      yield* Fiber.interrupt(worker)
+      assert.strictEqual((yield* queue.counts({ node: Count.name })).dead, 2)
+    }))
+
+  test("a message that is cancelled is over, and its handler sees interruption", (queue, advance) =>
+    Effect.gen(function*() {
+      const [running, waiting, later] = yield* Jobs.pushMany([
+        job("running"),
+        job("waiting"),
+        { payload: job("later"), delay: "1 day" }
+      ])
+      const started = yield* Deferred.make<void>()
+      const interrupted = yield* Deferred.make<void>()
+      const worker = yield* Jobs.consume(() =>
+        Deferred.succeed(started, undefined).pipe(
+          Effect.andThen(Effect.never),
+          Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+        ), { lease: "3 seconds", wait: "1 second" }).pipe(Effect.forkChild)
+      while (!(yield* Deferred.isDone(started))) yield* advance("10 millis")
+      assert.strictEqual(yield* MessageQueue.cancel(waiting!.id), "pending")
+      assert.strictEqual(yield* MessageQueue.cancel(later!.id), "scheduled")
+      assert.strictEqual(yield* MessageQueue.cancel(running!.id, { cause: "not wanted any more" }), "processing")
+      assert.strictEqual(yield* MessageQueue.cancel(running!.id), undefined)
+      assert.strictEqual(yield* MessageQueue.cancel("ff"), undefined)
+      while (!(yield* Deferred.isDone(interrupted))) yield* advance("100 millis")
+      yield* Fiber.interrupt(worker)
+      assert.deepStrictEqual(
+        (yield* queue.list({ node: Jobs.name })).messages.map(({ error, status }) => [status, error]),
+        [["dead", "not wanted any more"]]
+      )
+    }))
+
+  test("messages of one key are held back by its limits, those of others go on", (queue, advance) =>
+    Effect.gen(function*() {
+      const Calls = Queue.make("calls", { payload: Schema.Struct({ host: Schema.String }) })
+      yield* Calls.pushMany(["a", "a", "a", "b", "a", "b"].map((host) => ({ host })))
+      const now = Effect.map(DateTime.now, DateTime.toEpochMillis)
+      const begin = yield* now
+      const running = new Map<string, number>()
+      let most = 0
+      const starts: Array<string> = []
+      const worker = yield* Calls.consume(({ host }) =>
+        Effect.gen(function*() {
+          running.set(host, (running.get(host) ?? 0) + 1)
+          most = Math.max(most, running.get(host)!)
+          starts.push(`${host}${Math.round(((yield* now) - begin) / 10_000)}`)
+          yield* Effect.sleep("1 second")
+          running.set(host, running.get(host)! - 1)
+        }), {
+        concurrency: 6,
+        wait: "1 second",
+        limits: { key: ({ host }) => host, concurrency: 1, rate: { limit: 1, window: "10 seconds" } }
+      }).pipe(Effect.forkChild)
+      while ((yield* queue.counts({ node: "calls" })).processed < 6) yield* advance("500 millis")
+      yield* Fiber.interrupt(worker)
+      assert.strictEqual(most, 1)
+      assert.deepStrictEqual(starts.sort(), ["a0", "a1", "a2", "a3", "b0", "b1"])
+    }))
+
+  test("what queues do is measured by queue", (queue, advance) =>
+    Effect.gen(function*() {
+      const Measured = Queue.make("measured", { payload: Schema.Int })
+      yield* Measured.push(1)
+      yield* advance("7 seconds")
+      yield* QueueGauges.layer({ queues: ["measured"], interval: "1 second" }).pipe(Layer.build, Effect.forkChild)
+      yield* advance("1 second")
+      const gauge = (metric: Metric.Gauge<number>, attributes: Record<string, string>) =>
+        Effect.map(Metric.value(Metric.withAttributes(metric, { queue: "measured", ...attributes })), ({ value }) => value)
+      while ((yield* gauge(QueueGauges.depth, { status: "pending" })) < 1) yield* advance("1 second")
+      assert.isAtLeast(yield* gauge(QueueGauges.age, {}), name === "memory" ? 7 : 0)
+      const worker = yield* Measured.consume((_, { tries }) =>
+        Effect.andThen(Effect.sleep("2 seconds"), tries === 1 ? Effect.die("again") : Effect.void), {
+        wait: "1 second",
+        backoff: Schedule.spaced("1 second")
+      }).pipe(Effect.forkChild)
+      while ((yield* queue.counts({ node: "measured" })).processed < 1) yield* advance("500 millis")
+      yield* Fiber.interrupt(worker)
+      yield* advance("2 seconds")
+      const histogram = (metric: Metric.Histogram<number>) =>
+        Metric.value(Metric.withAttributes(metric, { queue: "measured" }))
+      const handled = yield* histogram(QueueMetrics.handled)
+      assert.deepStrictEqual([handled.count, handled.min], [2, 2])
+      const tries = yield* histogram(QueueMetrics.tries)
+      assert.deepStrictEqual([tries.min, tries.max], [1, 2])
+      const waited = yield* histogram(QueueMetrics.waited)
+      assert.strictEqual(waited.count, 1)
+      assert.isAtLeast(waited.min, 7)
+      while ((yield* gauge(QueueGauges.depth, { status: "processed" })) < 1) yield* advance("1 second")
+      assert.strictEqual(yield* gauge(QueueGauges.age, {}), 0)
+    }).pipe(Effect.scoped, Effect.provideService(Metric.MetricRegistry, new Map())))
 
   test("names that are none are refused", () =>
     Effect.gen(function*() {

@@ -1,7 +1,8 @@
 /**
- * @internal What a handler may fail with to say more than that it failed.
+ * @internal Failures of handlers that say more than that they failed.
  */
 import * as Data from "effect/Data"
+import type * as Option from "effect/Option"
 
 /** The work cannot succeed: no more tries. */
 export class Permanent<E> extends Data.Error<{ readonly error: E }> {
@@ -11,4 +12,17 @@ export class Permanent<E> extends Data.Error<{ readonly error: E }> {
 /** A failure whose words for the dead letter are already made. */
 export class Described extends Data.Error<{ readonly text: string; readonly permanent: boolean }> {
   readonly _tag = "Described"
+}
+
+/** A message that was followed is dead. */
+export class Dead<E> extends Data.Error<{
+  readonly id: string
+  /** Where it is one that the queue declares. */
+  readonly error: Option.Option<E>
+  readonly words: string
+}> {
+  readonly _tag = "Dead"
+  override get message(): string {
+    return `message ${this.id} is dead: ${this.words}`
+  }
 }
