@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { DateTime, Deferred, Effect, Fiber, Layer, Metric, Option, Schedule, Schema, Stream, Tracer } from "effect"
-import { MessageQueue, Queue, QueueGauges, QueueMetrics, QueueTopic } from "effect-wire/queue"
+import { MessageQueue, Queue, QueueFlow, QueueGauges, QueueMetrics, QueueTopic } from "effect-wire/queue"
 import { type Advance, type Backend, Clock } from "./suite.ts"
 
 class Job extends Schema.Class<Job>("Job")({ file: Schema.String, due: Schema.DateTimeUtc, size: Schema.BigInt }) {}
@@ -336,6 +336,50 @@ export const typedSuite = <R = never>(
       assert.strictEqual(most, 1)
       assert.deepStrictEqual(starts.sort(), ["a0", "a1", "a2", "a3", "b0", "b1"])
     }))
+
+  test("a message that waits for others is pushed once, when all of them are done", (queue, advance) =>
+    Effect.gen(function*() {
+      const Parts = Queue.make("parts", { payload: Schema.Int })
+      const Whole = Queue.make("whole", { payload: Schema.Struct({ of: Schema.BigInt }) })
+      yield* Effect.forkChild(Layer.build(QueueFlow.layer))
+      yield* Effect.forkChild(Layer.build(QueueFlow.layer))
+      const parts = yield* Parts.pushMany([1, 2, 3])
+      yield* QueueFlow.push(Whole, { of: 3n }, { after: parts, priority: 7 })
+      const deliveries = yield* Parts.pullMany()
+      for (const { message } of deliveries) {
+        yield* advance("10 seconds")
+        assert.isTrue(Option.isNone(yield* Whole.pull()))
+        yield* queue.ack(message)
+      }
+      while ((yield* queue.counts({ node: "whole" })).pending < 1) yield* advance("500 millis")
+      yield* advance("1 minute")
+      const whole = yield* Whole.pullMany()
+      assert.deepStrictEqual(whole.map(({ message, payload }) => [payload.of, message.priority]), [[3n, 7]])
+      assert.strictEqual((yield* Effect.flip(QueueFlow.push(Whole, { of: 0n }, { after: [] }))).reason._tag, "InvalidMessage")
+    }).pipe(Effect.scoped))
+
+  test("a flow one of whose messages dies stops, can be brought back, and goes on where it should", (queue, advance) =>
+    Effect.gen(function*() {
+      const Parts = Queue.make("parts", { payload: Schema.Int })
+      const Whole = Queue.make("whole", { payload: Schema.String })
+      yield* Effect.forkChild(Layer.build(QueueFlow.layer))
+      const [part] = yield* Parts.pushMany([1])
+      yield* QueueFlow.push(Whole, "strict", { after: [part!] })
+      yield* QueueFlow.push(Whole, "easy", { after: [part!.id, "f".repeat(24)], onDead: "go" })
+      const [delivery] = yield* Parts.pullMany()
+      yield* queue.reject(delivery!.message, { cause: "broken" })
+      while ((yield* queue.counts({ node: "whole" })).pending < 1) yield* advance("500 millis")
+      assert.deepStrictEqual((yield* Whole.pullMany()).map((one) => one.payload), ["easy"])
+      while ((yield* queue.counts({ node: "flows" })).dead < 1) yield* advance("500 millis")
+      const [stopped] = (yield* queue.list({ node: "flows", status: "dead" })).messages
+      assert.include(stopped!.error, part!.id)
+      yield* queue.redrive({ node: "parts" })
+      const [again] = yield* Parts.pullMany()
+      yield* queue.ack(again!.message)
+      yield* queue.redrive({ node: "flows" })
+      while ((yield* queue.counts({ node: "whole" })).pending < 1) yield* advance("500 millis")
+      assert.deepStrictEqual((yield* Whole.pullMany()).map((one) => one.payload), ["strict"])
+    }).pipe(Effect.scoped))
 
   test("what queues do is measured by queue", (queue, advance) =>
     Effect.gen(function*() {
