@@ -3,6 +3,7 @@ import { Effect, Layer } from "effect"
 import { JsonRpcTest } from "effect-wire/jsonrpc"
 import { MessageQueue, QueueRpcs } from "effect-wire/queue"
 import { layerTestClock, suite } from "./suite.ts"
+import { typedSuite } from "./typedSuite.ts"
 
 /** A queue over JSON-RPC, through the real encoding and a socket in memory. */
 const layer = Layer.effect(
@@ -19,4 +20,5 @@ const layer = Layer.effect(
 
 describe("QueueRpcs", () => {
   suite("JSON-RPC", { layer })
+  typedSuite("JSON-RPC", { layer })
 })

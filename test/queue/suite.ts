@@ -110,6 +110,18 @@ export const suite = <R = never>(
       }
     }))
 
+  test("headers travel with a message, by push and by pushMany", (queue) =>
+    Effect.gen(function*() {
+      const headers = { traceparent: "00-0", "X-Any": "text: ü 😀", "__proto__ ": "x" }
+      assert.deepStrictEqual((yield* queue.push(b, 1, { source: a, headers })).headers, headers)
+      yield* queue.pushMany([{ destination: b, source: a, payload: 2, headers }, { destination: b, source: a, payload: 3 }])
+      const deliveries = yield* queue.pullMany(b)
+      assert.deepStrictEqual(deliveries.map((one) => one.headers), [headers, headers, undefined])
+      const [listed] = (yield* queue.list({ node: a })).messages
+      assert.deepStrictEqual(listed?.headers, headers)
+      assert.deepStrictEqual(Option.getOrThrow(yield* queue.get(listed!.id, { node: a })).headers, headers)
+    }))
+
   test("oldest first, and higher priorities before lower", (queue) =>
     Effect.gen(function*() {
       yield* queue.pushMany([

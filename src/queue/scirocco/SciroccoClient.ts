@@ -25,7 +25,7 @@ import type { Encoded, NewMessage } from "../internal/store.ts"
 import * as Validate from "../internal/validate.ts"
 import * as Message from "../Message.ts"
 import { type Counts, type Entry, type Held, MessageQueue } from "../MessageQueue.ts"
-import { fail, LeaseLost, MessageNotFound, type MessageQueueError, Unsupported } from "../MessageQueueError.ts"
+import { fail, invalid, LeaseLost, MessageNotFound, type MessageQueueError, Unsupported } from "../MessageQueueError.ts"
 import { answerError, unavailable } from "./internal/errors.ts"
 import * as Wire from "./internal/wire.ts"
 
@@ -58,6 +58,12 @@ interface Answer {
   readonly body: Uint8Array
 }
 
+/** Names that people choose are not for this wire. */
+const checkNode = (field: string, node: string): Effect.Effect<string, MessageQueueError> =>
+  /^[0-9a-fA-F]{1,128}$/.test(node)
+    ? Effect.succeed(node)
+    : invalid(field, "is no node id of the Scirocco wire: 1 to 128 hexadecimal digits")
+
 const iso = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
 
 /**
@@ -72,7 +78,7 @@ export const make = (
   Effect.gen(function*() {
     const client = yield* HttpClient.HttpClient
     const scope = yield* Effect.scope
-    const self = yield* Validate.checkNode("node", options.node ?? "0")
+    const self = yield* checkNode("node", options.node ?? "0")
     const base = options.url.replace(/\/+$/, "")
     const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.timeout ?? "30 seconds"))
     const maxWait = Duration.toMillis(Duration.fromInputUnsafe(options.maxWait ?? "20 seconds"))
@@ -173,6 +179,7 @@ export const make = (
         headers: {
           "scirocco-node-destination": checked.destination,
           "scirocco-topic": checked.topic,
+          "scirocco-headers": entry.headers === undefined ? null : Wire.encoded(entry.headers),
           "scirocco-payload-type": entry.payloadType,
           "scirocco-priority": entry.priority === undefined ? null : String(checked.priority),
           "scirocco-ordering-key": checked.orderingKey,
@@ -197,6 +204,7 @@ export const make = (
         return Wire.toEntry({
           node_destination: one.destination,
           topic: one.topic ?? undefined,
+          headers: entry.headers,
           payload_type: entry.payloadType,
           priority: one.priority,
           ordering_key: one.orderingKey ?? undefined,
@@ -224,7 +232,11 @@ export const make = (
         : Effect.succeed(messages)
     }
 
-    const check = (entry: Entry) => Validate.checkEntry(entry, defaults)
+    const check = (entry: Entry) =>
+      Effect.andThen(
+        Effect.all([checkNode("destination", entry.destination), checkNode("source", entry.source ?? self)]),
+        Validate.checkEntry(entry, defaults)
+      )
 
     /** One request for up to `max` messages. The original server gives one, whatever it is asked. */
     const pullOnce = Effect.fnUntraced(function*(
@@ -257,7 +269,7 @@ export const make = (
     })
 
     const pullMany: MessageQueue["Service"]["pullMany"] = Effect.fn("MessageQueue.pull")(function*(node, pull) {
-      yield* Validate.checkNode("node", node)
+      yield* checkNode("node", node)
       const max = yield* Validate.checkLimit("max", pull?.max, 10)
       const lease = pull?.lease === undefined ? undefined : yield* Validate.checkDuration("lease", pull.lease)
       const wait = pull?.wait === undefined ? 0 : (yield* Validate.checkDuration("wait", pull.wait)) ?? Infinity
@@ -279,7 +291,7 @@ export const make = (
       said?: unknown
     ): Effect.fn.Return<void, MessageQueueError> {
       if (!Validate.isMessageId(held.id)) return yield* fail(new LeaseLost({ id: String(held.id) }))
-      yield* Validate.checkNode("destination", held.destination)
+      yield* checkNode("destination", held.destination)
       const token = held.lease?.token
       if (token !== undefined && !/^[\x21-\x7e]*$/.test(token)) return yield* fail(new LeaseLost({ id: held.id }))
       yield* request(operation, "PATCH", `/messageQueue/${held.id}/${operation}`, held.destination, {
@@ -312,7 +324,7 @@ export const make = (
     })
 
     const nodeOf = (node: string | undefined) =>
-      node === undefined ? Effect.succeed(self) : Validate.checkNode("node", node)
+      node === undefined ? Effect.succeed(self) : checkNode("node", node)
 
     const millis = (field: string, input: Duration.Input | undefined) =>
       input === undefined ? Effect.succeed(undefined) : Validate.checkDuration(field, input)
@@ -340,7 +352,7 @@ export const make = (
       ackMany: Effect.fn("MessageQueue.ackMany")(function*(held) {
         const lost: Array<string> = []
         for (const [node, ofNode] of Object.entries(Arr.groupBy(held, (one) => one.destination))) {
-          yield* Validate.checkNode("destination", node)
+          yield* checkNode("destination", node)
           for (let at = 0; at < ofNode.length; at += maxBatch) {
             lost.push(...(yield* ackBatch(node, ofNode.slice(at, at + maxBatch))))
           }

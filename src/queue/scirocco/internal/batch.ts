@@ -9,7 +9,7 @@ import * as ExactJson from "../../internal/exactJson.ts"
 import * as Message from "../../Message.ts"
 import type { Entry, Held } from "../../MessageQueue.ts"
 import { invalid, refuse, type Refused } from "./body.ts"
-import { kinds, parseTime } from "./wire.ts"
+import { headersFrom, kinds, parseTime } from "./wire.ts"
 
 /** Most entries of one request. */
 export const most = 1000
@@ -57,6 +57,9 @@ const readEntry = Effect.fnUntraced(function*(
   const scheduled = yield* text("scheduled_time")
   const at = scheduled === undefined ? undefined : parseTime(scheduled)
   if (scheduled !== undefined && at === undefined) return yield* invalid("scheduled_time", "is no valid date")
+  const headers = fields.get("headers")
+  const own = headersFrom(headers)
+  if (headers !== undefined && own === undefined) return yield* invalid("headers", "are no object of text")
   const kind = (yield* text("payload_kind")) ?? "json"
   return {
     source,
@@ -64,6 +67,7 @@ const readEntry = Effect.fnUntraced(function*(
     payload: yield* readPayload(kind, fields.get("payload"), payloadText, limits),
     payloadType: yield* text("payload_type"),
     topic: yield* text("topic"),
+    headers: own,
     orderingKey: yield* text("ordering_key"),
     deduplicationKey: yield* text("deduplication_key"),
     deduplicationWindow: yield* number("deduplication_window"),

@@ -169,8 +169,12 @@ export const makeHandlers = (options: Options, queue: Queue) => {
     if (payloadType !== undefined && (payloadType.length < 1 || payloadType.length > 30)) {
       return yield* Body.invalid("payload_type", "is not 1 to 30 characters")
     }
+    const said = headers["scirocco-headers"]
+    const own = Wire.headersFrom(said)
+    if (said !== undefined && own === undefined) return yield* Body.invalid("headers", "are no object of text")
     const push: PushOptions = {
       source,
+      headers: own,
       ...(yield* schedule(request)),
       topic: headers["scirocco-topic"],
       orderingKey: headers["scirocco-ordering-key"],

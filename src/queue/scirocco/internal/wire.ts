@@ -7,6 +7,7 @@ import * as Headers from "effect/http/Headers"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
 import { membersOf, payloadOf, textOf } from "../../internal/exactJson.ts"
 import { contentTypes, decodePayload } from "../../internal/payload.ts"
 import * as Message from "../../Message.ts"
@@ -31,8 +32,8 @@ const kindOf = (payload: Message.Payload): (typeof kinds)[number] =>
   payload._tag === "Json" ? "json" : payload._tag === "Text" ? "text" : "binary"
 
 /** Metadata by their names on the wire; those after `payload_type` are ours. Absent values are absent. */
-const metadata = (message: Message.Message): Record<string, string | number> => {
-  const fields: Record<string, string | number> = {
+const metadata = (message: Message.Message): Record<string, Schema.Json> => {
+  const fields: Record<string, Schema.Json> = {
     node_source: message.source,
     node_destination: message.destination,
     status: message.status,
@@ -45,6 +46,7 @@ const metadata = (message: Message.Message): Record<string, string | number> => 
   if (message.topic !== undefined) fields["topic"] = message.topic
   if (message.orderingKey !== undefined) fields["ordering_key"] = message.orderingKey
   if (message.deduplicationKey !== undefined) fields["deduplication_key"] = message.deduplicationKey
+  if (message.headers !== undefined) fields["headers"] = message.headers
   if (message.error !== undefined) fields["error"] = message.error
   for (const [field, name] of times) {
     const time = message[field]
@@ -76,11 +78,23 @@ const spelled = (name: string): string => name.replace(/(?:^|-)[a-z]/g, (start) 
 export const toHeaders = (message: Message.Message | Message.Delivery): Record<string, string> => {
   const headers: Record<string, string> = { "scirocco-id": message.id }
   for (const [name, value] of Object.entries(metadata(message))) {
-    // What somebody said about a failure is any text, which a header is not.
-    headers[header(name)] = name === "error" ? encodeURIComponent(value) : String(value)
+    headers[header(name)] = name === "error" || name === "headers" ? encoded(value) : String(value)
   }
   for (const [name, value] of Object.entries(leaseFields(message))) headers[header(name)] = value
   return headers
+}
+
+/** What is any text, or an object, as a header, which is printable ASCII. */
+export const encoded = (value: Schema.Json): string =>
+  encodeURIComponent(typeof value === "string" ? value : JSON.stringify(value))
+
+/** An object of text, of a header or of a list; `undefined` for what is none. */
+export const headersFrom = (value: unknown): Readonly<Record<string, string>> | undefined => {
+  const object = typeof value === "string" ? Option.getOrUndefined(parseOption(decodeText(value))) : value
+  return typeof object === "object" && object !== null && !Array.isArray(object) &&
+      Object.values(object).every((one) => typeof one === "string")
+    ? object as Readonly<Record<string, string>>
+    : undefined
 }
 
 const leaseFields = (message: Message.Message | Message.Delivery): Record<string, string> =>
@@ -142,7 +156,13 @@ export const fromHeaders = (
   const id = headers["scirocco-id"]
   if (payload === undefined || id === undefined) return undefined
   const error = headers["scirocco-error"]
-  return fromFields(id, (name) => headers[header(name)], payload, error === undefined ? undefined : decodeText(error))
+  return fromFields(
+    id,
+    (name) => headers[header(name)],
+    payload,
+    error === undefined ? undefined : decodeText(error),
+    headersFrom(headers["scirocco-headers"])
+  )
 }
 
 /** The lease of an answer; the original server gives none, and then the id and the node have to do. */
@@ -187,7 +207,7 @@ const fromListed = (entry: unknown, json: string | undefined): Message.Delivery 
     : fromBase64(value)
   return id === undefined || payload === undefined || typeof payload === "string"
     ? undefined
-    : { ...fromFields(id, text, payload, text("error")), lease: leaseOf(text) }
+    : { ...fromFields(id, text, payload, text("error"), headersFrom(fields.get("headers"))), lease: leaseOf(text) }
 }
 
 const statuses: ReadonlySet<string> = new Set(Message.Status.literals)
@@ -196,7 +216,8 @@ const fromFields = (
   id: string,
   field: (name: string) => string | undefined,
   payload: Message.Payload,
-  error: string | undefined
+  error: string | undefined,
+  headers: Readonly<Record<string, string>> | undefined
 ): Message.Message => {
   const optional = (name: string, key: string) => {
     const value = field(name)
@@ -217,6 +238,7 @@ const fromFields = (
     ...optional("topic", "topic"),
     ...optional("ordering_key", "orderingKey"),
     ...optional("deduplication_key", "deduplicationKey"),
+    ...(headers === undefined ? {} : { headers }),
     ...(error === undefined ? {} : { error })
   }
   for (const [key, name] of times) {
