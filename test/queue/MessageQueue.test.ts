@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Metric, Option } from "effect"
-import { MessageQueue, QueueMetrics } from "effect-wire/queue"
+import { Clock as EffectClock, Effect, Fiber, Layer, Metric, Option, References } from "effect"
+import { MessageQueue, MessageQueueError, QueueMetrics } from "effect-wire/queue"
+import { TestClock } from "effect/testing"
 import { recurringSuite } from "./recurringSuite.ts"
 import { layerTestClock, suite } from "./suite.ts"
 import { typedSuite } from "./typedSuite.ts"
@@ -9,6 +10,39 @@ describe("MessageQueue", () => {
   suite("memory", { layer: Layer.merge(MessageQueue.layerMemory(), layerTestClock) })
   typedSuite("memory", { layer: Layer.merge(MessageQueue.layerMemory(), layerTestClock) })
   recurringSuite("memory", { layer: Layer.merge(MessageQueue.layerMemory(), layerTestClock) })
+})
+
+describe("consume", () => {
+  it.effect("waits briefly after each failure, however many came before, once it has succeeded between", () =>
+    Effect.gen(function*() {
+      const queue = yield* MessageQueue.MessageQueue
+      const down = MessageQueueError.fail(
+        new MessageQueueError.QueueUnavailable({ operation: "pull", uncertain: true, cause: "down" })
+      )
+      const waits: Array<number> = []
+      let failedAt: number | undefined
+      const flaky = MessageQueue.MessageQueue.of({
+        ...queue,
+        pullMany: () =>
+          Effect.flatMap(EffectClock.currentTimeMillis, (now) => {
+            if (failedAt === undefined) {
+              failedAt = now
+              return down
+            }
+            waits.push(now - failedAt)
+            failedAt = undefined
+            return Effect.succeed([])
+          })
+      })
+      const worker = yield* MessageQueue.consume("jobs", () => Effect.void).pipe(
+        Effect.provideService(MessageQueue.MessageQueue, flaky),
+        Effect.provideService(References.MinimumLogLevel, "None"),
+        Effect.forkChild
+      )
+      while (waits.length < 12) yield* TestClock.adjust("10 millis")
+      yield* Fiber.interrupt(worker)
+      assert.isTrue(waits.every((millis) => millis > 0 && millis <= 100), `${waits}`)
+    }).pipe(Effect.provide(MessageQueue.layerMemory())))
 })
 
 describe("QueueMetrics", () => {

@@ -1,7 +1,7 @@
 import { NodeHttpServer } from "@effect/platform-node"
-import { describe } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
-import { MessageQueue, SciroccoClient, SciroccoServer } from "effect-wire/queue"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Redacted, Schema } from "effect"
+import { MessageQueue, Queue, SciroccoClient, SciroccoServer } from "effect-wire/queue"
 import { HttpRouter } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Clock, suite } from "../suite.ts"
@@ -27,4 +27,18 @@ const layer = SciroccoClient.layer({ url: "", token, node: "aa" }).pipe(
 
 describe("SciroccoClient", () => {
   suite("HTTP", { layer, scirocco: true })
+
+  it.effect("typed queues work over it under a hexadecimal name and carry the trace; other names are refused", () =>
+    Effect.gen(function*() {
+      const Jobs = Queue.make("af01", { payload: Schema.Struct({ id: Schema.BigInt }) })
+      const queue = yield* MessageQueue.MessageQueue
+      const pushed = yield* Jobs.push({ id: 7n }, { source: "aa" }).pipe(Effect.withSpan("order"))
+      assert.match(pushed.headers?.["traceparent"] ?? "", /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
+      const [delivery] = yield* Jobs.pullMany()
+      assert.strictEqual(delivery!.payload.id, 7n)
+      yield* queue.ack(delivery!.message)
+      for (const bad of [Queue.make("jobs", { payload: Schema.Int }).push(1), queue.pull("jobs"), queue.list({ node: "no hex" })]) {
+        assert.strictEqual((yield* Effect.flip(bad)).reason._tag, "InvalidMessage")
+      }
+    }).pipe(Effect.provide(layer)))
 })
