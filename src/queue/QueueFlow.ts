@@ -71,8 +71,8 @@ const kept = (entry: MessageQueue.Entry): Record<string, Schema.Json> =>
     Object.entries(entry).flatMap(([key, value]) =>
       key === "payload" || key === "destination" || value === undefined
         ? []
-        : Duration.isDuration(value)
-        ? [[key, Duration.toMillis(value)]]
+        : key === "delay"
+        ? [[key, Duration.toMillis(Duration.fromInputUnsafe(value as Duration.Input))]]
         : [[key, value as Schema.Json]]
     )
   )
