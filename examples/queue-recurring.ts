@@ -39,7 +39,9 @@ const program = Effect.gen(function*() {
   const again = yield* Effect.forkChild(everySecond)
   const missed = yield* next
   const gap = DateTime.toEpochMillis((yield* next).at) - DateTime.toEpochMillis(missed.at)
-  yield* Console.log(`after a pause of 3 seconds: the latest of those that were missed, and the next ${gap / 1000} s after it`)
+  yield* Console.log(
+    `after a pause of 3 seconds: the latest of those that were missed, and the next ${gap / 1000} s after it`
+  )
   yield* Fiber.interrupt(again)
 })
 

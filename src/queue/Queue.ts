@@ -149,7 +149,9 @@ export const make = <
       return { id, outcome: outcome.id }
     }),
     follow: (started, options) =>
-      Stream.unwrap(Effect.map(MessageQueue.MessageQueue, (queue) => follow(queue, codecs, started, options?.interval))),
+      Stream.unwrap(
+        Effect.map(MessageQueue.MessageQueue, (queue) => follow(queue, codecs, started, options?.interval))
+      ),
     pull: (pull) => Effect.map(pullMany({ ...pull, max: 1 }), ([delivery]) => Option.fromNullishOr(delivery)),
     pullMany,
     consume: Effect.fnUntraced(function*(handler, consume) {

@@ -130,12 +130,14 @@ export const run = Effect.fnUntraced(function*<A, R>(
       const now = Math.max(at, yield* Clock.currentTimeMillis)
       // First the next: a firing that cannot be pushed does not stop the clock.
       yield* wind(now)
-      yield* options.queue.pushMany(chosen(at, now).map((firing) => ({
-        ...options.push,
-        payload: options.payload({ at: DateTime.makeUnsafe(firing), late: Duration.millis(now - firing) }),
-        deduplicationKey: `${name} ${firing}`,
-        deduplicationWindow: day
-      })))
+      yield* options.queue.pushMany(
+        chosen(at, now).map((firing) => ({
+          ...options.push,
+          payload: options.payload({ at: DateTime.makeUnsafe(firing), late: Duration.millis(now - firing) }),
+          deduplicationKey: `${name} ${firing}`,
+          deduplicationWindow: day
+        }))
+      )
     }))
 })
 
@@ -150,6 +152,8 @@ export const layer = <A, R>(
   options: Options<A, R>
 ): Layer.Layer<never, MessageQueueError, MessageQueue.MessageQueue | R> =>
   Layer.effectDiscard(Effect.flatMap(parse(options), (cron) =>
-    Effect.forkScoped(run(name, { ...options, cron }).pipe(
-      Effect.tapError((error) => Effect.logError("Recurring: nothing is pushed any more", name, error.message))
-    ))))
+    Effect.forkScoped(
+      run(name, { ...options, cron }).pipe(
+        Effect.tapError((error) => Effect.logError("Recurring: nothing is pushed any more", name, error.message))
+      )
+    )))

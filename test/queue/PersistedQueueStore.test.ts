@@ -21,8 +21,11 @@ const suite = <R = never>(
     title: string,
     body: (advance: Advance) => Effect.Effect<unknown, unknown, PersistedQueue.PersistedQueueFactory>
   ) =>
-    effect(`${title} (${name})`, () =>
-      Clock.use(({ advance }) => body(advance)).pipe(Effect.provide(layer)) as never, 30_000)
+    effect(
+      `${title} (${name})`,
+      () => Clock.use(({ advance }) => body(advance)).pipe(Effect.provide(layer)) as never,
+      30_000
+    )
 
   test("takes what was offered, in order, with its id and attempt", () =>
     Effect.gen(function*() {
@@ -30,7 +33,9 @@ const suite = <R = never>(
       const id = yield* queue.offer({ n: 1 })
       yield* queue.offer({ n: 2 }, { id: "the second" })
       const seen: Array<unknown> = []
-      for (let count = 0; count < 2; count++) yield* queue.take((job, meta) => Effect.sync(() => seen.push([job.n, meta])))
+      for (let count = 0; count < 2; count++) {
+        yield* queue.take((job, meta) => Effect.sync(() => seen.push([job.n, meta])))
+      }
       assert.deepStrictEqual(seen, [[1, { id, attempts: 1 }], [2, { id: "the second", attempts: 1 }]])
     }))
 
@@ -80,7 +85,9 @@ const suite = <R = never>(
       const queue = yield* make({ maxAttempts: 3, retrySchedule: Schedule.spaced("10 seconds") })
       yield* queue.offer({ n: 1 })
       const attempts: Array<number> = []
-      const take = queue.take((_, meta) => Effect.andThen(Effect.sync(() => attempts.push(meta.attempts)), Effect.fail("no")))
+      const take = queue.take((_, meta) =>
+        Effect.andThen(Effect.sync(() => attempts.push(meta.attempts)), Effect.fail("no"))
+      )
       for (let count = 0; count < 3; count++) {
         const taking = yield* Effect.forkChild(Effect.exit(take))
         if (count > 0) {
@@ -118,7 +125,9 @@ const suite = <R = never>(
       yield* queue.offer({ n: 1 })
       const attempts: Array<number> = []
       const long = yield* Effect.forkChild(
-        queue.take((_, meta) => Effect.andThen(Effect.sync(() => attempts.push(meta.attempts)), Effect.sleep("10 minutes")))
+        queue.take((_, meta) =>
+          Effect.andThen(Effect.sync(() => attempts.push(meta.attempts)), Effect.sleep("10 minutes"))
+        )
       )
       const other = yield* Effect.forkChild(queue.take((_, meta) => Effect.sync(() => attempts.push(meta.attempts))))
       for (let seconds = 0; seconds < 620; seconds += 20) yield* advance("20 seconds")
@@ -140,7 +149,10 @@ const suite = <R = never>(
 const onQueue = PersistedQueue.layer.pipe(Layer.provide(PersistedQueueStore.layer()))
 
 describe("PersistedQueueStore", () => {
-  suite("Effect's own store", Layer.merge(PersistedQueue.layer.pipe(Layer.provide(PersistedQueue.layerStoreMemory)), layerTestClock))
+  suite(
+    "Effect's own store",
+    Layer.merge(PersistedQueue.layer.pipe(Layer.provide(PersistedQueue.layerStoreMemory)), layerTestClock)
+  )
   suite("memory", Layer.merge(onQueue.pipe(Layer.provide(MessageQueue.layerMemory())), layerTestClock))
   suite("SQLite", onQueue.pipe(Layer.provideMerge(layerSqlQueue().pipe(Layer.provide(layerSqlite())))))
 

@@ -13,7 +13,9 @@ const fired = Effect.gen(function*() {
   const queue = yield* MessageQueue.MessageQueue
   const deliveries = yield* Reports.pullMany({ max: 1000 })
   yield* queue.ackMany(deliveries.map((one) => one.message))
-  return deliveries.map(({ payload }) => `${DateTime.formatIso(payload.at).slice(5, 19)}${payload.late > 0 ? " late" : ""}`)
+  return deliveries.map(({ payload }) =>
+    `${DateTime.formatIso(payload.at).slice(5, 19)}${payload.late > 0 ? " late" : ""}`
+  )
 })
 
 /** Waits for so many, in real time for those who wait for a database, and then that no more come. */
@@ -37,10 +39,16 @@ export const recurringSuite = <R = never>(
     title: string,
     body: (advance: Advance) => Effect.Effect<unknown, unknown, MessageQueue.MessageQueue>
   ) =>
-    effect(`${title} (${name})`, () =>
-      Clock.use(({ advance }) =>
-        body((duration) => Effect.andThen(advance(duration), Effect.promise(() => new Promise((go) => setTimeout(go, 3)))))
-      ).pipe(Effect.provide(layer)), 30_000)
+    effect(
+      `${title} (${name})`,
+      () =>
+        Clock.use(({ advance }) =>
+          body((duration) =>
+            Effect.andThen(advance(duration), Effect.promise(() => new Promise((go) => setTimeout(go, 3))))
+          )
+        ).pipe(Effect.provide(layer)),
+      30_000
+    )
 
   const started = (
     name: string,

@@ -114,7 +114,11 @@ export const suite = <R = never>(
     Effect.gen(function*() {
       const headers = { traceparent: "00-0", "X-Any": "text: ü 😀", "a b": "x" }
       assert.deepStrictEqual((yield* queue.push(b, 1, { source: a, headers })).headers, headers)
-      yield* queue.pushMany([{ destination: b, source: a, payload: 2, headers }, { destination: b, source: a, payload: 3 }])
+      yield* queue.pushMany([{ destination: b, source: a, payload: 2, headers }, {
+        destination: b,
+        source: a,
+        payload: 3
+      }])
       const deliveries = yield* queue.pullMany(b)
       assert.deepStrictEqual(deliveries.map((one) => one.headers), [headers, headers, undefined])
       const [listed] = (yield* queue.list({ node: a })).messages

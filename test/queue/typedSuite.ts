@@ -72,66 +72,72 @@ export const typedSuite = <R = never>(
       assert.isTrue(Option.isNone(yield* Positive.pull()))
     }))
 
-  test("what cannot be decoded is a dead letter with its cause and its bytes, and the worker goes on", (queue, advance) =>
-    Effect.gen(function*() {
-      yield* queue.push(Jobs.name, { file: 1 })
-      yield* queue.push(Jobs.name, Uint8Array.of(1, 2, 255))
-      yield* queue.push(Jobs.name, "text")
-      yield* Jobs.push(job("good.png"))
-      const done = yield* Deferred.make<string>()
-      const worker = yield* Effect.forkChild(
-        Jobs.consume((payload) => Deferred.succeed(done, payload.file), { wait: "1 second" })
-      )
-      while (!(yield* Deferred.isDone(done))) yield* advance("100 millis")
-      yield* Fiber.interrupt(worker)
-      const { letters } = yield* Jobs.deadLetters()
-      assert.deepStrictEqual(letters.map((letter) => letter.message.payload.value), [
-        { file: 1 },
-        Uint8Array.of(1, 2, 255),
-        "text"
-      ])
-      assert.isTrue(letters.every(({ error, payload }) => Option.isNone(payload) && Option.isNone(error)))
-      assert.match(letters[0]!.message.error!, /^the payload is none of this queue's: .*string/s)
-      assert.strictEqual(letters[1]!.message.error, "the payload is none of this queue's: Expected JSON, got bytes")
-      assert.strictEqual(letters[0]!.message.tries, 1)
-      // So it is for those who pull.
-      yield* queue.push(Jobs.name, [])
-      yield* Jobs.push(job("next.png"))
-      const next = yield* Effect.flatMap(Jobs.pull(), Effect.fromOption)
-      assert.strictEqual(next.payload.file, "next.png")
-      assert.strictEqual((yield* queue.counts({ node: Jobs.name })).dead, 4)
-    }))
+  test(
+    "what cannot be decoded is a dead letter with its cause and its bytes, and the worker goes on",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        yield* queue.push(Jobs.name, { file: 1 })
+        yield* queue.push(Jobs.name, Uint8Array.of(1, 2, 255))
+        yield* queue.push(Jobs.name, "text")
+        yield* Jobs.push(job("good.png"))
+        const done = yield* Deferred.make<string>()
+        const worker = yield* Effect.forkChild(
+          Jobs.consume((payload) => Deferred.succeed(done, payload.file), { wait: "1 second" })
+        )
+        while (!(yield* Deferred.isDone(done))) yield* advance("100 millis")
+        yield* Fiber.interrupt(worker)
+        const { letters } = yield* Jobs.deadLetters()
+        assert.deepStrictEqual(letters.map((letter) => letter.message.payload.value), [
+          { file: 1 },
+          Uint8Array.of(1, 2, 255),
+          "text"
+        ])
+        assert.isTrue(letters.every(({ error, payload }) => Option.isNone(payload) && Option.isNone(error)))
+        assert.match(letters[0]!.message.error!, /^the payload is none of this queue's: .*string/s)
+        assert.strictEqual(letters[1]!.message.error, "the payload is none of this queue's: Expected JSON, got bytes")
+        assert.strictEqual(letters[0]!.message.tries, 1)
+        // So it is for those who pull.
+        yield* queue.push(Jobs.name, [])
+        yield* Jobs.push(job("next.png"))
+        const next = yield* Effect.flatMap(Jobs.pull(), Effect.fromOption)
+        assert.strictEqual(next.payload.file, "next.png")
+        assert.strictEqual((yield* queue.counts({ node: Jobs.name })).dead, 4)
+      })
+  )
 
-  test("a permanent error ends the tries, and dead letters have their errors back", (queue, advance) =>
-    Effect.gen(function*() {
-      yield* Jobs.pushMany(["never", "twice", "odd"].map(job))
-      const tries: Array<string> = []
-      const worker = yield* Effect.forkChild(Jobs.consume((payload, attempt) =>
-        Effect.gen(function*() {
-          tries.push(`${payload.file} ${attempt.tries} of ${attempt.maxTries}${attempt.isLast ? ", the last" : ""}`)
-          const error = new RenderFailed({ tile: 7, message: `no ${payload.file}` })
-          if (payload.file === "never") return yield* Queue.permanent(error)
-          if (payload.file === "odd") return yield* Effect.die(new Error("a defect"))
-          return yield* error
-        }), { backoff: Schedule.spaced("1 second"), maxTries: 2, wait: "1 second" }))
-      while ((yield* queue.counts({ node: Jobs.name })).dead < 3) yield* advance("500 millis")
-      yield* Fiber.interrupt(worker)
-      assert.deepStrictEqual(tries.sort(), [
-        "never 1 of 2",
-        "odd 1 of 2",
-        "odd 2 of 2, the last",
-        "twice 1 of 2",
-        "twice 2 of 2, the last"
-      ])
-      const { letters } = yield* Jobs.deadLetters()
-      assert.deepStrictEqual(letters.map(({ error }) => Option.map(error, (error) => [error._tag, error.message])), [
-        Option.some(["RenderFailed", "no never"]),
-        Option.some(["RenderFailed", "no twice"]),
-        Option.none()
-      ])
-      assert.strictEqual(letters[2]!.message.error, "Error: a defect")
-      assert.deepStrictEqual(Option.map(letters[0]!.payload, (payload) => payload.file), Option.some("never"))
-    }))
+  test(
+    "a permanent error ends the tries, and dead letters have their errors back",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        yield* Jobs.pushMany(["never", "twice", "odd"].map(job))
+        const tries: Array<string> = []
+        const worker = yield* Effect.forkChild(Jobs.consume((payload, attempt) =>
+          Effect.gen(function*() {
+            tries.push(`${payload.file} ${attempt.tries} of ${attempt.maxTries}${attempt.isLast ? ", the last" : ""}`)
+            const error = new RenderFailed({ tile: 7, message: `no ${payload.file}` })
+            if (payload.file === "never") return yield* Queue.permanent(error)
+            if (payload.file === "odd") return yield* Effect.die(new Error("a defect"))
+            return yield* error
+          }), { backoff: Schedule.spaced("1 second"), maxTries: 2, wait: "1 second" }))
+        while ((yield* queue.counts({ node: Jobs.name })).dead < 3) yield* advance("500 millis")
+        yield* Fiber.interrupt(worker)
+        assert.deepStrictEqual(tries.sort(), [
+          "never 1 of 2",
+          "odd 1 of 2",
+          "odd 2 of 2, the last",
+          "twice 1 of 2",
+          "twice 2 of 2, the last"
+        ])
+        const { letters } = yield* Jobs.deadLetters()
+        assert.deepStrictEqual(letters.map(({ error }) => Option.map(error, (error) => [error._tag, error.message])), [
+          Option.some(["RenderFailed", "no never"]),
+          Option.some(["RenderFailed", "no twice"]),
+          Option.none()
+        ])
+        assert.strictEqual(letters[2]!.message.error, "Error: a defect")
+        assert.deepStrictEqual(Option.map(letters[0]!.payload, (payload) => payload.file), Option.some("never"))
+      })
+  )
 
   test("a permanent error is known to consumers without types too", (queue, advance) =>
     Effect.gen(function*() {
@@ -146,85 +152,97 @@ export const typedSuite = <R = never>(
       assert.strictEqual(dead!.tries, 1)
     }))
 
-  test("a handler knows its deadline, is interrupted at it, and that try has failed", (queue, advance) =>
-    Effect.gen(function*() {
-      yield* Jobs.push(job("slow"))
-      const seen = yield* Deferred.make<number>()
-      const interrupted = yield* Deferred.make<void>()
-      const worker = yield* Effect.forkChild(Jobs.consume((_, { deadline }) =>
-        Effect.gen(function*() {
-          const left = Option.getOrThrow(deadline).epochMilliseconds - (yield* DateTime.now).epochMilliseconds
-          yield* Deferred.succeed(seen, left)
-          return yield* Effect.never
-        }).pipe(Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))), {
-        timeout: "10 seconds",
-        maxTries: 1,
-        wait: "1 second"
-      }))
-      while (!(yield* Deferred.isDone(seen))) yield* advance("10 millis")
-      assert.strictEqual(yield* Deferred.await(seen), 10_000)
-      while ((yield* queue.counts({ node: Jobs.name })).dead < 1) yield* advance("1 second")
-      assert.isTrue(yield* Deferred.isDone(interrupted))
-      yield* Fiber.interrupt(worker)
-      const { letters } = yield* Jobs.deadLetters()
-      assert.include(letters[0]!.message.error, "the handler took longer than 10s")
-    }))
-
-  test("the handler's span belongs to the trace of the push and is linked to its span", (_, advance) =>
-    Effect.gen(function*() {
-      const { spans, tracer } = makeTracer()
-      yield* Jobs.push(job("traced")).pipe(Effect.withSpan("order"), Effect.provideService(Tracer.Tracer, tracer))
-      yield* Jobs.push(job("untraced"))
-      const seen: Array<Option.Option<Tracer.ExternalSpan>> = []
-      const both = yield* Deferred.make<void>()
-      const worker = yield* Jobs.consume((_, { pushedBy }) =>
-        Effect.suspend(() => seen.push(pushedBy) === 2 ? Deferred.succeed(both, undefined) : Effect.void), {
-        wait: "1 second"
-      }).pipe(Effect.provideService(Tracer.Tracer, tracer), Effect.forkChild)
-      while (!(yield* Deferred.isDone(both))) yield* advance("10 millis")
-      yield* Fiber.interrupt(worker)
-      const order = spans.find((span) => span.name === "order")!
-      const [traced, untraced] = spans.filter((span) => span.name === `process ${Jobs.name}`)
-      assert.strictEqual(traced!.traceId, order.traceId)
-      assert.strictEqual(traced!.kind, "consumer")
-      const pushedBy = Option.getOrThrow(seen[0]!)
-      assert.strictEqual(pushedBy.traceId, order.traceId)
-      assert.deepStrictEqual(traced!.links.map((link) => link.span.spanId), [pushedBy.spanId])
-      assert.strictEqual(Option.getOrThrow(traced!.parent).spanId, pushedBy.spanId)
-      assert.isTrue(Option.isNone(seen[1]!))
-      assert.notStrictEqual(untraced!.traceId, order.traceId)
-      assert.deepStrictEqual(untraced!.links, [])
-    }))
-
-  test("what is published waits in the queue of each subscriber, whether it runs or not", (queue, advance) =>
-    Effect.gen(function*() {
-      const Orders = QueueTopic.make("orders", { payload: Schema.Struct({ n: Schema.Int }) })
-      assert.deepStrictEqual(yield* Orders.publish({ n: 0 }), [])
-      yield* Effect.forEach(["billing", "shipping", "billing"], Orders.subscribe)
-      assert.deepStrictEqual(yield* Orders.subscribers, ["billing", "shipping"])
-      yield* advance("1 day")
-      yield* Orders.publish({ n: 1 }, { orderingKey: "k" })
-      yield* Orders.publish({ n: 2 }, { orderingKey: "k" })
-      const numbers = Effect.fnUntraced(function*(subscriber: string) {
-        const seen: Array<number> = []
-        for (;;) {
-          const delivery = Option.getOrUndefined(yield* Orders.queue(subscriber).pull())
-          if (delivery === undefined) return seen
-          seen.push(delivery.payload.n)
-          yield* queue.ack(delivery.message)
-        }
+  test(
+    "a handler knows its deadline, is interrupted at it, and that try has failed",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        yield* Jobs.push(job("slow"))
+        const seen = yield* Deferred.make<number>()
+        const interrupted = yield* Deferred.make<void>()
+        const worker = yield* Effect.forkChild(Jobs.consume((_, { deadline }) =>
+          Effect.gen(function*() {
+            const left = Option.getOrThrow(deadline).epochMilliseconds - (yield* DateTime.now).epochMilliseconds
+            yield* Deferred.succeed(seen, left)
+            return yield* Effect.never
+          }).pipe(Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))), {
+          timeout: "10 seconds",
+          maxTries: 1,
+          wait: "1 second"
+        }))
+        while (!(yield* Deferred.isDone(seen))) yield* advance("10 millis")
+        assert.strictEqual(yield* Deferred.await(seen), 10_000)
+        while ((yield* queue.counts({ node: Jobs.name })).dead < 1) yield* advance("1 second")
+        assert.isTrue(yield* Deferred.isDone(interrupted))
+        yield* Fiber.interrupt(worker)
+        const { letters } = yield* Jobs.deadLetters()
+        assert.include(letters[0]!.message.error, "the handler took longer than 10s")
       })
-      assert.deepStrictEqual(yield* numbers("billing"), [1, 2])
-      assert.isTrue(yield* Orders.unsubscribe("billing"))
-      assert.isFalse(yield* Orders.unsubscribe("billing"))
-      yield* Orders.publish({ n: 3 })
-      assert.deepStrictEqual(yield* numbers("shipping"), [1, 2, 3])
-      yield* Orders.subscribe("billing")
-      assert.deepStrictEqual(yield* Orders.subscribers, ["shipping", "billing"])
-      yield* Orders.publish({ n: 4 })
-      assert.deepStrictEqual(yield* numbers("billing"), [4])
-      assert.strictEqual((yield* Effect.flip(Orders.subscribe("two\nlines"))).reason._tag, "InvalidMessage")
-    }))
+  )
+
+  test(
+    "the handler's span belongs to the trace of the push and is linked to its span",
+    (_, advance) =>
+      Effect.gen(function*() {
+        const { spans, tracer } = makeTracer()
+        yield* Jobs.push(job("traced")).pipe(Effect.withSpan("order"), Effect.provideService(Tracer.Tracer, tracer))
+        yield* Jobs.push(job("untraced"))
+        const seen: Array<Option.Option<Tracer.ExternalSpan>> = []
+        const both = yield* Deferred.make<void>()
+        const worker = yield* Jobs.consume(
+          (_, { pushedBy }) =>
+            Effect.suspend(() => seen.push(pushedBy) === 2 ? Deferred.succeed(both, undefined) : Effect.void),
+          {
+            wait: "1 second"
+          }
+        ).pipe(Effect.provideService(Tracer.Tracer, tracer), Effect.forkChild)
+        while (!(yield* Deferred.isDone(both))) yield* advance("10 millis")
+        yield* Fiber.interrupt(worker)
+        const order = spans.find((span) => span.name === "order")!
+        const [traced, untraced] = spans.filter((span) => span.name === `process ${Jobs.name}`)
+        assert.strictEqual(traced!.traceId, order.traceId)
+        assert.strictEqual(traced!.kind, "consumer")
+        const pushedBy = Option.getOrThrow(seen[0]!)
+        assert.strictEqual(pushedBy.traceId, order.traceId)
+        assert.deepStrictEqual(traced!.links.map((link) => link.span.spanId), [pushedBy.spanId])
+        assert.strictEqual(Option.getOrThrow(traced!.parent).spanId, pushedBy.spanId)
+        assert.isTrue(Option.isNone(seen[1]!))
+        assert.notStrictEqual(untraced!.traceId, order.traceId)
+        assert.deepStrictEqual(untraced!.links, [])
+      })
+  )
+
+  test(
+    "what is published waits in the queue of each subscriber, whether it runs or not",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        const Orders = QueueTopic.make("orders", { payload: Schema.Struct({ n: Schema.Int }) })
+        assert.deepStrictEqual(yield* Orders.publish({ n: 0 }), [])
+        yield* Effect.forEach(["billing", "shipping", "billing"], Orders.subscribe)
+        assert.deepStrictEqual(yield* Orders.subscribers, ["billing", "shipping"])
+        yield* advance("1 day")
+        yield* Orders.publish({ n: 1 }, { orderingKey: "k" })
+        yield* Orders.publish({ n: 2 }, { orderingKey: "k" })
+        const numbers = Effect.fnUntraced(function*(subscriber: string) {
+          const seen: Array<number> = []
+          for (;;) {
+            const delivery = Option.getOrUndefined(yield* Orders.queue(subscriber).pull())
+            if (delivery === undefined) return seen
+            seen.push(delivery.payload.n)
+            yield* queue.ack(delivery.message)
+          }
+        })
+        assert.deepStrictEqual(yield* numbers("billing"), [1, 2])
+        assert.isTrue(yield* Orders.unsubscribe("billing"))
+        assert.isFalse(yield* Orders.unsubscribe("billing"))
+        yield* Orders.publish({ n: 3 })
+        assert.deepStrictEqual(yield* numbers("shipping"), [1, 2, 3])
+        yield* Orders.subscribe("billing")
+        assert.deepStrictEqual(yield* Orders.subscribers, ["shipping", "billing"])
+        yield* Orders.publish({ n: 4 })
+        assert.deepStrictEqual(yield* numbers("billing"), [4])
+        assert.strictEqual((yield* Effect.flip(Orders.subscribe("two\nlines"))).reason._tag, "InvalidMessage")
+      })
+  )
 
   const Count = Queue.make("count", {
     payload: Schema.Int,
@@ -248,7 +266,9 @@ export const typedSuite = <R = never>(
         }), { wait: "1 second", backoff: Schedule.spaced("1 second") }).pipe(Effect.forkChild)
       while (followed.pollUnsafe() === undefined) yield* advance("500 millis")
       assert.deepStrictEqual(
-        (yield* Fiber.join(followed)).map((one) => one._tag === "Progress" ? [one.tries, one.progress.part] : one.value),
+        (yield* Fiber.join(followed)).map((one) =>
+          one._tag === "Progress" ? [one.tries, one.progress.part] : one.value
+        ),
         [[1, 1], [1, 2], [2, 1], [2, 2], [2, 3], { total: 30n }]
       )
       // So it is for who comes later, and in another process.
@@ -259,127 +279,147 @@ export const typedSuite = <R = never>(
       yield* Fiber.interrupt(worker)
     }))
 
-  test("who follows a message that dies is told why, and nobody follows what is not", (queue, advance) =>
-    Effect.gen(function*() {
-      const [typed, words] = [yield* Count.start(1), yield* Count.start(2)]
-      const worker = yield* Count.consume((count) =>
-        count === 1 ? Effect.fail(Queue.permanent(new RenderFailed({ tile: 9, message: "broken" }))) : Effect.die("odd"), {
-        maxTries: 1,
-        wait: "1 second"
-      }).pipe(Effect.forkChild)
-      const end = Effect.fnUntraced(function*(started: Queue.Started) {
-        const followed = yield* Effect.forkChild(Effect.flip(Stream.runDrain(Count.follow(started))))
-        while (followed.pollUnsafe() === undefined) yield* advance("500 millis")
-        return yield* Fiber.join(followed)
+  test(
+    "who follows a message that dies is told why, and nobody follows what is not",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        const [typed, words] = [yield* Count.start(1), yield* Count.start(2)]
+        const worker = yield* Count.consume((count) =>
+          count === 1
+            ? Effect.fail(Queue.permanent(new RenderFailed({ tile: 9, message: "broken" })))
+            : Effect.die("odd"), {
+          maxTries: 1,
+          wait: "1 second"
+        }).pipe(Effect.forkChild)
+        const end = Effect.fnUntraced(function*(started: Queue.Started) {
+          const followed = yield* Effect.forkChild(Effect.flip(Stream.runDrain(Count.follow(started))))
+          while (followed.pollUnsafe() === undefined) yield* advance("500 millis")
+          return yield* Fiber.join(followed)
+        })
+        const dead = yield* end(typed)
+        assert.isTrue(dead._tag === "Dead" && Option.getOrThrow(dead.error).tile === 9)
+        const other = yield* end(words)
+        assert.isTrue(other._tag === "Dead" && Option.isNone(other.error) && other.words === "odd")
+        const gone = yield* end({ id: "f".repeat(24), outcome: "f".repeat(24) })
+        assert.isTrue(gone._tag === "MessageQueueError" && gone.reason._tag === "MessageNotFound")
+        yield* Fiber.interrupt(worker)
+        assert.strictEqual((yield* queue.counts({ node: Count.name })).dead, 2)
       })
-      const dead = yield* end(typed)
-      assert.isTrue(dead._tag === "Dead" && Option.getOrThrow(dead.error).tile === 9)
-      const other = yield* end(words)
-      assert.isTrue(other._tag === "Dead" && Option.isNone(other.error) && other.words === "odd")
-      const gone = yield* end({ id: "f".repeat(24), outcome: "f".repeat(24) })
-      assert.isTrue(gone._tag === "MessageQueueError" && gone.reason._tag === "MessageNotFound")
-      yield* Fiber.interrupt(worker)
-      assert.strictEqual((yield* queue.counts({ node: Count.name })).dead, 2)
-    }))
+  )
 
-  test("a message that is cancelled is over, and its handler sees interruption", (queue, advance) =>
-    Effect.gen(function*() {
-      const [running, waiting, later] = yield* Jobs.pushMany([
-        job("running"),
-        job("waiting"),
-        { payload: job("later"), delay: "1 day" }
-      ])
-      const started = yield* Deferred.make<void>()
-      const interrupted = yield* Deferred.make<void>()
-      const worker = yield* Jobs.consume(() =>
-        Deferred.succeed(started, undefined).pipe(
-          Effect.andThen(Effect.never),
-          Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
-        ), { lease: "3 seconds", wait: "1 second" }).pipe(Effect.forkChild)
-      while (!(yield* Deferred.isDone(started))) yield* advance("10 millis")
-      assert.strictEqual(yield* MessageQueue.cancel(waiting!.id), "pending")
-      assert.strictEqual(yield* MessageQueue.cancel(later!.id), "scheduled")
-      assert.strictEqual(yield* MessageQueue.cancel(running!.id, { cause: "not wanted any more" }), "processing")
-      assert.strictEqual(yield* MessageQueue.cancel(running!.id), undefined)
-      assert.strictEqual(yield* MessageQueue.cancel("ff"), undefined)
-      while (!(yield* Deferred.isDone(interrupted))) yield* advance("100 millis")
-      yield* Fiber.interrupt(worker)
-      assert.deepStrictEqual(
-        (yield* queue.list({ node: Jobs.name })).messages.map(({ error, status }) => [status, error]),
-        [["dead", "not wanted any more"]]
-      )
-    }))
+  test(
+    "a message that is cancelled is over, and its handler sees interruption",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        const [running, waiting, later] = yield* Jobs.pushMany([
+          job("running"),
+          job("waiting"),
+          { payload: job("later"), delay: "1 day" }
+        ])
+        const started = yield* Deferred.make<void>()
+        const interrupted = yield* Deferred.make<void>()
+        const worker = yield* Jobs.consume(() =>
+          Deferred.succeed(started, undefined).pipe(
+            Effect.andThen(Effect.never),
+            Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+          ), { lease: "3 seconds", wait: "1 second" }).pipe(Effect.forkChild)
+        while (!(yield* Deferred.isDone(started))) yield* advance("10 millis")
+        assert.strictEqual(yield* MessageQueue.cancel(waiting!.id), "pending")
+        assert.strictEqual(yield* MessageQueue.cancel(later!.id), "scheduled")
+        assert.strictEqual(yield* MessageQueue.cancel(running!.id, { cause: "not wanted any more" }), "processing")
+        assert.strictEqual(yield* MessageQueue.cancel(running!.id), undefined)
+        assert.strictEqual(yield* MessageQueue.cancel("ff"), undefined)
+        while (!(yield* Deferred.isDone(interrupted))) yield* advance("100 millis")
+        yield* Fiber.interrupt(worker)
+        assert.deepStrictEqual(
+          (yield* queue.list({ node: Jobs.name })).messages.map(({ error, status }) => [status, error]),
+          [["dead", "not wanted any more"]]
+        )
+      })
+  )
 
-  test("messages of one key are held back by its limits, those of others go on", (queue, advance) =>
-    Effect.gen(function*() {
-      const Calls = Queue.make("calls", { payload: Schema.Struct({ host: Schema.String }) })
-      yield* Calls.pushMany(["a", "a", "a", "b", "a", "b"].map((host) => ({ host })))
-      const now = Effect.map(DateTime.now, DateTime.toEpochMillis)
-      const begin = yield* now
-      const running = new Map<string, number>()
-      let most = 0
-      const starts: Array<string> = []
-      const worker = yield* Calls.consume(({ host }) =>
-        Effect.gen(function*() {
-          running.set(host, (running.get(host) ?? 0) + 1)
-          most = Math.max(most, running.get(host)!)
-          starts.push(`${host}${Math.round(((yield* now) - begin) / 10_000)}`)
-          yield* Effect.sleep("1 second")
-          running.set(host, running.get(host)! - 1)
-        }), {
-        concurrency: 6,
-        wait: "1 second",
-        limits: { key: ({ host }) => host, concurrency: 1, rate: { limit: 1, window: "10 seconds" } }
-      }).pipe(Effect.forkChild)
-      while ((yield* queue.counts({ node: "calls" })).processed < 6) yield* advance("500 millis")
-      yield* Fiber.interrupt(worker)
-      assert.strictEqual(most, 1)
-      assert.deepStrictEqual(starts.sort(), ["a0", "a1", "a2", "a3", "b0", "b1"])
-    }))
+  test(
+    "messages of one key are held back by its limits, those of others go on",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        const Calls = Queue.make("calls", { payload: Schema.Struct({ host: Schema.String }) })
+        yield* Calls.pushMany(["a", "a", "a", "b", "a", "b"].map((host) => ({ host })))
+        const now = Effect.map(DateTime.now, DateTime.toEpochMillis)
+        const begin = yield* now
+        const running = new Map<string, number>()
+        let most = 0
+        const starts: Array<string> = []
+        const worker = yield* Calls.consume(({ host }) =>
+          Effect.gen(function*() {
+            running.set(host, (running.get(host) ?? 0) + 1)
+            most = Math.max(most, running.get(host)!)
+            starts.push(`${host}${Math.round(((yield* now) - begin) / 10_000)}`)
+            yield* Effect.sleep("1 second")
+            running.set(host, running.get(host)! - 1)
+          }), {
+          concurrency: 6,
+          wait: "1 second",
+          limits: { key: ({ host }) => host, concurrency: 1, rate: { limit: 1, window: "10 seconds" } }
+        }).pipe(Effect.forkChild)
+        while ((yield* queue.counts({ node: "calls" })).processed < 6) yield* advance("500 millis")
+        yield* Fiber.interrupt(worker)
+        assert.strictEqual(most, 1)
+        assert.deepStrictEqual(starts.sort(), ["a0", "a1", "a2", "a3", "b0", "b1"])
+      })
+  )
 
-  test("a message that waits for others is pushed once, when all of them are done", (queue, advance) =>
-    Effect.gen(function*() {
-      const Parts = Queue.make("parts", { payload: Schema.Int })
-      const Whole = Queue.make("whole", { payload: Schema.Struct({ of: Schema.BigInt }) })
-      yield* Effect.forkChild(Layer.build(QueueFlow.layer))
-      yield* Effect.forkChild(Layer.build(QueueFlow.layer))
-      const parts = yield* Parts.pushMany([1, 2, 3])
-      yield* QueueFlow.push(Whole, { of: 3n }, { after: parts, priority: 7 })
-      const deliveries = yield* Parts.pullMany()
-      for (const { message } of deliveries) {
-        yield* advance("10 seconds")
-        assert.isTrue(Option.isNone(yield* Whole.pull()))
-        yield* queue.ack(message)
-      }
-      while ((yield* queue.counts({ node: "whole" })).pending < 1) yield* advance("500 millis")
-      yield* advance("1 minute")
-      const whole = yield* Whole.pullMany()
-      assert.deepStrictEqual(whole.map(({ message, payload }) => [payload.of, message.priority]), [[3n, 7]])
-      assert.strictEqual((yield* Effect.flip(QueueFlow.push(Whole, { of: 0n }, { after: [] }))).reason._tag, "InvalidMessage")
-    }).pipe(Effect.scoped))
+  test(
+    "a message that waits for others is pushed once, when all of them are done",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        const Parts = Queue.make("parts", { payload: Schema.Int })
+        const Whole = Queue.make("whole", { payload: Schema.Struct({ of: Schema.BigInt }) })
+        yield* Effect.forkChild(Layer.build(QueueFlow.layer))
+        yield* Effect.forkChild(Layer.build(QueueFlow.layer))
+        const parts = yield* Parts.pushMany([1, 2, 3])
+        yield* QueueFlow.push(Whole, { of: 3n }, { after: parts, priority: 7 })
+        const deliveries = yield* Parts.pullMany()
+        for (const { message } of deliveries) {
+          yield* advance("10 seconds")
+          assert.isTrue(Option.isNone(yield* Whole.pull()))
+          yield* queue.ack(message)
+        }
+        while ((yield* queue.counts({ node: "whole" })).pending < 1) yield* advance("500 millis")
+        yield* advance("1 minute")
+        const whole = yield* Whole.pullMany()
+        assert.deepStrictEqual(whole.map(({ message, payload }) => [payload.of, message.priority]), [[3n, 7]])
+        assert.strictEqual(
+          (yield* Effect.flip(QueueFlow.push(Whole, { of: 0n }, { after: [] }))).reason._tag,
+          "InvalidMessage"
+        )
+      }).pipe(Effect.scoped)
+  )
 
-  test("a flow one of whose messages dies stops, can be brought back, and goes on where it should", (queue, advance) =>
-    Effect.gen(function*() {
-      const Parts = Queue.make("parts", { payload: Schema.Int })
-      const Whole = Queue.make("whole", { payload: Schema.String })
-      yield* Effect.forkChild(Layer.build(QueueFlow.layer))
-      const [part] = yield* Parts.pushMany([1])
-      yield* QueueFlow.push(Whole, "strict", { after: [part!] })
-      yield* QueueFlow.push(Whole, "easy", { after: [part!.id, "f".repeat(24)], onDead: "go" })
-      const [delivery] = yield* Parts.pullMany()
-      yield* queue.reject(delivery!.message, { cause: "broken" })
-      while ((yield* queue.counts({ node: "whole" })).pending < 1) yield* advance("500 millis")
-      assert.deepStrictEqual((yield* Whole.pullMany()).map((one) => one.payload), ["easy"])
-      while ((yield* queue.counts({ node: "flows" })).dead < 1) yield* advance("500 millis")
-      const [stopped] = (yield* queue.list({ node: "flows", status: "dead" })).messages
-      assert.include(stopped!.error, part!.id)
-      yield* queue.redrive({ node: "parts" })
-      const [again] = yield* Parts.pullMany()
-      yield* queue.ack(again!.message)
-      yield* queue.redrive({ node: "flows" })
-      while ((yield* queue.counts({ node: "whole" })).pending < 1) yield* advance("500 millis")
-      assert.deepStrictEqual((yield* Whole.pullMany()).map((one) => one.payload), ["strict"])
-    }).pipe(Effect.scoped))
+  test(
+    "a flow one of whose messages dies stops, can be brought back, and goes on where it should",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        const Parts = Queue.make("parts", { payload: Schema.Int })
+        const Whole = Queue.make("whole", { payload: Schema.String })
+        yield* Effect.forkChild(Layer.build(QueueFlow.layer))
+        const [part] = yield* Parts.pushMany([1])
+        yield* QueueFlow.push(Whole, "strict", { after: [part!] })
+        yield* QueueFlow.push(Whole, "easy", { after: [part!.id, "f".repeat(24)], onDead: "go" })
+        const [delivery] = yield* Parts.pullMany()
+        yield* queue.reject(delivery!.message, { cause: "broken" })
+        while ((yield* queue.counts({ node: "whole" })).pending < 1) yield* advance("500 millis")
+        assert.deepStrictEqual((yield* Whole.pullMany()).map((one) => one.payload), ["easy"])
+        while ((yield* queue.counts({ node: "flows" })).dead < 1) yield* advance("500 millis")
+        const [stopped] = (yield* queue.list({ node: "flows", status: "dead" })).messages
+        assert.include(stopped!.error, part!.id)
+        yield* queue.redrive({ node: "parts" })
+        const [again] = yield* Parts.pullMany()
+        yield* queue.ack(again!.message)
+        yield* queue.redrive({ node: "flows" })
+        while ((yield* queue.counts({ node: "whole" })).pending < 1) yield* advance("500 millis")
+        assert.deepStrictEqual((yield* Whole.pullMany()).map((one) => one.payload), ["strict"])
+      }).pipe(Effect.scoped)
+  )
 
   test("what queues do is measured by queue", (queue, advance) =>
     Effect.gen(function*() {
@@ -389,14 +429,20 @@ export const typedSuite = <R = never>(
       yield* QueueGauges.layer({ queues: ["measured"], interval: "1 second" }).pipe(Layer.build, Effect.forkChild)
       yield* advance("1 second")
       const gauge = (metric: Metric.Gauge<number>, attributes: Record<string, string>) =>
-        Effect.map(Metric.value(Metric.withAttributes(metric, { queue: "measured", ...attributes })), ({ value }) => value)
-      while ((yield* gauge(QueueGauges.depth, { status: "pending" })) < 1) yield* advance("1 second")
+        Effect.map(Metric.value(Metric.withAttributes(metric, { queue: "measured", ...attributes })), ({ value }) =>
+          value)
+      while ((yield* gauge(QueueGauges.depth, { status: "pending" })) < 1) {
+        yield* advance("1 second")
+      }
       assert.isAtLeast(yield* gauge(QueueGauges.age, {}), name === "memory" ? 7 : 0)
-      const worker = yield* Measured.consume((_, { tries }) =>
-        Effect.andThen(Effect.sleep("2 seconds"), tries === 1 ? Effect.die("again") : Effect.void), {
-        wait: "1 second",
-        backoff: Schedule.spaced("1 second")
-      }).pipe(Effect.forkChild)
+      const worker = yield* Measured.consume(
+        (_, { tries }) =>
+          Effect.andThen(Effect.sleep("2 seconds"), tries === 1 ? Effect.die("again") : Effect.void),
+        {
+          wait: "1 second",
+          backoff: Schedule.spaced("1 second")
+        }
+      ).pipe(Effect.forkChild)
       while ((yield* queue.counts({ node: "measured" })).processed < 1) yield* advance("500 millis")
       yield* Fiber.interrupt(worker)
       yield* advance("2 seconds")

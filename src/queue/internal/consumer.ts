@@ -12,10 +12,10 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { Described, Permanent } from "./permanent.ts"
 import type { Delivery } from "../Message.ts"
 import type { ConsumeOptions, MessageQueue, StreamOptions } from "../MessageQueue.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
+import { Described, Permanent } from "./permanent.ts"
 
 type Service = MessageQueue["Service"]
 

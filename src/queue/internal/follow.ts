@@ -61,6 +61,9 @@ export const follow = <A, E, S, P, R>(
     return [news, isNews ? { tries: said.tries, reports: said.reports, wait, over } : { ...seen, wait, over }]
   })
 
-  return Stream.paginate({ tries: 0, reports: 0, wait: 0, over: false } as Seen, (seen) =>
-    Effect.map(look(seen), ([news, next]) => [news, next.over ? Option.none<Seen>() : Option.some(next)] as const))
+  return Stream.paginate(
+    { tries: 0, reports: 0, wait: 0, over: false } as Seen,
+    (seen) =>
+      Effect.map(look(seen), ([news, next]) => [news, next.over ? Option.none<Seen>() : Option.some(next)] as const)
+  )
 }

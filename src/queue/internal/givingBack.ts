@@ -26,7 +26,9 @@ export const givingBack = (
         Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
           Fiber.join(fiber).pipe(
             Effect.timeout("1 second"),
-            Effect.flatMap(Effect.forEach((delivery) => Effect.ignore(options.release(delivery)))),
+            Effect.flatMap((deliveries) =>
+              Effect.forEach(deliveries, (delivery) => Effect.ignore(options.release(delivery)), { concurrency: 16 })
+            ),
             Effect.ignoreCause,
             Effect.ensuring(Fiber.interrupt(fiber)),
             Effect.interruptible,

@@ -50,6 +50,8 @@ export const get = (queue: Service, id: string): Effect.Effect<Outcome, MessageQ
 export const tidy = (queue: Service, name: string): Effect.Effect<never> =>
   queue.pullMany(nodeOf(name), { max: 1000, wait: "1 hour" }).pipe(
     Effect.flatMap(queue.ackMany),
-    Effect.catch((error) => Effect.andThen(Effect.logDebug("Queue: outcomes stay", error.message), Effect.sleep("1 minute"))),
+    Effect.catch((error) =>
+      Effect.andThen(Effect.logDebug("Queue: outcomes stay", error.message), Effect.sleep("1 minute"))
+    ),
     Effect.forever
   )

@@ -323,8 +323,7 @@ export const make = (
         : yield* Effect.fail(unavailable("ackMany", new Error("the answer names no messages")))
     })
 
-    const nodeOf = (node: string | undefined) =>
-      node === undefined ? Effect.succeed(self) : checkNode("node", node)
+    const nodeOf = (node: string | undefined) => node === undefined ? Effect.succeed(self) : checkNode("node", node)
 
     const millis = (field: string, input: Duration.Input | undefined) =>
       input === undefined ? Effect.succeed(undefined) : Validate.checkDuration(field, input)
