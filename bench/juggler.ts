@@ -1,10 +1,17 @@
 /**
  * What Juggler's parts cost, beside the libraries that others use for them. Medians, in microseconds; the last column
  * says how many times the first row's figure that is. Run: `npm run bench -- juggler`, or one
- * part of it: `npm run bench -- juggler fan-out` (patch, wire, fan-out, memory)
+ * part of it: `npm run bench -- juggler fan-out` (patch, wire, fan-out, memory, resume, views, guesses)
  */
 import { Effect, Layer, Result } from "effect"
-import { JsonPatch, JugglerClient, JugglerGeneration, JugglerServer, JugglerState } from "effect-wire/juggler"
+import {
+  JsonPatch,
+  JugglerClient,
+  JugglerGeneration,
+  JugglerServer,
+  JugglerState,
+  JugglerView
+} from "effect-wire/juggler"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { MemorySocket } from "effect-wire/socket"
 import { SocketServer } from "effect/socket"
@@ -12,7 +19,7 @@ import fastJsonPatch from "fast-json-patch"
 import * as mutative from "mutative"
 import type { AddressInfo } from "node:net"
 import * as rfc6902 from "rfc6902"
-import { WebSocketServer } from "ws"
+import { WebSocket, WebSocketServer } from "ws"
 import { follow } from "./support/followers.ts"
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
@@ -253,7 +260,8 @@ const memory = Effect.gen(function*() {
         return yield* Effect.forever(pull)
       })))
     }
-    yield* Effect.sleep(500)
+    // the peers say nothing: after a second they are sent everything
+    yield* Effect.sleep(1_500)
     yield* state.put(["key5"], 1)
     yield* Effect.sleep(100)
     const all = (yield* used) - before
@@ -302,11 +310,135 @@ const fanOuts = Effect.gen(function*() {
   }
 })
 
+/** A raw client of 0.7: how long from its greeting until it has been told the state, and by how many characters. */
+const reconnection = (port: number, hello: string) =>
+  Effect.callback<{ readonly millis: number; readonly characters: number; readonly message: any }>((resume) => {
+    let start = 0
+    const ws = new WebSocket(`ws://127.0.0.1:${port}/`)
+    let characters = 0
+    let text = ""
+    ws.on("open", () => {
+      start = performance.now()
+      ws.send(hello)
+    })
+    ws.on("message", (data: Buffer) => {
+      const frame = data.toString()
+      characters += frame.length
+      if (frame[0] !== "0" && frame[0] !== "1") return
+      text += frame.slice(1)
+      if (frame[0] === "1") return
+      const message = JSON.parse(text)
+      const millis = performance.now() - start
+      ws.removeAllListeners("message")
+      ws.close()
+      resume(Effect.succeed({ millis, characters, message }))
+    })
+  })
+
+const resume = Effect.gen(function*() {
+  yield* Effect.scoped(Effect.gen(function*() {
+    const state = yield* JugglerState.makeJson(flat(100_000))
+    const port = yield* serve({ state, autoflush: 0, keepAlive: false })
+    print(
+      "\na client comes back to a state of 100,000 entries, from its greeting until it has what it missed, over WebSocket"
+    )
+    const wholes: Array<number> = []
+    const missed: Array<number> = []
+    let characters = [0, 0]
+    for (let round = 0; round < 30; round++) {
+      const whole = yield* reconnection(port, "2effect-wire/resume")
+      for (let i = 0; i < 10; i++) yield* state.put([`key${round * 10 + i}`], -1)
+      const { epoch, version } = whole.message
+      const rest = yield* reconnection(port, `2effect-wire/resume ${epoch} ${version}`)
+      wholes.push(whole.millis)
+      missed.push(rest.millis)
+      characters = [whole.characters, rest.characters]
+    }
+    const sorted = (times: Array<number>) => times.sort((a, b) => a - b)
+    for (const [i, [name, times]] of ([["everything", wholes], ["10 changes", missed]] as const).entries()) {
+      const ordered = sorted(times)
+      print(
+        `  ${name.padEnd(12)} median${ordered[times.length >> 1]!.toFixed(2).padStart(9)} ms  quickest${
+          ordered[0]!.toFixed(2).padStart(9)
+        } ms${String(characters[i]).padStart(10)} characters`
+      )
+    }
+  }))
+})
+
+/** Processor time of one change, until it is written for everybody, by the number of clients and of their views. */
+const views = Effect.gen(function*() {
+  print("\none change that 10 views show, each a function of 1,000 entries, to clients in memory")
+  for (const clients of [10, 100, 1_000]) {
+    yield* Effect.scoped(Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson(flat(1_000))
+      let runs = 0
+      let next = 0
+      const made = Array.from({ length: 10 }, (_, view) =>
+        JugglerView.make((value) => {
+          runs++
+          return { view, sum: Object.values(value as Flat).reduce((sum, one) => sum + one, 0) }
+        }))
+      const run = yield* JugglerServer.make(undefined, {
+        state,
+        autoflush: 0,
+        keepAlive: false,
+        view: () => made[next++ % 10]!
+      })
+      const server = yield* MemorySocket.makeServer({ capacity: 1e9 })
+      yield* Effect.forkScoped(server.server.run(run))
+      for (let i = 0; i < clients; i++) {
+        const socket = server.connect()
+        yield* Effect.forkScoped(Effect.scoped(Effect.gen(function*() {
+          const { pull } = yield* socket.reader
+          return yield* Effect.forever(pull)
+        })))
+      }
+      yield* Effect.sleep(300)
+      runs = 0
+      const before = process.cpuUsage()
+      for (let i = 1; i <= 200; i++) {
+        yield* state.put(["key5"], -i)
+        yield* Effect.promise(turn)
+      }
+      const { system, user } = process.cpuUsage(before)
+      print(
+        `  ${String(clients).padStart(5)} clients${(runs / 200).toFixed(1).padStart(8)} runs a change${
+          ((user + system) / 200).toFixed(0).padStart(8)
+        } us`
+      )
+    }))
+  }
+})
+
+const guesses = Effect.scoped(Effect.gen(function*() {
+  print("\na guess of one field, shown and taken back")
+  for (const size of [10, 1_000, 100_000]) {
+    const state = yield* JugglerState.makeJson(flat(size))
+    const server = yield* MemorySocket.makeServer()
+    yield* Effect.forkScoped(server.server.run(yield* JugglerServer.make(undefined, { state, keepAlive: false })))
+    const client = yield* JugglerClient.fromSocket(server.connect(), { keepAlive: false })
+    while ((yield* client.state.version) === 0) yield* Effect.sleep(1)
+    const refused = Effect.fail("no")
+    const time = median((i) =>
+      Effect.runSyncExit(
+        client.predict((draft) => {
+          draft.key5 = -i
+        })(refused)
+      )
+    )
+    print(`  ${String(size).padStart(7)} entries${time.toFixed(2).padStart(10)} us`)
+  }
+}))
+
 const parts: ReadonlyArray<readonly [string, Effect.Effect<void>]> = [
   ["patch", Effect.sync(libraries)],
   ["wire", Effect.orDie(wire)],
   ["fan-out", fanOuts as Effect.Effect<void>],
-  ["memory", memory as Effect.Effect<void>]
+  ["memory", memory as Effect.Effect<void>],
+  ["resume", Effect.orDie(resume) as Effect.Effect<void>],
+  ["views", Effect.orDie(views) as Effect.Effect<void>],
+  ["guesses", Effect.orDie(guesses) as Effect.Effect<void>]
 ]
 for (const [name, part] of parts) {
   if (process.argv[2] === undefined || process.argv[2] === name) await Effect.runPromise(part)

@@ -121,14 +121,14 @@ describe("following", () => {
     "every client ends with the state of the server, small documents",
     { seed: Schema.Int },
     ({ seed }) => history(seed, 10),
-    { arbitrary: { runs: 50 } }
+    { arbitrary: { runs: 30 }, timeout: 60_000 }
   )
 
   it.effect.prop(
     "every client ends with the state of the server, large documents",
     { seed: Schema.Int },
     ({ seed }) => history(seed, 5_000),
-    { arbitrary: { runs: 50 } }
+    { arbitrary: { runs: 30 }, timeout: 60_000 }
   )
 
   it.effect("loses a key that the server loses, in an object of many keys", () =>
