@@ -4,6 +4,7 @@ import { Backplane } from "effect-wire/backplane"
 import { JugglerClient, JugglerCluster, JugglerGeneration, JugglerServer } from "effect-wire/juggler"
 import { MemorySocket } from "effect-wire/socket"
 import { TestClock } from "effect/testing"
+import { generator } from "./generate.ts"
 import { settle } from "./wire.ts"
 
 const Board = Schema.Struct({ count: Schema.Finite, log: Schema.Array(Schema.String) })
@@ -28,6 +29,7 @@ const start = (backplane: Backplane.Backplane["Service"], options?: { readonly s
 const leaky = (backplane: Backplane.Backplane["Service"]) => {
   let deaf = false
   let missed = 0
+  let last = 0
   const listeners: Array<(event: Backplane.Event) => void> = []
   const made = Backplane.make({
     publish: backplane.publish,
@@ -35,8 +37,10 @@ const leaky = (backplane: Backplane.Backplane["Service"]) => {
     listen: (channel, onEvent) => {
       listeners.push(onEvent)
       return backplane.listen(channel, (event) => {
-        if (deaf) missed++
-        else onEvent(event)
+        if (deaf) {
+          missed++
+          last = event.sequence
+        } else onEvent(event)
       })
     }
   })
@@ -45,9 +49,16 @@ const leaky = (backplane: Backplane.Backplane["Service"]) => {
     stop: () => {
       deaf = true
     },
-    resume: () => {
+    /** Hears again, and is told of no gap. */
+    hear: () => {
       deaf = false
-      for (const onEvent of listeners) onEvent({ _tag: "Gap", channel: "board", after: 0, sequence: missed, missed })
+    },
+    resume: () => {
+      if (!deaf) return
+      deaf = false
+      for (const onEvent of listeners) {
+        onEvent({ _tag: "Gap", channel: "board", after: last - missed, sequence: last, missed })
+      }
     }
   }
 }
@@ -230,4 +241,180 @@ describe("JugglerCluster", () => {
       yield* settle
       assert.deepStrictEqual(seen, [0, 1, 2])
     }))
+
+  /** A backplane whose publications take their time, and are counted. */
+  const slow = (memory: Backplane.Backplane["Service"]) => {
+    const published: Array<string> = []
+    const backplane = Backplane.make({
+      ...memory,
+      publish: (channel, payload, options) =>
+        Effect.andThen(
+          Effect.sleep(2),
+          Effect.suspend(() => {
+            published.push(payload)
+            return memory.publish(channel, payload, options)
+          })
+        )
+    })
+    return { backplane, published }
+  }
+
+  const Shelf = Schema.Struct({ n: Schema.Finite, items: Schema.Record(Schema.String, Schema.Finite) })
+  const shelf = (backplane: Backplane.Backplane["Service"], options?: Partial<JugglerCluster.Options<any, any>>) =>
+    passing(
+      JugglerCluster.make({ channel: "shelf", schema: Shelf, initial: { n: 0, items: {} }, ...options }).pipe(
+        Effect.provideService(Backplane.Backplane, backplane)
+      )
+    )
+
+  /** Lets time pass until the effect is done. */
+  const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(effect)
+      while (fiber.pollUnsafe() === undefined) {
+        yield* settle
+        yield* TestClock.adjust("10 millis")
+      }
+      return yield* Fiber.join(fiber)
+    })
+
+  it.effect("publishes 200 concurrent writes of one process at most 10 times", () =>
+    Effect.gen(function*() {
+      const { backplane, published } = slow(yield* Backplane.makeMemory)
+      const state = yield* shelf(backplane)
+      published.length = 0
+      const items = Array.from({ length: 200 }, (_, i) => i)
+      yield* passing(Effect.forEach(items, (i) => state.put(["items", `k${i}`], i), { concurrency: "unbounded" }))
+      assert.isAtMost(published.length, 10)
+      assert.strictEqual(Object.keys((yield* state.get).items).length, 200)
+      published.length = 0
+      const count = state.update((draft) => void draft.n++)
+      yield* passing(Effect.forEach(items, () => count, { concurrency: "unbounded" }))
+      assert.isAtMost(published.length, 10)
+      assert.strictEqual((yield* state.get).n, 200)
+    }))
+
+  it.effect("lets writes of different places pass each other, and makes those of one place anew", () =>
+    Effect.gen(function*() {
+      const { backplane, published } = slow(yield* Backplane.makeMemory)
+      const a = yield* shelf(backplane)
+      const b = yield* shelf(backplane)
+      published.length = 0
+      yield* passing(Effect.all([a.put(["items", "a"], 1), b.put(["items", "b"], 2)], { concurrency: "unbounded" }))
+      assert.strictEqual(published.length, 2)
+      for (const state of [a, b]) assert.deepStrictEqual((yield* state.get).items, { a: 1, b: 2 })
+      // what was looked at is a place too
+      const copy = (state: typeof a, from: string, to: string) =>
+        state.update((draft) => {
+          draft.items[to] = draft.items[from]! + 10
+        })
+      yield* passing(Effect.all([copy(a, "a", "b"), copy(b, "b", "a")], { concurrency: "unbounded" }))
+      const { items } = yield* a.get
+      assert.include(["{\"a\":21,\"b\":11}", "{\"a\":12,\"b\":22}"], JSON.stringify({ a: items["a"], b: items["b"] }))
+      assert.deepStrictEqual(yield* b.get, yield* a.get)
+      assert.deepStrictEqual(yield* b.position, yield* a.position)
+    }))
+
+  it.effect("fails only the writer whose recipe throws, or does not apply", () =>
+    Effect.gen(function*() {
+      const { backplane } = slow(yield* Backplane.makeMemory)
+      const state = yield* shelf(backplane)
+      const exits = yield* passing(Effect.forEach([
+        state.put(["n"], 1),
+        state.update((draft) => {
+          draft.n = 99
+          throw new Error("no")
+        }),
+        state.put(["n"], "x"),
+        state.remove(["items", "none"]),
+        state.put(["items", "a"], 1)
+      ], (write) =>
+        Effect.exit(write as Effect.Effect<unknown>), { concurrency: "unbounded" }))
+      assert.deepStrictEqual(
+        exits.map(({ _tag }) =>
+          _tag
+        ),
+        ["Success", "Failure", "Failure", "Failure", "Success"]
+      )
+      assert.deepStrictEqual(yield* state.get, { n: 1, items: { a: 1 } })
+    }))
+
+  it.effect("repairs a copy that could not apply what the others could", () =>
+    Effect.gen(function*() {
+      const memory = yield* Backplane.makeMemory
+      const a = yield* shelf(memory)
+      // this one holds others to a bound that they do not have
+      const small = yield* shelf(memory, { limits: { maxSize: 600 } })
+      yield* a.put(["n"], 1)
+      for (let i = 0; i < 10; i++) yield* a.put(["items", `k${i}`], i)
+      // it knows, and asks for the whole again and again; what it shows is an older version, and nothing else
+      assert.isBelow((yield* small.position).version, (yield* a.position).version)
+      const write = yield* Effect.forkChild(small.put(["n"], 2))
+      yield* settle
+      assert.isUndefined(write.pollUnsafe())
+      for (let i = 0; i < 10; i++) yield* a.remove(["items", `k${i}`])
+      yield* passing(Fiber.join(write))
+      assert.deepStrictEqual(yield* small.get, { n: 2, items: {} })
+      assert.deepStrictEqual(yield* small.get, yield* a.get)
+      assert.deepStrictEqual(yield* small.position, yield* a.position)
+    }))
+
+  it.effect("notices that its own publication does not come, and repairs", () =>
+    Effect.gen(function*() {
+      const memory = yield* Backplane.makeMemory
+      const hole = leaky(memory)
+      const a = yield* shelf(memory)
+      const b = yield* shelf(hole.backplane)
+      hole.stop()
+      const write = yield* Effect.forkChild(Effect.flip(b.put(["n"], 5)))
+      yield* settle
+      yield* TestClock.adjust("2 seconds")
+      const error = yield* Fiber.join(write)
+      assert.isTrue(error._tag === "BackplaneError" && error.uncertain)
+      hole.hear()
+      yield* passing(b.put(["items", "b"], 1))
+      assert.deepStrictEqual(yield* b.get, { n: 5, items: { b: 1 } })
+      assert.deepStrictEqual(yield* b.get, yield* a.get)
+    }))
+
+  it.effect.prop(
+    "ends with equal copies, and nothing lost, whatever happens",
+    { seed: Schema.Int },
+    ({ seed }) =>
+      Effect.gen(function*() {
+        const random = generator(seed)
+        const memory = yield* Backplane.makeMemory
+        const backplanes = [leaky(memory), leaky(memory), leaky(memory)]
+        const states = []
+        for (const { backplane } of backplanes) states.push(yield* shelf(slow(backplane).backplane))
+        let counted = 0
+        let uncertain = 0
+        for (let i = 0; i < 30; i++) {
+          const state = states[random.int(3)]!
+          const write = random.int(3) === 0
+            ? state.put(["items", `k${random.int(5)}`], i)
+            : Effect.matchEffect(state.update((draft) => void draft.n++), {
+              onSuccess: () => Effect.sync(() => void counted++),
+              onFailure: () => Effect.sync(() => void uncertain++)
+            })
+          yield* Effect.forkChild(Effect.ignore(write))
+          if (random.int(4) === 0) yield* TestClock.adjust(random.int(5))
+          if (random.int(10) === 0) backplanes[random.int(3)]!.stop()
+          if (random.int(5) === 0) { for (const hole of backplanes) hole.hear() }
+        }
+        for (const hole of backplanes) hole.resume()
+        for (let i = 0; i < 60; i++) {
+          yield* settle
+          yield* TestClock.adjust("200 millis")
+        }
+        const value = yield* states[0]!.get
+        for (const state of states) {
+          assert.deepStrictEqual(yield* state.get, value)
+          assert.deepStrictEqual(yield* state.position, yield* states[0]!.position)
+        }
+        assert.isAtLeast(value.n, counted)
+        assert.isAtMost(value.n, counted + uncertain)
+      }),
+    { arbitrary: { runs: 25 } }
+  )
 })

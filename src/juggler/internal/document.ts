@@ -35,6 +35,12 @@ interface Undo {
   readonly old: Json | undefined
 }
 
+interface Mark {
+  readonly undone: number
+  readonly changes: number
+  readonly size: number
+}
+
 /** How many parts of a container that are not frozen are remembered one by one. */
 const maxLoose = 64
 
@@ -103,6 +109,17 @@ export class OwnedDocument {
     }
     this.commit()
     return true
+  }
+
+  /** Where {@link back} leads to, within what was begun. */
+  mark(): Mark {
+    return { undone: this.undo.length, changes: this.changes.length, size: this.size }
+  }
+
+  /** Takes back what was done since the mark. */
+  back(mark: Mark): void {
+    this.rollbackTo(mark.undone, mark.size)
+    this.changes.length = mark.changes
   }
 
   /** What follows until {@link commit} can be taken back by {@link rollback}. */

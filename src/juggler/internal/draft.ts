@@ -20,12 +20,20 @@ export class Refused {
   }
 }
 
-/** Runs a recipe on a draft of a value; gives what it came to. The value stays as it is. */
-export const runRecipe = (recipe: (draft: any) => unknown, root: Json, limits: Limits): Array<Change> => {
-  const tree = new Tree(limits)
+/**
+ * Runs a recipe on a draft of a value; gives what it came to. The value stays as it is. `onRead` is told the places whose
+ * values the recipe has looked at.
+ */
+export const runRecipe = (
+  recipe: (draft: any) => unknown,
+  root: Json,
+  limits: Limits,
+  onRead?: (place: Pointer) => void
+): Array<Change> => {
+  const tree = new Tree(limits, onRead)
   const changes: Array<Change> = []
   try {
-    const node = isContainer(root) ? tree.draft(root) : undefined
+    const node = isContainer(root) ? tree.draft(root, []) : undefined
     const result = recipe(node === undefined ? root : node.proxy)
     if (isThenable(result)) throw new TypeError("a recipe is synchronous, and this one gave a promise")
     node?.finish([], changes)
@@ -60,12 +68,16 @@ class Tree {
   /** Values that were looked at for the outcome: aliases could make it exponentially large. */
   private visited = 0
 
-  constructor(limits: Limits) {
+  readonly onRead: ((place: Pointer) => void) | undefined
+
+  constructor(limits: Limits, onRead: ((place: Pointer) => void) | undefined) {
     this.limits = limits
+    this.onRead = onRead
   }
 
-  draft(base: Container): DraftNode {
-    return Array.isArray(base) ? new ArrayDraft(this, base) : new RecordDraft(this, base)
+  /** `place`: where the base lies in the document, as far as that is known. */
+  draft(base: Container, place: Pointer | undefined): DraftNode {
+    return Array.isArray(base) ? new ArrayDraft(this, base, place) : new RecordDraft(this, base, place)
   }
 
   give(value: unknown): void {
@@ -124,11 +136,24 @@ class Tree {
 
 abstract class DraftNode {
   readonly tree: Tree
+  /** Where the base lies in the document; `undefined` where nobody wants to know, or it was read with all around it. */
+  protected readonly place: Pointer | undefined
   abstract readonly base: Container
   abstract readonly proxy: any
 
-  constructor(tree: Tree) {
+  constructor(tree: Tree, place: Pointer | undefined) {
     this.tree = tree
+    this.place = tree.onRead === undefined ? undefined : place
+  }
+
+  /** A member was looked at; without a key all of them. Members that are drafts tell for themselves. */
+  protected told(key?: string | number, value?: unknown): void {
+    if (this.place === undefined || isContainer(value)) return
+    this.tree.onRead!(key === undefined ? this.place : [...this.place, key])
+  }
+
+  protected below(key: string | number): Pointer | undefined {
+    return this.place && [...this.place, key]
   }
 
   /** To be called before anything is done. */
@@ -148,8 +173,8 @@ class RecordDraft extends DraftNode implements ProxyHandler<object> {
   /** Members that were read, as drafts, or written. */
   private readonly slots = new Map<string, unknown>()
 
-  constructor(tree: Tree, base: JsonRecord) {
-    super(tree)
+  constructor(tree: Tree, base: JsonRecord, place: Pointer | undefined) {
+    super(tree, place)
     this.base = base
     this.proxy = new Proxy({}, this)
     nodes.set(this.proxy, this)
@@ -160,13 +185,15 @@ class RecordDraft extends DraftNode implements ProxyHandler<object> {
     if (typeof key !== "string") return undefined
     const slot = this.slots.get(key)
     if (slot !== undefined) return slot === removed ? undefined : slot
-    return Object.hasOwn(this.base, key) ? this.base[key] : undefined
+    const value = Object.hasOwn(this.base, key) ? this.base[key] : undefined
+    this.told(key, value)
+    return value
   }
 
   private read(key: string | symbol): unknown {
     const value = this.peek(key)
     if (!this.tree.isBase(value)) return value
-    const { proxy } = this.tree.draft(value)
+    const { proxy } = this.tree.draft(value, this.below(key as string))
     this.slots.set(key as string, proxy)
     return proxy
   }
@@ -187,6 +214,7 @@ class RecordDraft extends DraftNode implements ProxyHandler<object> {
   }
 
   value(depth: number): Json {
+    this.told()
     let copy: JsonRecord | undefined
     for (const [key, slot] of this.slots) {
       const before = Object.hasOwn(this.base, key) ? this.base[key] : undefined
@@ -222,6 +250,7 @@ class RecordDraft extends DraftNode implements ProxyHandler<object> {
   }
   ownKeys(): Array<string> {
     this.use()
+    this.told()
     const keys = Object.keys(this.base)
     if (this.slots.size === 0) return keys
     const kept = keys.filter((key) => this.slots.get(key) !== removed)
@@ -255,8 +284,8 @@ class ArrayDraft extends DraftNode implements ProxyHandler<object> {
   /** All elements, once their order was changed: then the three above say nothing. */
   private items: Array<unknown> | undefined
 
-  constructor(tree: Tree, base: Array<Json>) {
-    super(tree)
+  constructor(tree: Tree, base: Array<Json>, place: Pointer | undefined) {
+    super(tree, place)
     this.base = base
     this.kept = base.length
     this.proxy = new Proxy([], this)
@@ -272,7 +301,9 @@ class ArrayDraft extends DraftNode implements ProxyHandler<object> {
     if (this.items !== undefined) return this.items[index]
     if (index >= this.kept) return this.tail[index - this.kept]
     const slot = this.slots.get(index)
-    return slot === undefined ? this.base[index] : slot
+    if (slot !== undefined) return slot
+    this.told(index, this.base[index])
+    return this.base[index]
   }
 
   private put(index: number, value: unknown): void {
@@ -284,19 +315,20 @@ class ArrayDraft extends DraftNode implements ProxyHandler<object> {
   private read(index: number): unknown {
     const value = index < this.length ? this.peek(index) : undefined
     if (!this.tree.isBase(value)) return value
-    const { proxy } = this.tree.draft(value)
+    const { proxy } = this.tree.draft(value, this.items === undefined ? this.below(index) : undefined)
     this.put(index, proxy)
     return proxy
   }
 
   /** An element that was taken out. */
   private taken(value: unknown): unknown {
-    return this.tree.isBase(value) ? this.tree.draft(value).proxy : value
+    return this.tree.isBase(value) ? this.tree.draft(value, undefined).proxy : value
   }
 
   /** All elements in an array that may be changed. */
   private all(): Array<unknown> {
     if (this.items === undefined) {
+      this.told()
       this.items = this.base.slice(0, this.kept)
       for (const [index, value] of this.slots) this.items[index] = value
       for (const value of this.tail) this.items.push(value)
@@ -382,6 +414,7 @@ class ArrayDraft extends DraftNode implements ProxyHandler<object> {
 
   value(depth: number): Json {
     const { base, tree } = this
+    this.told()
     const length = this.items?.length ?? this.kept + this.tail.length
     let copy: Array<Json> | undefined
     if (this.items === undefined && this.kept === base.length) {
@@ -410,7 +443,10 @@ class ArrayDraft extends DraftNode implements ProxyHandler<object> {
   }
 
   get(_target: object, key: string | symbol): unknown {
-    if (key === "length") return this.length
+    if (key === "length") {
+      this.told()
+      return this.length
+    }
     if (typeof key === "symbol") return (Array.prototype as any)[key]
     const index = JsonPointer.indexOf(key)
     if (index >= 0) return this.read(index)

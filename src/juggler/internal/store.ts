@@ -88,14 +88,6 @@ export class Store {
     }
   }
 
-  /** From now on the versions are those of another epoch. */
-  enter(epoch: string, version: number): void {
-    if (epoch === this.epoch && version === this.version) return
-    this.epoch = epoch
-    this.version = version
-    this.log?.clear()
-  }
-
   /** Sets the whole, and freezes it; what is the same reference as before is not entered, what is equal is no change. */
   set(next: Json): JsonPatchError | undefined {
     const { document, limits } = this
@@ -140,9 +132,12 @@ export class Store {
   }
 
   /** What a recipe comes to, without doing it. */
-  recipe(recipe: (draft: any) => unknown): JsonPatchError | ReadonlyArray<Change> {
+  recipe(
+    recipe: (draft: any) => unknown,
+    onRead?: (place: Pointer) => void
+  ): JsonPatchError | ReadonlyArray<Change> {
     try {
-      return runRecipe(recipe, this.document.root, this.limits)
+      return runRecipe(recipe, this.document.root, this.limits, onRead)
     } catch (error) {
       if (error instanceof Refused) return toError(error.fault)
       throw error
@@ -176,25 +171,44 @@ export class Store {
     return undefined
   }
 
-  /** What operations would do, without doing it. */
-  plan(operations: ReadonlyArray<unknown>): JsonPatchError | ReadonlyArray<Change> {
-    const error = this.apply(operations, "program")
-    if (error !== undefined) return error
-    const { changes } = this.document
-    this.document.rollback()
-    return changes
+  /**
+   * What several writers would do one after the other, without doing it: each tells what it would do, on top of those before
+   * it. `seen` is shown each of them while the document is as that writer leaves it.
+   */
+  rehearse(
+    writers: ReadonlyArray<() => JsonPatchError | ReadonlyArray<unknown>>,
+    seen: (writer: number, changes: JsonPatchError | ReadonlyArray<Change>) => void
+  ): void {
+    const { document } = this
+    document.begin()
+    try {
+      for (let i = 0; i < writers.length; i++) {
+        const mark = document.mark()
+        const planned = writers[i]!()
+        const error = planned instanceof JsonPatchError ? planned : this.perform(planned, "program")
+        if (error !== undefined) document.back(mark)
+        seen(i, error ?? document.changes.slice(mark.changes))
+      }
+    } finally {
+      document.rollback()
+    }
   }
 
   /** Applies operations, which are then to be committed or taken back; all of them were taken back where one failed. */
   private apply(operations: ReadonlyArray<unknown>, source: Source): JsonPatchError | undefined {
+    this.document.begin()
+    const error = this.perform(operations, source)
+    if (error !== undefined) this.document.rollback()
+    return error
+  }
+
+  private perform(operations: ReadonlyArray<unknown>, source: Source): JsonPatchError | undefined {
     const { document } = this
     const inspection = this.inspect?.()
-    document.begin()
     document.faultAt = -1
     for (let i = 0; i < operations.length; i++) {
       const seen = document.changes.length
       if (!document.operation(operations[i], source)) {
-        document.rollback()
         document.faultAt = i
         return errorOf(document)
       }
@@ -204,7 +218,6 @@ export class Store {
     }
     if (inspection === undefined || inspection.fits(document.root)) return undefined
     const paths = operations.slice(0, 3).map((operation) => pathOf((operation as Change).path))
-    document.rollback()
     return toError(fault("NotJson", `the schema has another value at ${paths.join(", ").slice(0, 200)}`))
   }
 

@@ -1,0 +1,216 @@
+/**
+ * The copy of one process of a shared state, and its place in the order of publications. Everything here happens as the
+ * entries come, at once. All copies judge each write alike, from what they all know: the epoch, the version, and what the
+ * last publications have changed.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Backplane from "../../backplane/Backplane.ts"
+import type { JsonPatchError } from "../JsonPatch.ts"
+import { compress, type Entry, meet, parse, type Touched } from "./clusterModel.ts"
+import type { Store } from "./store.ts"
+
+/** What became of a write: it counts, it has to be made anew, or it does not apply. */
+export type Outcome = JsonPatchError | "counted" | "again"
+
+/** What became of the writes of a publication; `lost`: nobody knows. */
+export type Outcomes = ReadonlyArray<Outcome> | "lost"
+
+type Writes = Extract<Entry, { readonly t: "writes" }>
+
+/** How many publications back a write may have been made, to be judged by its places. */
+const window = 16
+
+/** So many writes that others could not apply, or did, are remembered. */
+const maxVerdicts = 1_024
+
+export interface Hooks {
+  /** Publishes the whole after a moment, unless somebody else did since the number. */
+  readonly answer: (since: number) => void
+  /** Asks for the whole. */
+  readonly rejoin: () => void
+  /** Tells the others that a write of ours did not apply. */
+  readonly deny: (name: string, index: number) => void
+  /** Looks, after a while, whether a write of another process that did not apply here was denied by that process. */
+  readonly doubt: (name: string, index: number) => void
+  /** The whole that came cannot be taken. */
+  readonly broken: (error: JsonPatchError) => void
+}
+
+export class Replica {
+  readonly store: Store
+  /** Publications of ours that are under way. */
+  readonly waiters = new Map<string, Deferred.Deferred<Outcomes>>()
+  epoch = ""
+  version = 0
+  /** Completed while the copy stands where the others do; entries are kept until it does. */
+  ready = Deferred.makeUnsafe<void>()
+  waiting = true
+  /** Number of the last entry that was heard; -1 before the first. */
+  heard = -1
+  /** While all wait, another one knows more: it is to begin the new epoch. */
+  outrun = false
+  private origin = 0
+  /** Number of the last entry that the last whole reflected. */
+  private wholeAt = 0
+  /** A whole that reflects less does not help. */
+  private needed = 0
+  private kept: Array<{ readonly entry: Writes; readonly sequence: number }> = []
+  private sinceWhole = 0
+  private recent: Array<Touched> = []
+  /** Writes by name: those of others that counted here, and those that did not apply here and were not denied yet. */
+  private readonly verdicts = new Map<string, "counted" | "doubted">()
+  private readonly snapshotEvery: number
+  private readonly hooks: Hooks
+
+  constructor(store: Store, snapshotEvery: number, hooks: Hooks) {
+    this.store = store
+    this.snapshotEvery = snapshotEvery
+    this.hooks = hooks
+  }
+
+  hear(event: Backplane.Event): void {
+    const missed = event._tag === "Gap" || (this.heard >= 0 && event.sequence > this.heard + 1)
+    this.heard = Math.max(this.heard, event.sequence)
+    if (missed) this.lose(event._tag === "Gap" ? event.sequence : event.sequence - 1)
+    if (event._tag === "Gap") return
+    const entry = parse(event.payload)
+    if (entry === undefined) return
+    if (entry.t === "whole") this.whole(entry, event.sequence)
+    else if (entry.t === "ask") {
+      if (!this.waiting) this.hooks.answer(event.sequence)
+      else if (entry.e !== "" && (this.epoch === "" || (entry.e === this.epoch && entry.v > this.version))) {
+        this.outrun = true
+      }
+    } else if (entry.t === "no") this.denied(`${entry.n}.${entry.i}`)
+    else if (this.waiting) this.kept.push({ entry, sequence: event.sequence })
+    else this.writes(entry, event.sequence)
+  }
+
+  /**
+   * Entries were missed, or the copy is another than the others': only the whole helps, as it was after what was missed.
+   */
+  lose(through = this.heard): void {
+    this.needed = Math.max(this.needed, through)
+    for (const waiter of this.waiters.values()) Deferred.doneUnsafe(waiter, Effect.succeed("lost" as const))
+    this.waiters.clear()
+    this.verdicts.clear()
+    this.kept = []
+    if (!this.waiting) {
+      this.waiting = true
+      this.ready = Deferred.makeUnsafe()
+    }
+    this.hooks.rejoin()
+  }
+
+  private writes(entry: Writes, sequence: number): void {
+    const waiter = this.waiters.get(entry.n)
+    const outcomes: Array<Outcome> = []
+    const version = this.version
+    // somebody has counted what was refused here
+    if (entry.e === this.epoch && entry.b > version) return this.lose()
+    const before = entry.e === this.epoch ? this.since(entry.b) : undefined
+    const touched: Array<string> = []
+    /** What the writes before it in the publication would have done, had they counted. */
+    const refused: Array<string> = []
+    entry.w.forEach((write, index) => {
+      const name = `${entry.n}.${index}`
+      let outcome: Outcome = "again"
+      const places = [...write.r, ...write.w]
+      if (before !== undefined && !meet(places, before) && !meet(places, refused)) {
+        outcome = this.store.patch(write.p, "wire") ?? "counted"
+      }
+      outcomes.push(outcome)
+      if (outcome === "counted") {
+        this.version++
+        touched.push(...write.w)
+        if (waiter === undefined) this.judged(name, "counted")
+        return
+      }
+      refused.push(...write.w)
+      if (outcome === "again") return
+      if (waiter !== undefined) return this.hooks.deny(entry.n, index)
+      this.judged(name, "doubted")
+      this.hooks.doubt(entry.n, index)
+    })
+    if (this.version > version) {
+      this.recent.push({ v: version, w: compress(touched) })
+      if (this.recent.length > window) this.recent.shift()
+      this.sinceWhole += this.version - version
+      if (this.sinceWhole >= this.snapshotEvery) {
+        this.sinceWhole = 0
+        this.hooks.answer(sequence)
+      }
+    }
+    if (waiter === undefined) return
+    this.waiters.delete(entry.n)
+    Deferred.doneUnsafe(waiter, Effect.succeed(outcomes))
+  }
+
+  /** What was touched since a version; `undefined` where that is too long ago. */
+  private since(version: number): ReadonlyArray<string> | undefined {
+    if (version === this.version) return []
+    const index = this.recent.findIndex(({ v }) => v === version)
+    return index < 0 ? undefined : this.recent.slice(index).flatMap(({ w }) => w)
+  }
+
+  private judged(name: string, verdict: "counted" | "doubted"): void {
+    this.verdicts.set(name, verdict)
+    if (this.verdicts.size > maxVerdicts) {
+      for (const oldest of this.verdicts.keys()) return void this.verdicts.delete(oldest)
+    }
+  }
+
+  /** Who wrote it could not apply it. */
+  private denied(name: string): void {
+    const verdict = this.verdicts.get(name)
+    this.verdicts.delete(name)
+    if (verdict === "counted" && !this.waiting) this.lose()
+  }
+
+  /** A write that did not apply here was not denied by who wrote it: the copy is another than theirs. */
+  settle(name: string, index: number): void {
+    if (this.verdicts.get(`${name}.${index}`) === "doubted" && !this.waiting) this.lose()
+  }
+
+  private whole(entry: Extract<Entry, { readonly t: "whole" }>, sequence: number): void {
+    const origin = entry.o === 0 ? sequence : entry.o
+    const at = Math.min(entry.at, sequence)
+    if (!this.waiting) {
+      if (entry.e === this.epoch) {
+        this.wholeAt = Math.max(this.wholeAt, at)
+        this.sinceWhole = 0
+        return
+      }
+      // two epochs, since a process that was slow to answer was taken for gone: the older one holds
+      if (this.origin < origin) this.hooks.answer(sequence)
+      else this.lose()
+      return
+    }
+    if (at < this.needed) return
+    const error = this.store.merge(entry.s)
+    if (error !== undefined) return this.hooks.broken(error)
+    this.epoch = entry.e
+    this.version = entry.v
+    this.wholeAt = at
+    this.sinceWhole = 0
+    this.origin = origin
+    this.recent = entry.l.slice()
+    this.waiting = false
+    this.outrun = false
+    const kept = this.kept
+    this.kept = []
+    for (const { entry: later, sequence } of kept) {
+      if (this.waiting) this.kept.push({ entry: later, sequence })
+      else if (sequence > at) this.writes(later, sequence)
+    }
+    if (!this.waiting) Deferred.doneUnsafe(this.ready, Effect.void)
+  }
+
+  /** The whole as an entry, unless one came that reflects the number, or we have none. */
+  entry(since: number): Entry | undefined {
+    if (this.waiting || this.wholeAt >= since) return undefined
+    const { epoch, heard, origin, recent, store, version } = this
+    return { t: "whole", e: epoch, v: version, o: origin, at: heard, s: store.document.root, l: recent }
+  }
+}
