@@ -1,0 +1,193 @@
+// @effect-diagnostics asyncFunction:off globalConsole:off globalDate:off
+/**
+ * `npm run attack`: the gateway at its defaults under attacks, one by one and then all together, while a well-behaved client
+ * calls it and somebody asks for its health. Prints for each what the gateway held, how long the others waited, and what
+ * became of the attacker.
+ *
+ *   npm run attack -- --seconds 15 --only broadcasts --strict
+ *
+ * Fails when the gateway ends, holds more than 600 MB, or is not well; with `--strict` also when it answers /health after
+ * more than 250 ms or a call after more than 100 ms, which a busy machine does by itself.
+ */
+import { spawn } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import WebSocket from "ws"
+import { attacks } from "./attacks.ts"
+import { sleep } from "./peer.ts"
+
+const { values: options } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "10" },
+    only: { type: "string" },
+    strict: { type: "boolean", default: false }
+  }
+})
+const limits = { rss: 600, health: 250, call: 100 }
+const here = dirname(fileURLToPath(import.meta.url))
+const root = join(here, "../..")
+
+const directory = mkdtempSync(join(tmpdir(), "effect-wire-attack-"))
+const gateway = spawn(process.execPath, ["--import", "tsx", "examples/gateway/main.ts"], {
+  cwd: root,
+  env: { ...process.env, NODE_ENV: "production", HOST: "127.0.0.1", PORT: "0", DATA_DIR: directory, LOG_LEVEL: "Warn" },
+  stdio: ["ignore", "pipe", "ignore"]
+})
+let ended: string | undefined
+gateway.on("exit", (code, signal) => {
+  ended = `ended with ${signal ?? code}`
+})
+process.on("exit", () => {
+  gateway.kill("SIGKILL")
+  rmSync(directory, { recursive: true, force: true })
+})
+const url = await new Promise<string>((resolve, reject) => {
+  let output = ""
+  gateway.stdout.on("data", (data: Buffer) => {
+    output += data.toString()
+    const found = /^listening on (\S+)$/m.exec(output)
+    if (found !== null) resolve(found[1]!)
+  })
+  gateway.on("exit", () => reject(new Error(`the gateway did not start: ${output}`)))
+})
+
+/** Megabytes resident. */
+const rss = (): number => {
+  try {
+    return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${gateway.pid}/status`, "utf8"))![1]) / 1024)
+  } catch {
+    return 0
+  }
+}
+
+interface Seen {
+  rss: number
+  health: number
+  unwell: number
+  calls: Array<number>
+  lost: number
+}
+const nothing = (): Seen => ({ rss: rss(), health: 0, unwell: 0, calls: [], lost: 0 })
+let seen = nothing()
+let watching = true
+
+const watchMemory = async () => {
+  while (watching) {
+    seen.rss = Math.max(seen.rss, rss())
+    await sleep(50)
+  }
+}
+
+const watchHealth = async () => {
+  while (watching) {
+    const start = performance.now()
+    const status = await fetch(`${url}/health`, { signal: AbortSignal.timeout(20_000) })
+      .then(async (response) => {
+        await response.text()
+        return response.status
+      }, () => 0)
+    seen.health = Math.max(seen.health, performance.now() - start)
+    if (status !== 200) seen.unwell++
+    await sleep(250)
+  }
+}
+
+const watchCalls = async () => {
+  while (watching) {
+    const ws = new WebSocket(`${url.replace("http", "ws")}/rpc`)
+    await new Promise<void>((resolve) => {
+      let sentAt = 0
+      let id = 0
+      const call = () => {
+        if (!watching) return ws.close()
+        sentAt = performance.now()
+        ws.send(`{"jsonrpc":"2.0","id":${++id},"method":"add","params":[1,2]}`)
+      }
+      ws.on("open", call)
+      ws.on("message", () => {
+        seen.calls.push(performance.now() - sentAt)
+        setTimeout(call, 20)
+      })
+      ws.on("error", () => {})
+      ws.on("close", () => {
+        if (watching) seen.lost++
+        resolve()
+      })
+    })
+    if (watching) await sleep(200)
+  }
+}
+void watchMemory()
+void watchHealth()
+void watchCalls()
+
+const attack = (names: ReadonlyArray<string>, seconds: number) =>
+  new Promise<string>((resolve) => {
+    const child = spawn(process.execPath, [
+      "--import",
+      "tsx",
+      join(here, "attacker.ts"),
+      url,
+      String(seconds),
+      ...names
+    ], {
+      cwd: root,
+      stdio: ["ignore", "pipe", "ignore"]
+    })
+    let output = ""
+    child.stdout.on("data", (data: Buffer) => {
+      output += data.toString()
+    })
+    child.on("exit", () => resolve(output.trim()))
+  })
+
+const failures: Array<string> = []
+const print = (name: string, notes: string) => {
+  const calls = seen.calls.sort((a, b) => a - b)
+  const slowest = calls.at(-1) ?? 0
+  const median = calls[calls.length >> 1] ?? 0
+  const judge = (what: string, holds: boolean) => {
+    if (!holds) failures.push(`${name}: ${what}`)
+  }
+  judge(`the gateway ${ended}`, ended === undefined)
+  judge(`${seen.rss} MB resident`, seen.rss <= limits.rss)
+  judge(`${seen.unwell} times not well`, seen.unwell === 0)
+  judge(`the connection of the other client was lost ${seen.lost} times`, seen.lost === 0)
+  if (options.strict) {
+    judge(`/health after ${seen.health.toFixed(0)} ms`, seen.health <= limits.health)
+    judge(`a call after ${slowest.toFixed(0)} ms`, slowest <= limits.call)
+  }
+  process.stdout.write(
+    `${name.padEnd(58)} ${String(seen.rss).padStart(5)} MB  /health ${seen.health.toFixed(0).padStart(5)} ms  calls ${
+      median.toFixed(1).padStart(6)
+    } ms, at most ${slowest.toFixed(0).padStart(5)} ms  ${notes}\n`
+  )
+}
+
+const seconds = Number(options.seconds)
+const { only } = options
+const names = Object.keys(attacks).filter((name) => only === undefined || name.includes(only))
+await sleep(2000)
+const before = rss()
+print("before", "")
+for (const name of [...names, ...(names.length > 1 ? ["all together"] : [])]) {
+  if (ended !== undefined) break
+  seen = nothing()
+  const notes = await attack(name === "all together" ? names : [name], seconds)
+  await sleep(2000)
+  print(name, notes)
+}
+if (ended === undefined) {
+  seen = nothing()
+  await sleep(Math.min(30_000, seconds * 3000))
+  seen.rss = rss()
+  print("after", `${rss() - before} MB more than before`)
+}
+watching = false
+gateway.kill("SIGTERM")
+await sleep(500)
+process.stdout.write(failures.length === 0 ? "every promise held\n" : `BROKEN:\n  ${failures.join("\n  ")}\n`)
+process.exit(failures.length === 0 ? 0 : 1)
