@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import { type Account, Budget } from "./Budget.ts"
 import { isSyncWriter, type SyncPort, SyncWriterId } from "./internal/syncWriter.ts"
 import * as SocketMetrics from "./SocketMetrics.ts"
 
@@ -34,6 +35,8 @@ export interface Outbox {
   readonly drained: (limit?: number) => Effect.Effect<void>
   /** Refuses further frames, and writes a close frame after everything that waits. */
   readonly close: (code?: number, reason?: string) => Effect.Effect<void>
+  /** What the connection holds of the `Budget` of the process; when it is taken away the connection is closed with 1013. */
+  readonly account: Account
   /** `true` once {@link Outbox.close} has begun, a write has failed, too much waited, or its scope has closed. */
   readonly isClosed: () => boolean
 }
@@ -83,6 +86,9 @@ export const makeUnsafe = (
 
 const defaultWaiting = 16 * 1024 * 1024
 
+/** Bytes that are taken of the budget at once. */
+const step = 64 * 1024
+
 interface Waiter {
   readonly limit: number
   readonly resume: () => void
@@ -119,6 +125,9 @@ class OutboxImpl implements Outbox {
   private port: SyncPort | undefined = undefined
 
   private readonly maxWaiting: number
+  private opened: Account | undefined = undefined
+  /** Bytes of the account that stand for what waits. */
+  private charged = 0
 
   constructor(writer: Socket.Writer, context: Context.Context<never>, maxWaiting: number) {
     this.writer = writer
@@ -132,7 +141,7 @@ class OutboxImpl implements Outbox {
     else this.queue.push(frame)
     this.queued += frame.length
     // what the carrier has been offered and did not take
-    if (this.writing && this.queued > this.maxWaiting) return this.overflow()
+    if (this.writing && this.queued > this.charged && !this.charge()) return false
     if (this.corks === 0 && !this.writing) this.schedule()
     return true
   }
@@ -159,14 +168,32 @@ class OutboxImpl implements Outbox {
     return this.closed || this.closing
   }
 
-  private overflow(): false {
+  get account(): Account {
+    return this.opened ??= Context.get(this.context, Budget).open(() =>
+      this.abort("budget", "what the server keeps for it is the most of all, and there is no room left")
+    )
+  }
+
+  /** What the carrier was offered and did not take counts; in steps, so that it costs nothing. */
+  private charge(): boolean {
+    if (this.queued > this.maxWaiting) {
+      this.abort("slow_reader", `over ${this.maxWaiting} characters wait for a peer that does not read`)
+      return false
+    }
+    const more = this.queued - this.charged + step
+    if (!this.account.take(more)) return false
+    this.charged += more
+    return true
+  }
+
+  private abort(reason: SocketMetrics.ClosedReason, message: string): void {
+    if (this.closed) return
     this.shutdown()
-    SocketMetrics.closedFor("slow_reader").updateUnsafe(1, this.context)
+    SocketMetrics.closedFor(reason).updateUnsafe(1, this.context)
     Effect.runForkWith(this.context)(Effect.andThen(
-      Effect.logWarning(`closed a connection: over ${this.maxWaiting} characters wait for a peer that does not read`),
-      Effect.ignore(this.writer.write(new Socket.CloseEvent(1013, "read too slowly")))
+      Effect.logWarning(`closed a connection: ${message}`),
+      Effect.ignore(this.writer.write(new Socket.CloseEvent(1013, "too much waits")))
     ))
-    return false
   }
 
   /** @internal */
@@ -226,6 +253,10 @@ class OutboxImpl implements Outbox {
 
   private written(): void {
     this.inFlight = 0
+    if (this.charged > 0) {
+      this.opened!.give(this.charged)
+      this.charged = 0
+    }
     if (this.waiters.length > 0) this.wake()
   }
 
@@ -248,6 +279,8 @@ class OutboxImpl implements Outbox {
 
   private shutdown(): void {
     this.closed = true
+    this.charged = 0
+    this.opened?.close()
     this.queue = noFrames
     this.queued = 0
     this.inFlight = 0

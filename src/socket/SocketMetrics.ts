@@ -28,7 +28,7 @@ export const refused: Metric.Counter<number> = Metric.counter("effect_wire_socke
 
 /**
  * Connections closed by a limit; `reason` is `frame_size`, `fragments`, `invalid_frame`, `idle` or
- * `slow_reader`, `slow_sender`.
+ * `slow_reader`, `slow_sender`, `budget`.
  *
  * @category metrics
  * @since 0.1.0
@@ -48,7 +48,14 @@ export type RefusedReason = "origin" | "connections" | "handshake" | "host"
  * @category models
  * @since 0.1.0
  */
-export type ClosedReason = "frame_size" | "fragments" | "invalid_frame" | "idle" | "slow_reader" | "slow_sender"
+export type ClosedReason =
+  | "frame_size"
+  | "fragments"
+  | "invalid_frame"
+  | "idle"
+  | "slow_reader"
+  | "slow_sender"
+  | "budget"
 
 /**
  * {@link refused} for one reason.

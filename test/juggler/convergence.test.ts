@@ -6,7 +6,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { JsonPatch, JugglerGeneration } from "effect-wire/juggler"
-import type { Outbox } from "effect-wire/socket"
+import { Budget, type Outbox } from "effect-wire/socket"
 import { Follower, Publisher } from "../../src/juggler/internal/publisher.ts"
 import { type Guess, Replica } from "../../src/juggler/internal/replica.ts"
 import * as Resume from "../../src/juggler/internal/resume.ts"
@@ -25,7 +25,8 @@ const outboxOf = (frames: Array<string>): Outbox.Outbox => ({
   waiting: () => 0,
   drained: () => Effect.void,
   close: () => Effect.void,
-  isClosed: () => false
+  isClosed: () => false,
+  account: Budget.make(Infinity).open(() => {})
 })
 
 /** What a client may ask for: the server does it its own way, or refuses. */

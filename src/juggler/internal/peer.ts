@@ -18,7 +18,6 @@ import * as ClientHalf from "../../rpc/internal/clientHalf.ts"
 import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import * as RpcEngine from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
-import * as Budget from "../../socket/Budget.ts"
 import { closeError } from "../../socket/internal/socketErrors.ts"
 import * as Outbox from "../../socket/Outbox.ts"
 import * as JsonPatch from "../JsonPatch.ts"
@@ -122,7 +121,6 @@ class PeerImpl implements Peer, Line {
   private readonly caller: Caller
   /** How the connection ended. */
   private ending = "the connection is closed"
-  private readonly budget: Budget.BudgetShape
   /** Bytes of the budget that the peer's data has taken. */
   private taken = 0
   private readonly receiver: JugglerGeneration.Receiver
@@ -163,7 +161,6 @@ class PeerImpl implements Peer, Line {
     this.closedSignal = closedSignal
     this.fork = Effect.runForkWith(context)
     this.context = Context.add(context, CurrentJuggler, this)
-    this.budget = Context.get(context, Budget.Budget)
     this.caller = config.caller ??
       new Caller(ClientHalf.limits(config.options, context, () => this.ending), { _tag: "Dialling", attempt: 1 })
     this.receiver = config.generation.receiver(config.options.limits)
@@ -378,8 +375,9 @@ class PeerImpl implements Peer, Line {
   private account(): void {
     if (this.config.role === "server") {
       const growth = this.replica.store.document.size - this.taken
-      if (growth > 0 && !this.budget.acquire(growth)) return this.abort(1013, "the server keeps too much already")
-      if (growth < 0) this.budget.release(-growth)
+      const { account } = this.outbox
+      if (growth > 0 && !account.take(growth)) return this.abort(1013, "the server keeps too much already")
+      if (growth < 0) account.give(-growth)
       this.taken += growth
     }
     this.config.onState?.()
@@ -440,7 +438,7 @@ class PeerImpl implements Peer, Line {
     this.isClosed = true
     if (this.follower !== undefined) this.publisher!.leave(this.follower)
     this.shown?.leave()
-    this.budget.release(this.taken)
+    this.outbox.account.give(this.taken)
     this.taken = 0
     this.ending = detail
     // a client's own goes on to its next connection

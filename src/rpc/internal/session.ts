@@ -103,7 +103,10 @@ export class EngineSession implements Session {
       else this.line.push(request)
       this.awaitRoom()
     }
-    if (!request.done) this.held += request.held = request.weight
+    if (!request.done) {
+      this.held += request.held = request.weight
+      this.connection.outbox?.account.take(request.held)
+    }
     return true
   }
 
@@ -215,8 +218,7 @@ export class EngineSession implements Session {
     for (let i = this.head; i < this.line.length; i++) {
       const request = this.line[i]
       if (request === undefined) continue
-      this.held -= request.held
-      if (request.registered) this.byKey.delete(request.key!)
+      this.forget(request)
     }
     this.line = noLine
     this.head = 0
@@ -463,9 +465,18 @@ export class EngineSession implements Session {
 
   private end(request: EngineRequest): void {
     request.done = true
-    this.held -= request.held
-    if (request.registered) this.byKey.delete(request.key!)
+    this.forget(request)
     if (this.counts !== undefined) this.counts.inFlight--
+  }
+
+  /** What it held is free, and so is its key. */
+  private forget(request: EngineRequest): void {
+    if (request.held > 0) {
+      this.held -= request.held
+      this.connection.outbox?.account.give(request.held)
+      request.held = 0
+    }
+    if (request.registered) this.byKey.delete(request.key!)
   }
 
   private settle(request: EngineRequest, outcome: RpcMetrics.Outcome, answer: () => void): void {
