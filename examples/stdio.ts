@@ -24,9 +24,11 @@ const server = Effect.gen(function*() {
   const run = yield* JsonRpcServer.make(Methods, { wire: Wire.lsp })
   yield* run(yield* NodeStdio.make({ framing }))
 }).pipe(
-  Effect.provide(Methods.toLayer({ greet: ({ from }) => Effect.succeed(`hello from ${from}`) })),
-  // standard output belongs to the protocol
-  Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]))
+  Effect.provide([
+    Methods.toLayer({ greet: ({ from }) => Effect.succeed(`hello from ${from}`) }),
+    // standard output belongs to the protocol
+    Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])
+  ])
 )
 
 const client = Effect.gen(function*() {

@@ -116,6 +116,7 @@ describe("errors", () => {
           yield* connect((message) => ({ body: result(message) }), { transformRequest: bug }),
           yield* connect(() => Effect.die(new Error("a bug"))),
           yield* connect((message) => ({ body: result(message) }), { headers: Effect.die(new Error("a bug")) }),
+          // @effect-diagnostics-next-line globalErrorInEffectFailure:off
           yield* connect((message) => ({ body: result(message) }), { headers: Effect.fail(new Error("a bug")) })
         ]
       ) {

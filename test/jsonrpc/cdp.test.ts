@@ -41,6 +41,7 @@ const browser = Effect.gen(function*() {
         const url = /DevTools listening on (ws:\S+)/.exec(text)?.[1]
         if (url !== undefined) Deferred.doneUnsafe(address, Effect.succeed(url))
       })
+      // @effect-diagnostics-next-line globalErrorInEffectFailure:off
       child.on("exit", () => Deferred.doneUnsafe(address, Effect.fail(new Error(text))))
       return child
     }),

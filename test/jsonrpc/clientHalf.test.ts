@@ -280,6 +280,7 @@ describe("onConnect", () => {
     Effect.gen(function*() {
       for (
         const [onConnect, message] of [
+          // @effect-diagnostics-next-line globalErrorInEffectFailure:off
           [() => Effect.fail(new Error("wrong password")), "list: cannot connect: wrong password"],
           [(remote: JsonRpcRemote.Remote) => remote.call("login"), "list: cannot connect: login: Denied"],
           [() => Effect.die("a bug"), "list: cannot connect: a bug"],

@@ -1,3 +1,4 @@
+// @effect-diagnostics globalConsole:off
 /**
  * What must be the same on every runtime, from source and from a minified bundle: prints one JSON line of facts.
  */
