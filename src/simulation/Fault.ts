@@ -11,7 +11,7 @@ import type { Draw } from "./Draw.ts"
  *
  * - `cut`: the newest connection of the link is lost after `frames` more frames, the last of them after `part` of it
  *   (0 to 1: on byte carriers a part of the frame arrives, on others none of it). Each end learns of it `knows`
- *   milliseconds later (first the dialling end); in between it is half open.
+ *   milliseconds later (first the dialling end); in between it is half open, for 60 s at most, when pings find it out.
  * - `close`: the network closes it with a code, as a proxy does.
  * - `partition`: nothing passes, nothing is lost; new dials hang. Connections that it outlasts by 20 s are lost.
  * - `stall`: frames from the first to the second node wait; the other direction goes on.

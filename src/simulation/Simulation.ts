@@ -138,6 +138,7 @@ export interface OwnFault<I, S> {
  * - `places`: names for `World.reach`, of which a summary tells those that were never reached.
  * - `settle`: virtual time after the last operation, with a good network, in which all comes to rest. Default 60 s.
  * - `checkLeft`: whether fibers, timers and connections that are left are counted. Default true.
+ * - `preempt`: whether fibers yield at any operation in some histories, as every 2,048th does in production. Default true.
  *
  * @category constructors
  * @since 0.2.0
@@ -154,6 +155,7 @@ export const make = <S = never>(options: {
   readonly places?: ReadonlyArray<string> | undefined
   readonly settle?: Duration.Input | undefined
   readonly checkLeft?: boolean | undefined
+  readonly preempt?: boolean | undefined
 }): App => {
   const kinds = options.faults ?? Object.keys(Fault.weights) as Array<keyof typeof Fault.weights>
   return {
@@ -172,7 +174,8 @@ export const make = <S = never>(options: {
       links: options.links,
       places: options.places ?? [],
       settle: Duration.toMillis(Duration.fromInputUnsafe(options.settle ?? "60 seconds")),
-      checkLeft: options.checkLeft ?? true
+      checkLeft: options.checkLeft ?? true,
+      preempt: options.preempt ?? true
     }
   }
 }
@@ -199,7 +202,7 @@ const sizeOf = (options: SizeOptions | undefined): Model.Size => ({
 })
 
 const runSeed = (app: App, seed: number, options: SizeOptions | undefined): Effect.Effect<Model.Run> =>
-  Worlds.run(app.spec, Plans.frame(seed), Plans.fill(app.spec, seed, sizeOf(options)))
+  Worlds.run(app.spec, Plans.frame(app.spec, seed), Plans.fill(app.spec, seed, sizeOf(options)))
 
 const runPlan = (app: App, plan: Plan): Effect.Effect<Model.Run> =>
   Worlds.run(app.spec, { seed: plan.seed, network: plan.network, interleaving: plan.interleaving }, () => plan)

@@ -35,6 +35,9 @@ interface OnTheWay {
   readonly at: number
 }
 
+/** An end of a connection that is no more learns it within so many milliseconds. */
+const keepAlive = 60_000
+
 /** Where a fault has planned the end of a connection. */
 export interface Cut {
   frames: number
@@ -88,6 +91,12 @@ export class Connection {
   }
 
   sever(): void {
+    if (!this.isLost) {
+      // whatever happens, the pings of the carrier tell each end in the end
+      for (const end of this.ends) {
+        this.network.loop.timer(this.network.loop.root, keepAlive, () => this.lose(end, 1006, "no answer to pings"))
+      }
+    }
     this.isLost = true
     for (const end of this.ends) end.forgetWay()
   }

@@ -41,6 +41,7 @@ export interface AppSpec {
   readonly places: ReadonlyArray<string>
   readonly settle: number
   readonly checkLeft: boolean
+  readonly preempt: boolean
 }
 
 /** One operation of a plan; `at` counts from the first. */

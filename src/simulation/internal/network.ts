@@ -236,9 +236,8 @@ export class Network implements Way {
         connection.sever()
         const peer = end.peer
         if (power) {
-          // nobody tells the peer; it finds out when the node is back and answers with a reset, or gives up
+          // nobody tells the peer; it finds out when the node is back and answers with a reset, or by its pings
           peer.unaware = true
-          this.loop.timer(this.loop.root, 60_000, () => connection.lose(peer, 1006, "timed out"))
         } else {
           this.loop.timer(
             this.loop.root,

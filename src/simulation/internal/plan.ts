@@ -23,9 +23,11 @@ const interleavingOf = (random: Prng): Interleaving => ({
 })
 
 /** The part of a plan that is known before the world is there. */
-export const frame = (seed: number): Omit<Plan, "operations" | "faults"> => {
+export const frame = (app: AppSpec, seed: number): Omit<Plan, "operations" | "faults"> => {
   const random = new Prng(`${seed}/frame`)
-  return { seed, network: networkOf(random), interleaving: interleavingOf(random) }
+  const network = networkOf(random)
+  const interleaving = interleavingOf(random)
+  return { seed, network, interleaving: app.preempt ? interleaving : { ...interleaving, preemptAfter: 0 } }
 }
 
 /** The part that needs to know who talks to whom. */

@@ -1,0 +1,287 @@
+/** JSON-RPC in a world: a server, two clients that come back; calls, cancels, notifications, batches, streams. */
+import { Cause, Context, Effect, Exit, Layer, Schema, Stream } from "effect"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { Socket, SocketServer } from "effect/socket"
+import { JsonRpcClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
+import { History, Judge, Simulation, World } from "effect-wire/simulation"
+import { Framing, Reconnect } from "effect-wire/socket"
+import { known } from "./known.ts"
+
+const Key = { key: Schema.String }
+
+class Methods extends RpcGroup.make(
+  Rpc.make("add", { payload: { ...Key, a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite }),
+  Rpc.make("slow", { payload: { ...Key, millis: Schema.Finite }, success: Schema.String }),
+  Rpc.make("never", { payload: Key, success: Schema.String }),
+  Rpc.make("put", { payload: Key, success: Schema.String }).annotate(JsonRpcClient.Idempotent, true),
+  Rpc.make("mark", { payload: { run: Schema.String, n: Schema.Int } }),
+  Rpc.make("count", { payload: { ...Key, to: Schema.Int, millis: Schema.Finite }, success: Schema.Int, stream: true })
+) {}
+
+/** Notes that a request runs, and how it ends. */
+const executes = <A, E, R>(key: string, effect: Effect.Effect<A, E, R>) =>
+  Effect.andThen(
+    World.note("executed", key),
+    Effect.onExit(effect, (exit) =>
+      World.note(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? "aborted" : "finished", key))
+  )
+
+const Handlers = Methods.toLayer({
+  add: ({ a, b, key }) => executes(key, Effect.succeed(a + b)),
+  slow: ({ key, millis }) => executes(key, Effect.as(Effect.sleep(millis), key)),
+  never: ({ key }) => executes(key, Effect.never),
+  put: ({ key }) => Effect.as(World.note("put", key), key),
+  mark: ({ n, run }) => World.note("marked", { run, n }),
+  count: ({ key, millis, to }) =>
+    Stream.range(1, to).pipe(
+      Stream.mapEffect((n) => Effect.as(millis === 0 ? Effect.void : Effect.sleep(millis), n)),
+      Stream.onStart(World.note("executed", key)),
+      Stream.ensuring(World.note("finished", key))
+    )
+})
+
+const makeTyped = JsonRpcClient.make(Methods)
+
+class Client extends Context.Service<Client, {
+  readonly typed: Effect.Success<typeof makeTyped>
+  readonly remote: JsonRpcClient.Client
+}>()("effect-wire/test/simulation/worlds/jsonrpc/Client") {}
+
+const key = (draw: { readonly int: (min: number, max: number) => number }) => draw.int(0, 2 ** 40).toString(36)
+
+const operations = {
+  add: Simulation.operation({
+    weight: 3,
+    input: (draw) => ({ key: key(draw), a: draw.int(0, 9), b: draw.int(0, 9) }),
+    run: (input) => Effect.flatMap(Client, ({ typed }) => typed.add(input))
+  }),
+  slow: Simulation.operation({
+    weight: 2,
+    input: (draw) => ({ key: key(draw), millis: draw.pick([0, 1, 10, 100, 1000]) }),
+    run: (input) => Effect.flatMap(Client, ({ typed }) => typed.slow(input))
+  }),
+  never: Simulation.operation({
+    input: (draw) => ({ key: key(draw), patience: draw.pick([0, 1, 10, 100, 3000]) }),
+    run: ({ key, patience }) =>
+      Effect.flatMap(Client, ({ typed }) =>
+        Effect.as(Effect.timeoutOption(typed.never({ key }), patience), undefined))
+  }),
+  put: Simulation.operation({
+    input: (draw) => ({ key: key(draw) }),
+    run: (input) => Effect.flatMap(Client, ({ typed }) => typed.put(input))
+  }),
+  count: Simulation.operation({
+    input: (draw) => ({
+      key: key(draw),
+      to: draw.pick([0, 1, 5, 40]),
+      millis: draw.pick([0, 0, 1, 50]),
+      take: draw.pick([2, 100, 100]),
+      read: draw.pick([0, 0, 20])
+    }),
+    run: ({ read, take, ...input }) =>
+      Effect.gen(function*() {
+        const { typed } = yield* Client
+        const seen: Array<number> = []
+        yield* typed.count(input).pipe(
+          Stream.tap((n) => {
+            seen.push(n)
+            return Effect.andThen(World.note("element", { key: input.key, n }), read === 0 ? Effect.void : Effect.sleep(read))
+          }),
+          Stream.take(take),
+          Stream.runDrain
+        )
+        return seen.length
+      })
+  }),
+  batch: Simulation.operation({
+    input: (draw) => [key(draw), key(draw), key(draw)] as const,
+    run: (keys) =>
+      Effect.flatMap(Client, ({ typed }) =>
+        JsonRpcClient.batch([
+          typed.add({ key: keys[0], a: 1, b: 2 }),
+          typed.slow({ key: keys[1], millis: 10 }),
+          typed.add({ key: keys[2], a: 3, b: 4 })
+        ]))
+  }),
+  /** Calls and notifications by turns, made in this order by one fiber. */
+  marks: Simulation.operation({
+    weight: 2,
+    input: (draw) => ({ run: key(draw), kinds: [0, 0, 0, 0, 0].map(() => draw.chance(0.5)) }),
+    run: ({ kinds, run }) =>
+      Effect.gen(function*() {
+        const { remote } = yield* Client
+        for (const [n, isCall] of kinds.entries()) {
+          const mark = isCall ? remote.call("mark", { run, n }) : remote.notify("mark", { run, n })
+          yield* Effect.forkScoped(Effect.ignore(mark), { startImmediately: true })
+        }
+        yield* Effect.sleep(50)
+      })
+  }),
+  reconnect: Simulation.operation({
+    weight: 0.3,
+    run: () => Effect.flatMap(Client, ({ remote }) => remote.connect)
+  })
+}
+
+/** One operation's keys, by what it was called with. */
+const keysOf = ({ input, operation }: History.Operation): ReadonlyArray<string> =>
+  operation === "batch" ? input : typeof input?.key === "string" ? [input.key] : []
+
+const atMostOnce = Judge.make(
+  "at most once",
+  "Requests marked idempotent are sent again after a reconnection instead",
+  (history) => {
+    const counts = new Map<string, number>()
+    for (const { data } of History.notes(history, "executed")) {
+      const count = (counts.get(data) ?? 0) + 1
+      if (count > 1) return `${data} was executed ${count} times`
+      counts.set(data, count)
+    }
+    return undefined
+  }
+)
+
+const answersAreTrue = Judge.make(
+  "answers are true",
+  "every pending call at the client fails with a `ConnectionError` that says whether the request may have been executed",
+  (history) => {
+    const executed = new Set(History.notes(history, "executed").map(({ data }) => data))
+    for (const operation of History.operations(history)) {
+      const { input, operation: name, outcome, value } = operation
+      const wrong = (text: string) => `#${operation.id} ${name} of ${operation.node}: ${text}`
+      if (outcome === "Success") {
+        if (name === "add" && value !== input.a + input.b) return wrong(`${input.a} + ${input.b} = ${value}`)
+        if (name === "slow" && value !== input.key) return wrong(`the answer of another: ${value}`)
+        if (name === "batch" && JSON.stringify(value) !== JSON.stringify([3, input[1], 7])) {
+          return wrong(`answers ${JSON.stringify(value)}`)
+        }
+        if (name !== "never" && name !== "count" && keysOf(operation).some((key) => !executed.has(key)) && name !== "put") {
+          return wrong("answered, and not executed")
+        }
+      }
+      if (outcome === "Failure" && value?._tag === "JsonRpcError" && value.reason?.maybeExecuted === false && name !== "batch") {
+        const key = keysOf(operation)[0]
+        if (key !== undefined && name !== "put" && executed.has(key)) return wrong("maybeExecuted is false, and it was executed")
+      }
+    }
+    return undefined
+  }
+)
+
+const failuresAreTyped = Judge.eachOperation(
+  "failures are typed",
+  "one answer for each request or a typed failure",
+  ({ outcome, value }) =>
+    outcome === "Failure" && value?._tag !== "JsonRpcError" ? `failed with ${JSON.stringify(value)}` : undefined
+)
+
+const nobodyWaitsNobodyWorks = Judge.make(
+  "what nobody waits for is not executed on",
+  "The request, running or waiting, is interrupted",
+  (history) => {
+    const running = new Map<string, string>()
+    for (const event of history.events) {
+      if (event._tag === "Noted" && event.kind === "executed") running.set(event.data, event.node)
+      else if (event._tag === "Noted" && (event.kind === "aborted" || event.kind === "finished")) running.delete(event.data)
+      else if (event._tag === "Node" && event.what === "crashed") {
+        for (const [key, node] of running) if (node === event.node) running.delete(key)
+      } else if (event._tag === "Quiet") {
+        const [first] = running.keys()
+        return first === undefined ? undefined : `${first} is still executed when all is quiet`
+      }
+    }
+    return undefined
+  }
+)
+
+const inOrder = Judge.make(
+  "calls and notifications keep their order",
+  "Requests start in the order in which they arrive",
+  (history) => {
+    const last = new Map<string, number>()
+    for (const { data } of History.notes(history, "marked")) {
+      const before = last.get(data.run) ?? -1
+      if (data.n <= before) return `run ${data.run}: ${data.n} came after ${before}`
+      last.set(data.run, data.n)
+    }
+    return undefined
+  }
+)
+
+const streamsAreWhole = Judge.make(
+  "streams give each element once, in order",
+  "an array of the elements that come next",
+  (history) => {
+    const last = new Map<string, number>()
+    for (const { data } of History.notes(history, "element")) {
+      const before = last.get(data.key) ?? 0
+      if (data.n !== before + 1) return `stream ${data.key}: ${data.n} after ${before}`
+      last.set(data.key, data.n)
+    }
+    for (const { input, operation, outcome, value } of History.operations(history)) {
+      if (operation !== "count" || outcome !== "Success") continue
+      const expected = Math.min(input.to, input.take)
+      if (value !== expected) return `stream ${input.key} ended after ${value} of ${expected}`
+    }
+    return undefined
+  }
+)
+
+export const make = (options: {
+  readonly name: string
+  readonly wire: Wire.Wire
+  readonly preempt?: boolean
+  readonly bytes?: boolean
+  readonly whileDisconnected?: "wait" | "fail"
+}) => {
+  const { bytes = false, wire } = options
+  const server = JsonRpcServer.layerSocketServer(Methods, { wire }).pipe(
+    Layer.provide(Handlers),
+    Layer.provide(Layer.effect(
+      SocketServer.SocketServer,
+      Effect.map(World.World, ({ server }) => bytes ? Framing.wrapServer(server, Framing.lines()) : server)
+    ))
+  )
+  const client = Layer.effect(
+    Client,
+    Effect.gen(function*() {
+      return { typed: yield* makeTyped, remote: yield* JsonRpcClient.JsonRpcClient }
+    })
+  ).pipe(
+    Layer.provide(JsonRpcClient.layerSocket({
+      wire,
+      reconnect: Reconnect.schedule,
+      whileDisconnected: options.whileDisconnected ?? "wait"
+    })),
+    Layer.provide(Layer.effect(
+      Socket.Socket,
+      Effect.map(World.World, ({ socket }) =>
+        bytes ? Framing.wrap(socket("server", { bytes }), Framing.lines()) : socket("server"))
+    ))
+  )
+  const node = Simulation.node({ layer: client, operations })
+  return Simulation.make({
+    name: options.name,
+    nodes: { server: Simulation.node({ layer: server }), ann: node, bob: node },
+    defaults: [Judge.nothingHangs, Judge.noDefectsBut(known), Judge.nothingLeft],
+    judges: [
+      failuresAreTyped,
+      atMostOnce,
+      answersAreTrue,
+      ...wire === Wire.standard ? [] : [nobodyWaitsNobodyWorks],
+      streamsAreWhole,
+      ...options.preempt === false ? [inOrder] : []
+    ],
+    preempt: options.preempt,
+    settle: "90 seconds"
+  })
+}
+
+export const apps = {
+  standard: make({ name: "JSON-RPC", wire: Wire.standard }),
+  rockets: make({ name: "JSON-RPC, Rockets", wire: Wire.rockets }),
+  order: make({ name: "JSON-RPC, order", wire: Wire.rockets, preempt: false }),
+  fail: make({ name: "JSON-RPC, no waiting", wire: Wire.rockets, preempt: false, whileDisconnected: "fail" }),
+  lsp: make({ name: "JSON-RPC, LSP, over bytes", wire: Wire.lsp, bytes: true }),
+  mcp: make({ name: "JSON-RPC, MCP", wire: Wire.mcp, preempt: false })
+}
