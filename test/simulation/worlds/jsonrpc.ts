@@ -20,11 +20,8 @@ class Methods extends RpcGroup.make(
 
 /** Notes that a request runs, and how it ends. */
 const executes = <A, E, R>(key: string, effect: Effect.Effect<A, E, R>) =>
-  Effect.andThen(
-    World.note("executed", key),
-    Effect.onExit(effect, (exit) =>
-      World.note(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? "aborted" : "finished", key))
-  )
+  Effect.onExit(Effect.andThen(World.note("executed", key), effect), (exit) =>
+    World.note(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? "aborted" : "finished", key))
 
 const Handlers = Methods.toLayer({
   add: ({ a, b, key }) => executes(key, Effect.succeed(a + b)),
