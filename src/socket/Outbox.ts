@@ -10,6 +10,7 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { type Account, Budget } from "./Budget.ts"
@@ -123,6 +124,7 @@ class OutboxImpl implements Outbox {
   private readonly writer: Socket.Writer
   private readonly context: Context.Context<never>
   private port: SyncPort | undefined = undefined
+  private fiber: Fiber.Fiber<void, Socket.SocketError> | undefined = undefined
 
   private readonly maxWaiting: number
   private opened: Account | undefined = undefined
@@ -239,7 +241,9 @@ class OutboxImpl implements Outbox {
       if (this.queue.length > 0) this.schedule()
       return
     }
+    this.fiber = fiber
     fiber.addObserver((exit) => {
+      this.fiber = undefined
       this.writing = false
       this.ended(exit)
       this.flush()
@@ -284,6 +288,8 @@ class OutboxImpl implements Outbox {
     this.queue = noFrames
     this.queued = 0
     this.inFlight = 0
+    // a socket that dials again would write it to its next connection
+    this.fiber?.interruptUnsafe()
     if (this.waiters.length > 0) this.wake()
   }
 

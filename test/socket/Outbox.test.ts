@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope } from "effect"
+import { Effect, Exit, Fiber, Latch, Scope } from "effect"
 import { MemorySocket, Outbox } from "effect-wire/socket"
 import { Socket } from "effect/socket"
 
@@ -48,6 +48,21 @@ describe("Outbox", () => {
       outbox.send("alone")
       yield* turn
       assert.deepStrictEqual(writes[1], ["alone"])
+    }))
+
+  it.effect("a write that waits for a connection does not outlive the outbox, to go out on the next one", () =>
+    Effect.gen(function*() {
+      const written: Array<string> = []
+      const next = Latch.makeUnsafe(false)
+      const write = (frame: unknown) => next.whenOpen(Effect.sync(() => void written.push(String(frame))))
+      const scope = yield* Scope.make()
+      const outbox = yield* Outbox.make({ write, writeAll: write }).pipe(Effect.provideService(Scope.Scope, scope))
+      outbox.send("stale")
+      yield* turn
+      yield* Scope.close(scope, Exit.void)
+      yield* next.open
+      yield* turn
+      assert.deepStrictEqual(written, [])
     }))
 
   it.effect("a corked outbox holds frames back until the last cork is drawn, and then writes at once", () =>
