@@ -22,7 +22,8 @@ import type { Draw } from "./Draw.ts"
  * - `stop`: a node ends in order, and comes back. `version` says which of its versions starts (see `Simulation.node`).
  * - `pause`: a node does nothing for a while. `sluggish`: each of its steps takes so long.
  * - `jump`: its wall clock is moved. `skew`: its clock runs faster or slower by a factor.
- * - `backplane`: publications of a `Backplane` of the world are lost, late, or come twice, each with a probability.
+ * - `backplane`: publications of the world's `Backplane` are late, lost (a gap tells it), or carried though `publish` fails
+ *   (`uncertain`), each with a probability. None comes twice: `Backplane` promises that.
  * - `own`: a fault of the application's own, by its name.
  *
  * @category models
@@ -58,7 +59,7 @@ export type Fault =
       readonly kind: "backplane"
       readonly lose: number
       readonly delay: number
-      readonly twice: number
+      readonly unsure: number
       readonly for: number
     }
     | { readonly kind: "own"; readonly name: string; readonly input: unknown }
@@ -136,7 +137,7 @@ export const draw = (kind: Kind, at: number, targets: Targets, draw: Draw): Faul
   if (kind === "own") return undefined
   if (kind === "backplane") {
     const rate = () => draw.pick([0, 0, 0.1, 0.5])
-    return { kind, at, lose: rate(), delay: draw.pick([0, 5, 500, 5000]), twice: rate(), for: millis(draw) }
+    return { kind, at, lose: rate(), delay: draw.pick([0, 5, 500, 5000]), unsure: rate(), for: millis(draw) }
   }
   if (linkKinds.has(kind)) {
     if (targets.links.length === 0) return undefined
@@ -246,7 +247,7 @@ export const describe = (fault: Fault): string => {
     case "skew":
       return `the clock of ${fault.node} runs at ${fault.factor} of its speed`
     case "backplane":
-      return `the backplane loses ${fault.lose}, delays by up to ${fault.delay} ms, repeats ${fault.twice}, for ${fault.for} ms`
+      return `the backplane loses ${fault.lose}, delays by up to ${fault.delay} ms, is unsure of ${fault.unsure}, for ${fault.for} ms`
     case "own":
       return `${fault.name}${fault.input === undefined ? "" : ` ${JSON.stringify(fault.input)}`}`
   }

@@ -11,6 +11,7 @@ import type * as Headers from "effect/http/Headers"
 import * as Layer from "effect/Layer"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
+import { Backplane } from "../backplane/Backplane.ts"
 
 /**
  * How a connection is dialled.
@@ -70,6 +71,13 @@ export class World extends Context.Service<World, {
   readonly reach: (place: string) => void
   /** What survives a crash, as far as it was synced. */
   readonly disk: Disk
+  /**
+   * Carries publications between the nodes of this world: everything, in one order, as `Backplane` promises. The fault
+   * `backplane` makes it late, and lets it lose publications, of which it then tells a gap.
+   */
+  readonly backplane: Backplane["Service"]
+  /** Calls a function when the node crashes: for what an operating system does then, as closing files. */
+  readonly onCrash: (run: () => void) => void
   /** Accepts connections for this node. */
   readonly server: SocketServer.SocketServer["Service"]
   /** A socket that dials another node, anew each time its reader is acquired. */
@@ -104,3 +112,14 @@ export const layerServer: Layer.Layer<SocketServer.SocketServer, never, World> =
  */
 export const layerSocket = (to: string, options?: DialOptions): Layer.Layer<Socket.Socket, never, World> =>
   Layer.effect(Socket.Socket, Effect.map(World, (world) => world.socket(to, options)))
+
+/**
+ * The `Backplane` of the nodes of a world.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerBackplane: Layer.Layer<Backplane, never, World> = Layer.effect(
+  Backplane,
+  Effect.map(World, (world) => world.backplane)
+)

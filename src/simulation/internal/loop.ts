@@ -18,6 +18,7 @@ export class Life {
   /** Local time = `rate` × true time + `offset`. */
   rate = 1
   offset = 0
+  readonly onCrash: Array<() => void> = []
   fibers = 0
   timers = 0
   /** Tasks that wait for `heldUntil`. */

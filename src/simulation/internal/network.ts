@@ -65,7 +65,7 @@ export class Network implements Way {
   private readonly stalls = new Map<string, number>()
   private readonly refusals = new Map<string, Refusal>()
   /** What backplanes of this world do at the moment. */
-  backplane = { lose: 0, delay: 0, twice: 0, until: 0 }
+  backplane = { lose: 0, delay: 0, unsure: 0, until: 0 }
   private dialled = 0
 
   constructor(loop: Loop, random: Prng, options: NetworkOptions, record: (event: Event) => void) {

@@ -13,6 +13,7 @@ import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import type { Event, Outcome } from "../History.ts"
 import { World } from "../World.ts"
+import type { Broker } from "./broker.ts"
 import { WorldDisk } from "./disk.ts"
 import { Life, type Loop } from "./loop.ts"
 import type { NodeSpec } from "./model.ts"
@@ -27,6 +28,7 @@ export interface Surroundings {
   readonly loop: Loop
   readonly network: Network
   readonly random: Prng
+  readonly broker: Broker
   readonly record: (event: Event) => void
   readonly reach: (place: string) => void
   /** An operation has ended. */
@@ -68,6 +70,10 @@ export const contextFor = (
         if (!life.dead) record({ _tag: "Noted", at: loop.now, node, kind, data: plain(data) })
       },
       reach,
+      backplane: around.broker.of(life),
+      onCrash: (run) => {
+        life.onCrash.push(run)
+      },
       server: serving(network, life),
       socket: (to, options) => dialling(network, life, to, options)
     })
@@ -173,6 +179,7 @@ export class NodeRunner {
     const { life } = this
     if (life === undefined || this.state === "down") return false
     life.dead = true
+    for (const run of life.onCrash) run()
     this.end(life)
     this.disk.crash(power)
     this.note("crashed")

@@ -8,6 +8,7 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import { type Fault, lasts, type Link } from "../Fault.ts"
 import type { Event } from "../History.ts"
+import { Broker } from "./broker.ts"
 import { WorldDisk } from "./disk.ts"
 import { enter } from "./globals.ts"
 import { Loop } from "./loop.ts"
@@ -24,6 +25,8 @@ const maxSteps = 100_000
 const settleTurns = 3
 
 export type MakePlan = (links: ReadonlyArray<Link>) => Pick<Plan, "operations" | "faults">
+
+const noTrouble = { lose: 0, delay: 0, unsure: 0 }
 
 class Director {
   readonly loop: Loop
@@ -54,8 +57,14 @@ class Director {
     this.loop.onThrow = (life, error) =>
       record({ _tag: "Uncaught", at: this.loop.now, node: life.node, text: String(error) })
     this.network = new Network(this.loop, this.random.derive("network"), plan.network, record)
+    const { network } = this
     this.around = {
       loop: this.loop,
+      broker: new Broker(
+        this.loop,
+        this.random.derive("broker"),
+        () => network.backplane.until > this.loop.now ? network.backplane : noTrouble
+      ),
       network: this.network,
       random: this.random.derive("nodes"),
       record,

@@ -79,7 +79,7 @@ export class WorldFaults {
         network.backplane = {
           lose: fault.lose,
           delay: fault.delay,
-          twice: fault.twice,
+          unsure: fault.unsure,
           until: now + fault.for
         }
         return true
