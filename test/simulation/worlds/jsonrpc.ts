@@ -1,10 +1,10 @@
 /** JSON-RPC in a world: a server, two clients that come back; calls, cancels, notifications, batches, streams. */
 import { Cause, Context, Effect, Exit, Layer, Schema, Stream } from "effect"
-import { Rpc, RpcGroup } from "effect/rpc"
-import { Socket, SocketServer } from "effect/socket"
 import { JsonRpcClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { History, Judge, Simulation, World } from "effect-wire/simulation"
 import { Framing, Reconnect } from "effect-wire/socket"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { Socket, SocketServer } from "effect/socket"
 import { known } from "./known.ts"
 
 const Key = { key: Schema.String }
@@ -20,8 +20,10 @@ class Methods extends RpcGroup.make(
 
 /** Notes that a request runs, and how it ends. */
 const executes = <A, E, R>(key: string, effect: Effect.Effect<A, E, R>) =>
-  Effect.onExit(Effect.andThen(World.note("executed", key), effect), (exit) =>
-    World.note(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? "aborted" : "finished", key))
+  Effect.onExit(
+    Effect.andThen(World.note("executed", key), effect),
+    (exit) => World.note(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? "aborted" : "finished", key)
+  )
 
 const Handlers = Methods.toLayer({
   add: ({ a, b, key }) => executes(key, Effect.succeed(a + b)),
@@ -60,8 +62,7 @@ const operations = {
   never: Simulation.operation({
     input: (draw) => ({ key: key(draw), patience: draw.pick([0, 1, 10, 100, 3000]) }),
     run: ({ key, patience }) =>
-      Effect.flatMap(Client, ({ typed }) =>
-        Effect.as(Effect.timeoutOption(typed.never({ key }), patience), undefined))
+      Effect.flatMap(Client, ({ typed }) => Effect.as(Effect.timeoutOption(typed.never({ key }), patience), undefined))
   }),
   put: Simulation.operation({
     input: (draw) => ({ key: key(draw) }),
@@ -82,7 +83,10 @@ const operations = {
         yield* typed.count(input).pipe(
           Stream.tap((n) => {
             seen.push(n)
-            return Effect.andThen(World.note("element", { key: input.key, n }), read === 0 ? Effect.void : Effect.sleep(read))
+            return Effect.andThen(
+              World.note("element", { key: input.key, n }),
+              read === 0 ? Effect.void : Effect.sleep(read)
+            )
           }),
           Stream.take(take),
           Stream.runDrain
@@ -152,13 +156,20 @@ const answersAreTrue = Judge.make(
         if (name === "batch" && JSON.stringify(value) !== JSON.stringify([3, input[1], 7])) {
           return wrong(`answers ${JSON.stringify(value)}`)
         }
-        if (name !== "never" && name !== "count" && keysOf(operation).some((key) => !executed.has(key)) && name !== "put") {
+        if (
+          name !== "never" && name !== "count" && keysOf(operation).some((key) => !executed.has(key)) && name !== "put"
+        ) {
           return wrong("answered, and not executed")
         }
       }
-      if (outcome === "Failure" && value?._tag === "JsonRpcError" && value.reason?.maybeExecuted === false && name !== "batch") {
+      if (
+        outcome === "Failure" && value?._tag === "JsonRpcError" && value.reason?.maybeExecuted === false &&
+        name !== "batch"
+      ) {
         const key = keysOf(operation)[0]
-        if (key !== undefined && name !== "put" && executed.has(key)) return wrong("maybeExecuted is false, and it was executed")
+        if (key !== undefined && name !== "put" && executed.has(key)) {
+          return wrong("maybeExecuted is false, and it was executed")
+        }
       }
     }
     return undefined
@@ -179,8 +190,9 @@ const nobodyWaitsNobodyWorks = Judge.make(
     const running = new Map<string, string>()
     for (const event of history.events) {
       if (event._tag === "Noted" && event.kind === "executed") running.set(event.data, event.node)
-      else if (event._tag === "Noted" && (event.kind === "aborted" || event.kind === "finished")) running.delete(event.data)
-      else if (event._tag === "Node" && event.what === "crashed") {
+      else if (event._tag === "Noted" && (event.kind === "aborted" || event.kind === "finished")) {
+        running.delete(event.data)
+      } else if (event._tag === "Node" && event.what === "crashed") {
         for (const [key, node] of running) if (node === event.node) running.delete(key)
       } else if (event._tag === "Quiet") {
         const [first] = running.keys()
@@ -252,8 +264,10 @@ export const make = (options: {
     })),
     Layer.provide(Layer.effect(
       Socket.Socket,
-      Effect.map(World.World, ({ socket }) =>
-        bytes ? Framing.wrap(socket("server", { bytes }), Framing.lines()) : socket("server"))
+      Effect.map(
+        World.World,
+        ({ socket }) => bytes ? Framing.wrap(socket("server", { bytes }), Framing.lines()) : socket("server")
+      )
     ))
   )
   const node = Simulation.node({ layer: client, operations })

@@ -11,7 +11,9 @@ const Weather = Topic.state("weather", { payload: Schema.Struct({ n: Schema.Int 
 const topics = { news: News, weather: Weather }
 
 /** Numbers that are given once, in the whole world. */
-class Numbers extends Context.Service<Numbers, { next: number }>()("effect-wire/test/simulation/worlds/topics/Numbers") {}
+class Numbers
+  extends Context.Service<Numbers, { next: number }>()("effect-wire/test/simulation/worlds/topics/Numbers")
+{}
 
 const services = Layer.mergeAll(
   Topics.layer(Topic.group(News, Weather)),
@@ -90,8 +92,10 @@ const clientOf = (to: string) =>
       look: Simulation.operation({
         input: (draw) => ({ name: draw.pick(["news", "weather"] as const), millis: draw.pick([0, 1, 50, 2000]) }),
         run: ({ millis, name }) =>
-          Effect.flatMap(Client, (client) =>
-            read(client, name, false).pipe(Effect.timeoutOption(millis), Effect.asVoid))
+          Effect.flatMap(
+            Client,
+            (client) => read(client, name, false).pipe(Effect.timeoutOption(millis), Effect.asVoid)
+          )
       })
     },
     rest: Effect.map(Client, ({ latest }) => latest)
@@ -152,7 +156,9 @@ const oneOrder = Judge.make(
     const before = orderOf(history)
     for (const [n, others] of before) {
       for (const other of others) {
-        if (before.get(other)?.has(n) === true) return `${other} came before ${n} for one reader, and after it for another`
+        if (before.get(other)?.has(n) === true) {
+          return `${other} came before ${n} for one reader, and after it for another`
+        }
       }
     }
     return undefined
