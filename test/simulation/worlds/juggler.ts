@@ -36,7 +36,7 @@ const writing = {
     interruptible: false,
     input: (draw) => ({ key: draw.pick(["a", "b", "c", "__x"]), value: value(draw) }),
     run: ({ key, value }) =>
-      Effect.flatMap(State, (state) => state.put(`/${key}`, value as any)).pipe(Effect.andThen(wrote))
+      Effect.flatMap(State, (state) => state.put([key], value as any)).pipe(Effect.andThen(wrote))
   }),
   update: Simulation.operation({
     weight: 3,
@@ -55,7 +55,7 @@ const writing = {
   remove: Simulation.operation({
     interruptible: false,
     input: (draw) => draw.pick(["a", "b", "c"]),
-    run: (key) => Effect.flatMap(State, (state) => Effect.ignore(state.remove(`/${key}`))).pipe(Effect.andThen(wrote))
+    run: (key) => Effect.flatMap(State, (state) => Effect.ignore(state.remove([key]))).pipe(Effect.andThen(wrote))
   })
 }
 
@@ -93,7 +93,7 @@ const clientOf = (generation: JugglerGeneration.Generation) =>
       })
     ).pipe(Layer.provide(World.layerSocket("server"))),
     operations: {
-      disconnect: Simulation.operation({ run: () => Effect.flatMap(Follower, (client) => client.disconnect) })
+      redial: Simulation.operation({ run: () => Effect.flatMap(Follower, (client) => client.redial) })
     },
     rest: Effect.flatMap(Follower, (client) => Effect.map(client.state.json, canonical))
   })
