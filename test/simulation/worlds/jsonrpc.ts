@@ -242,6 +242,9 @@ export const make = (options: {
   readonly preempt?: boolean
   readonly bytes?: boolean
   readonly whileDisconnected?: "wait" | "fail"
+  readonly maxInFlight?: number
+  /** Calls are not given up by time: what hangs is seen. */
+  readonly isEndless?: boolean
 }) => {
   const { bytes = false, wire } = options
   const server = JsonRpcServer.layerSocketServer(Methods, { wire }).pipe(
@@ -260,7 +263,9 @@ export const make = (options: {
     Layer.provide(JsonRpcClient.layerSocket({
       wire,
       reconnect: Reconnect.schedule,
-      whileDisconnected: options.whileDisconnected ?? "wait"
+      whileDisconnected: options.whileDisconnected ?? "wait",
+      ...options.maxInFlight === undefined ? {} : { maxInFlight: options.maxInFlight },
+      ...options.isEndless === true ? { callTimeout: Infinity } : {}
     })),
     Layer.provide(Layer.effect(
       Socket.Socket,
@@ -293,6 +298,8 @@ export const apps = {
   rockets: make({ name: "JSON-RPC, Rockets", wire: Wire.rockets }),
   order: make({ name: "JSON-RPC, order", wire: Wire.rockets, preempt: false }),
   fail: make({ name: "JSON-RPC, no waiting", wire: Wire.rockets, preempt: false, whileDisconnected: "fail" }),
+  endless: make({ name: "JSON-RPC, no time limit", wire: Wire.rockets, isEndless: true }),
+  narrow: make({ name: "JSON-RPC, few at once", wire: Wire.rockets, preempt: false, isEndless: true, maxInFlight: 4 }),
   lsp: make({ name: "JSON-RPC, LSP, over bytes", wire: Wire.lsp, bytes: true }),
   mcp: make({ name: "JSON-RPC, MCP", wire: Wire.mcp, preempt: false })
 }

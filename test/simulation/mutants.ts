@@ -1,0 +1,252 @@
+/** Planted faults: each a small patch of a source file, and the world that finds it. */
+
+export interface Mutant {
+  readonly name: string
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+  /** The application of `worlds/` that is explored. */
+  readonly app: string
+}
+
+const calls = "src/rpc/internal/calls.ts"
+const caller = "src/jsonrpc/internal/caller.ts"
+const typedCall = "src/jsonrpc/internal/typedCall.ts"
+const session = "src/rpc/internal/session.ts"
+const subscriber = "src/topics/internal/topicSubscriber.ts"
+const channel = "src/topics/internal/topicChannel.ts"
+const publisher = "src/juggler/internal/publisher.ts"
+const replica = "src/juggler/internal/replica.ts"
+const outbox = "src/socket/Outbox.ts"
+
+export const mutants: ReadonlyArray<Mutant> = [
+  // the client half: one log, one connection
+  {
+    name: "calls overtake what waits",
+    file: calls,
+    find: "if (this.flows && this.home.size === 0 && this.hasRoom() && this.send(entry)) return undefined",
+    replace: "if (this.flows && this.send(entry)) return undefined",
+    app: "jsonrpc/order"
+  },
+  {
+    name: "what goes home loses its place",
+    file: calls,
+    find: "this.home = new Set(items.sort((a, b) => a.seq - b.seq))",
+    replace: "this.home = new Set(items.sort((a, b) => b.seq - a.seq))",
+    app: "jsonrpc/order"
+  },
+  {
+    name: "every call is sent again",
+    file: calls,
+    find: "      if (!call.goesAgain()) {",
+    replace: "      if (false) {",
+    app: "jsonrpc/standard"
+  },
+  {
+    name: "a lost call has no end",
+    file: calls,
+    find: "        lost.push(call)\n        continue",
+    replace: "        continue",
+    app: "jsonrpc/endless"
+  },
+  {
+    name: "maybeExecuted is always false",
+    file: calls,
+    find: "const sent = calls.map((call) => call.connection > 0)",
+    replace: "const sent = calls.map((call) => call.connection > 1000)",
+    app: "jsonrpc/standard"
+  },
+  {
+    name: "the status is forgotten when it opens",
+    file: calls,
+    find: "        this.flows = true\n        return this.pump()",
+    replace: "        this.flows = true\n        return",
+    app: "jsonrpc/endless"
+  },
+  {
+    name: "no cancel for what was sent",
+    file: calls,
+    find: "    if (connection === this.connection) this.retract(call)",
+    replace: "    if (connection > this.connection) this.retract(call)",
+    app: "jsonrpc/rockets"
+  },
+  {
+    name: "a cancelled call leaves home no more",
+    file: calls,
+    find: "    if (connection === 0) return this.leaveHome(call)",
+    replace: "    if (connection === 0) return",
+    app: "jsonrpc/order"
+  },
+  {
+    name: "an off-by-one in the window of calls",
+    file: calls,
+    find: "    this.onLine--\n    if (connection === this.connection) this.retract(call)",
+    replace: "    if (connection === this.connection) this.retract(call)",
+    app: "jsonrpc/narrow"
+  },
+  {
+    name: "an answer frees no place",
+    file: calls,
+    find: "    call.connection = settled\n    this.onLine--\n    if (this.home.size > 0) this.pump()\n    return call",
+    replace: "    call.connection = settled\n    this.onLine--\n    return call",
+    app: "jsonrpc/narrow"
+  },
+  {
+    name: "who is ended still waits",
+    file: calls,
+    find: "    this.settle(kind === \"Ended\" ? all : all.filter((call) => call.batch?.isOpen !== true), kind)",
+    replace: "    this.settle(kind === \"Ended\" ? [] : all.filter((call) => call.batch?.isOpen !== true), kind)",
+    app: "jsonrpc/fail"
+  },
+  {
+    name: "the calls of a lost connection stay on the line",
+    file: calls,
+    find: "    const lost: Array<Call<F>> = []\n    this.onLine = 0",
+    replace: "    const lost: Array<Call<F>> = []",
+    app: "jsonrpc/narrow"
+  },
+  {
+    name: "a batch sends its last entry alone",
+    file: calls,
+    find: "frame = item.entries.length === 1 ? item.entries[0]!.frame : this.join(item.entries.map((entry) => entry.frame))",
+    replace: "frame = item.entries[0]!.frame",
+    app: "jsonrpc/endless"
+  },
+  {
+    name: "the answer of another call is taken",
+    file: caller,
+    find: "const call = message.id === undefined ? undefined : this.take(idOf(message.id)) as RpcCall | undefined",
+    replace: "const call = message.id === undefined ? undefined : (this.take(idOf(message.id) - 1) ?? this.take(idOf(message.id))) as RpcCall | undefined",
+    app: "jsonrpc/standard"
+  },
+  {
+    name: "an interrupted call is not given up",
+    file: typedCall,
+    find: "    this.half.calls.delete(this.requestId)\n    this.caller?.cancel(this)",
+    replace: "    this.half.calls.delete(this.requestId)",
+    app: "jsonrpc/rockets"
+  },
+  // the server
+  {
+    name: "a cancel interrupts nobody",
+    file: session,
+    find: "      request.fiber.interruptUnsafe(undefined, RpcSchema.ClientAbort.annotation)\n    } else {",
+    replace: "    } else {",
+    app: "jsonrpc/rockets"
+  },
+  {
+    name: "requests outlive their connection",
+    file: session,
+    find: "        for (const fiber of this.fibers) fiber.interruptUnsafe()\n",
+    replace: "        if (this.fibers.size > 1000) return Effect.void\n",
+    app: "jsonrpc/rockets"
+  },
+  // what is written
+  {
+    name: "a lost wake-up of the outbox",
+    file: outbox,
+    find: "    if (this.corks === 0 && !this.writing) this.schedule()\n    return true",
+    replace: "    if (this.corks === 0 && !this.writing && this.queue.length < 2) this.schedule()\n    return true",
+    app: "jsonrpc/endless"
+  },
+  {
+    name: "what was written while a write was under way stays",
+    file: outbox,
+    find: "      this.ended(exit)\n      this.flush()",
+    replace: "      this.ended(exit)",
+    app: "jsonrpc/endless"
+  },
+  {
+    name: "frames of one turn are written backwards",
+    file: outbox,
+    find: "    this.queue = noFrames\n    this.inFlight = this.queued",
+    replace: "    frames.slice()\n    ;(frames as unknown as Array<Frame>).reverse()\n    this.queue = noFrames\n    this.inFlight = this.queued",
+    app: "jsonrpc/order"
+  },
+  // topics
+  {
+    name: "a missing re-subscription",
+    file: subscriber,
+    find: "        if (entry.granted !== undefined && entry.kind === \"plain\") this.missed(entry, undefined)\n        entry.granted = undefined",
+    replace: "        if (entry.granted !== undefined && entry.kind === \"plain\") this.missed(entry, undefined)",
+    app: "topics/topics"
+  },
+  {
+    name: "what was lost with a connection is not told",
+    file: subscriber,
+    find: "if (entry.granted !== undefined && entry.kind === \"plain\") this.missed(entry, undefined)",
+    replace: "",
+    app: "topics/topics"
+  },
+  {
+    name: "a known state value is heard again",
+    file: subscriber,
+    find: "      if (!isKnown || !entry.served.has(reader)) this.hand(entry, reader, value)",
+    replace: "      this.hand(entry, reader, value)",
+    app: "topics/topics"
+  },
+  {
+    name: "gaps of the backplane are not told",
+    file: channel,
+    find: "      for (const subscription of subscriptions) subscription.missed(event.missed)\n",
+    replace: "",
+    app: "topics/topics"
+  },
+  {
+    name: "the last value is not kept",
+    file: channel,
+    find: "    if (this.topic.kind === \"state\") this.last = { text: event.payload, frame }\n",
+    replace: "",
+    app: "topics/topics"
+  },
+  {
+    name: "a subscriber is told twice",
+    file: channel,
+    find: "      subscription.deliver(frame)\n    }\n  }\n\n  /** Adds",
+    replace: "      subscription.deliver(frame)\n      if (i === 1) subscription.deliver(frame)\n    }\n  }\n\n  /** Adds",
+    app: "topics/topics"
+  },
+  // Juggler
+  {
+    name: "a patch is applied twice",
+    file: replica,
+    find: "    if (verdict === \"duplicate\") return undefined\n",
+    replace: "    if (verdict === \"duplicate\" || Array.isArray(patch) && patch.length === 2) this.store.patch(patch, \"wire\")\n    if (verdict === \"duplicate\") return undefined\n",
+    app: "juggler/v07"
+  },
+  {
+    name: "a gap is taken for the next",
+    file: replica,
+    find: "    if (verdict === \"gap\") {",
+    replace: "    if (verdict === \"gap\" && this.dropped > 5) {",
+    app: "juggler/v07"
+  },
+  {
+    name: "who resumes is told nothing",
+    file: publisher,
+    find: "      if (this.delay === undefined) follower.stale = true\n      else this.bring(follower)\n      return",
+    replace: "      return",
+    app: "juggler/v07"
+  },
+  {
+    name: "the timer is not forgotten",
+    file: publisher,
+    find: "        this.timer = undefined\n        this.flush()",
+    replace: "        this.flush()",
+    app: "juggler/v07"
+  },
+  {
+    name: "the version of the publisher runs ahead",
+    file: publisher,
+    find: "    if (this.version === this.store.version) return []\n    this.version = this.store.version",
+    replace: "    if (this.version === this.store.version) return []\n    this.version = this.store.version + 1",
+    app: "juggler/v07"
+  },
+  {
+    name: "who leaves takes the listener of the others along",
+    file: publisher,
+    find: "    if (this.followers.size > 0) return\n    this.cancelTimer()",
+    replace: "    if (this.followers.size > 1) return\n    this.cancelTimer()",
+    app: "juggler/v07"
+  }
+]
