@@ -32,8 +32,8 @@ import type { World } from "./World.ts"
  * @category models
  * @since 0.2.0
  */
-export interface Operation<in R> {
-  readonly _R: (_: R) => void
+export interface Operation<out R> {
+  readonly _R: () => R
 }
 
 /**
@@ -42,8 +42,8 @@ export interface Operation<in R> {
  * @category models
  * @since 0.2.0
  */
-export interface Node<in R> {
-  readonly _R: (_: R) => void
+export interface Node<out R> {
+  readonly _R: () => R
 }
 
 /**
@@ -99,13 +99,13 @@ export const operation = <I, A, E, R>(options: {
  * @category constructors
  * @since 0.2.0
  */
-export const node = <L extends Layer.Any, V = never>(options: {
-  readonly layer: L
-  readonly versions?: ReadonlyArray<Layer.Layer<NoInfer<Layer.Success<L>>, unknown, V>> | undefined
-  readonly operations?: { readonly [name: string]: Operation<NoInfer<Layer.Success<L>>> } | undefined
-  readonly rest?: Effect.Effect<unknown, unknown, NoInfer<Layer.Success<L> | World | Scope.Scope>> | undefined
+export const node = <A, E, R, V = never>(options: {
+  readonly layer: Layer.Layer<A, E, R>
+  readonly versions?: ReadonlyArray<Layer.Layer<NoInfer<A>, unknown, V>> | undefined
+  readonly operations?: { readonly [name: string]: Operation<NoInfer<A>> } | undefined
+  readonly rest?: Effect.Effect<unknown, unknown, NoInfer<A> | World | Scope.Scope> | undefined
   readonly faults?: ReadonlyArray<Fault.Kind> | undefined
-}): Node<Exclude<Layer.Services<L> | V, World>> => {
+}): Node<Exclude<R | V, World>> => {
   const spec: Model.NodeSpec = {
     versions: [options.layer, ...options.versions ?? []] as unknown as Model.NodeSpec["versions"],
     operations: Object.entries(options.operations ?? {}) as never,

@@ -30,7 +30,9 @@ const fixed = { from: 1, seeds: 12 }
 
 const option = (name: string): string | undefined => {
   const at = process.argv.indexOf(`--${name}`)
-  return at < 0 ? undefined : process.argv[at + 1] ?? ""
+  if (at < 0) return undefined
+  const value = process.argv[at + 1] ?? ""
+  return value.startsWith("--") ? "" : value
 }
 
 const explore = (app: Simulation.App, options: Simulation.ExploreOptions) =>

@@ -55,10 +55,10 @@ export const make = (
   Effect.gen(function*() {
     const wire = options.wire ?? standard
     const address = addressOf(socket)
-    const frames = yield* PubSub.sliding<string | Uint8Array>(kept)
-    const notifications = yield* PubSub.sliding<Notification>(kept)
+    // made when somebody listens: they are what a client costs most
+    let frames: PubSub.PubSub<string | Uint8Array> | undefined
+    let notifications: PubSub.PubSub<Notification> | undefined
     const listeners = new Set<(notification: Notification) => void>()
-    let watched = false
 
     const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>())
     const limits = ClientHalf.limits(options, context, ClientHalf.reason(address))
@@ -87,10 +87,10 @@ export const make = (
       context,
       onNotification: (notification) => {
         for (const listener of Array.from(listeners)) hear(listener, notification)
-        PubSub.publishUnsafe(notifications, notification)
+        if (notifications !== undefined) PubSub.publishUnsafe(notifications, notification)
       },
       onFrame: (frame) => {
-        if (watched) PubSub.publishUnsafe(frames, frame)
+        if (frames !== undefined) PubSub.publishUnsafe(frames, frame)
       }
     }
     const { onConnect } = options
@@ -110,15 +110,18 @@ export const make = (
       ...JsonRpcRemote.fromPort({ caller, connection: undefined }),
       ...half,
       connect: Effect.mapError(half.connect, (failure) => JsonRpcError.lost(undefined, failure)),
-      notifications: Stream.fromPubSub(notifications),
+      notifications: Stream.unwrap(Effect.gen(function*() {
+        notifications ??= yield* PubSub.sliding<Notification>(kept)
+        return Stream.fromPubSub(notifications)
+      })),
       listen: (listener) => {
         listeners.add(listener)
         return () => {
           listeners.delete(listener)
         }
       },
-      frames: Stream.unwrap(Effect.sync(() => {
-        watched = true
+      frames: Stream.unwrap(Effect.gen(function*() {
+        frames ??= yield* PubSub.sliding<string | Uint8Array>(kept)
         return Stream.fromPubSub(frames)
       }))
     }

@@ -207,10 +207,12 @@ const sameWhenQuiet = Judge.make(
   }
 )
 
+const shared = Layer.sync(Numbers, () => ({ next: 0 }))
+
 const make = (name: string, preempt: boolean) =>
   Simulation.make({
     name,
-    shared: Layer.sync(Numbers, () => ({ next: 0 })),
+    shared,
     nodes: { left: publisher, right: publisher, ann: clientOf("left"), bob: clientOf("right") },
     links: [["ann", "left"], ["bob", "right"]],
     faults: [
