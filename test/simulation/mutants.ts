@@ -26,14 +26,14 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: calls,
     find: "if (this.flows && this.home.size === 0 && this.hasRoom() && this.send(entry)) return undefined",
     replace: "if (this.flows && this.send(entry)) return undefined",
-    app: "jsonrpc/order"
+    app: "jsonrpc/narrow"
   },
   {
     name: "what goes home loses its place",
     file: calls,
     find: "this.home = new Set(items.sort((a, b) => a.seq - b.seq))",
     replace: "this.home = new Set(items.sort((a, b) => b.seq - a.seq))",
-    app: "jsonrpc/order"
+    app: "jsonrpc/narrow"
   },
   {
     name: "every call is sent again",
@@ -108,7 +108,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a batch sends its last entry alone",
     file: calls,
-    find: "frame = item.entries.length === 1 ? item.entries[0]!.frame : this.join(item.entries.map((entry) => entry.frame))",
+    find:
+      "frame = item.entries.length === 1 ? item.entries[0]!.frame : this.join(item.entries.map((entry) => entry.frame))",
     replace: "frame = item.entries[0]!.frame",
     app: "jsonrpc/endless"
   },
@@ -116,7 +117,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "the answer of another call is taken",
     file: caller,
     find: "const call = message.id === undefined ? undefined : this.take(idOf(message.id)) as RpcCall | undefined",
-    replace: "const call = message.id === undefined ? undefined : (this.take(idOf(message.id) - 1) ?? this.take(idOf(message.id))) as RpcCall | undefined",
+    replace:
+      "const call = message.id === undefined ? undefined : (this.take(idOf(message.id) - 1) ?? this.take(idOf(message.id))) as RpcCall | undefined",
     app: "jsonrpc/standard"
   },
   {
@@ -160,14 +162,16 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "frames of one turn are written backwards",
     file: outbox,
     find: "    this.queue = noFrames\n    this.inFlight = this.queued",
-    replace: "    frames.slice()\n    ;(frames as unknown as Array<Frame>).reverse()\n    this.queue = noFrames\n    this.inFlight = this.queued",
+    replace:
+      "    frames.slice()\n    ;(frames as unknown as Array<Frame>).reverse()\n    this.queue = noFrames\n    this.inFlight = this.queued",
     app: "jsonrpc/order"
   },
   // topics
   {
     name: "a missing re-subscription",
     file: subscriber,
-    find: "        if (entry.granted !== undefined && entry.kind === \"plain\") this.missed(entry, undefined)\n        entry.granted = undefined",
+    find:
+      "        if (entry.granted !== undefined && entry.kind === \"plain\") this.missed(entry, undefined)\n        entry.granted = undefined",
     replace: "        if (entry.granted !== undefined && entry.kind === \"plain\") this.missed(entry, undefined)",
     app: "topics/topics"
   },
@@ -203,7 +207,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a subscriber is told twice",
     file: channel,
     find: "      subscription.deliver(frame)\n    }\n  }\n\n  /** Adds",
-    replace: "      subscription.deliver(frame)\n      if (i === 1) subscription.deliver(frame)\n    }\n  }\n\n  /** Adds",
+    replace:
+      "      subscription.deliver(frame)\n      if (i === 1) subscription.deliver(frame)\n    }\n  }\n\n  /** Adds",
     app: "topics/topics"
   },
   // Juggler
@@ -211,7 +216,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a patch is applied twice",
     file: replica,
     find: "    if (verdict === \"duplicate\") return undefined\n",
-    replace: "    if (verdict === \"duplicate\" || Array.isArray(patch) && patch.length === 2) this.store.patch(patch, \"wire\")\n    if (verdict === \"duplicate\") return undefined\n",
+    replace:
+      "    if (verdict === \"duplicate\" || Array.isArray(patch) && patch.length === 2) this.store.patch(patch, \"wire\")\n    if (verdict === \"duplicate\") return undefined\n",
     app: "juggler/v07"
   },
   {
