@@ -15,12 +15,13 @@ import { fileURLToPath } from "node:url"
 import { mutants } from "./mutants.ts"
 import { apps as jsonrpc } from "./worlds/jsonrpc.ts"
 import { apps as juggler } from "./worlds/juggler.ts"
+import { apps as queue } from "./worlds/queue.ts"
 import { apps as topics } from "./worlds/topics.ts"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 
 const apps = new Map<string, Simulation.App>(
-  Object.entries({ jsonrpc, topics, juggler }).flatMap(([room, apps]) =>
+  Object.entries({ jsonrpc, topics, juggler, queue }).flatMap(([room, apps]) =>
     Object.entries(apps).map(([name, app]) => [`${room}/${name}`, app] as const)
   )
 )

@@ -92,10 +92,10 @@ export const mutants: ReadonlyArray<Mutant> = [
     app: "jsonrpc/narrow"
   },
   {
-    name: "who is ended still waits",
+    name: "calls are forgotten with their connection",
     file: calls,
-    find: "    this.settle(kind === \"Ended\" ? all : all.filter((call) => call.batch?.isOpen !== true), kind)",
-    replace: "    this.settle(kind === \"Ended\" ? [] : all.filter((call) => call.batch?.isOpen !== true), kind)",
+    find: "        return waits ? this.takeHome() : this.abandon(\"Lost\")",
+    replace: "        return waits ? this.takeHome() : undefined",
     app: "jsonrpc/fail"
   },
   {
@@ -126,7 +126,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: typedCall,
     find: "    this.half.calls.delete(this.requestId)\n    this.caller?.cancel(this)",
     replace: "    this.half.calls.delete(this.requestId)",
-    app: "jsonrpc/rockets"
+    app: "jsonrpc/endless"
   },
   // the server
   {
@@ -148,7 +148,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a lost wake-up of the outbox",
     file: outbox,
     find: "    if (this.corks === 0 && !this.writing) this.schedule()\n    return true",
-    replace: "    if (this.corks === 0 && !this.writing && this.queue.length < 2) this.schedule()\n    return true",
+    replace: "    if (this.corks === 0 && !this.writing && this.queue.length > 1) this.schedule()\n    return true",
     app: "jsonrpc/endless"
   },
   {
@@ -221,17 +221,17 @@ export const mutants: ReadonlyArray<Mutant> = [
     app: "juggler/v07"
   },
   {
-    name: "a gap is taken for the next",
-    file: replica,
-    find: "    if (verdict === \"gap\") {",
-    replace: "    if (verdict === \"gap\" && this.dropped > 5) {",
+    name: "who joins gets patches of before",
+    file: publisher,
+    find: "    if (this.delay !== undefined) this.flush()\n    this.followers.add(follower)",
+    replace: "    this.followers.add(follower)",
     app: "juggler/v07"
   },
   {
     name: "who resumes is told nothing",
     file: publisher,
-    find: "      if (this.delay === undefined) follower.stale = true\n      else this.bring(follower)\n      return",
-    replace: "      return",
+    find: "    follower.asked = false\n    if (this.delay !== undefined) this.bring(follower)",
+    replace: "    follower.asked = false",
     app: "juggler/v07"
   },
   {

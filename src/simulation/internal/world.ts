@@ -143,7 +143,7 @@ class Director {
       const rest = node.spec.rest
       if (rest === undefined) continue
       node.perform(++this.lastId, "rest", undefined, rest)
-      yield* this.ends(10_000)
+      yield* this.ends(app.settle)
     }
     if (pending) { for (const node of this.nodes.values()) node.interruptAll() }
     for (const node of [...this.nodes.values()].reverse()) {

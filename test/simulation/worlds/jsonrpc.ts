@@ -297,7 +297,13 @@ export const apps = {
   standard: make({ name: "JSON-RPC", wire: Wire.standard }),
   rockets: make({ name: "JSON-RPC, Rockets", wire: Wire.rockets }),
   order: make({ name: "JSON-RPC, order", wire: Wire.rockets, preempt: false }),
-  fail: make({ name: "JSON-RPC, no waiting", wire: Wire.rockets, preempt: false, whileDisconnected: "fail" }),
+  fail: make({
+    name: "JSON-RPC, no waiting",
+    wire: Wire.rockets,
+    preempt: false,
+    isEndless: true,
+    whileDisconnected: "fail"
+  }),
   endless: make({ name: "JSON-RPC, no time limit", wire: Wire.rockets, isEndless: true }),
   narrow: make({ name: "JSON-RPC, few at once", wire: Wire.rockets, preempt: false, isEndless: true, maxInFlight: 4 }),
   lsp: make({ name: "JSON-RPC, LSP, over bytes", wire: Wire.lsp, bytes: true }),

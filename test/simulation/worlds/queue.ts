@@ -42,6 +42,7 @@ const operations = {
         yield* World.note("pulled", { id, lease })
         yield* Effect.sleep(takes)
         if (then === "forget") return "forgot"
+        yield* World.note("letting go", { id })
         yield* then === "ack" ? queue.ack(delivery) : then === "nack" ? queue.nack(delivery) : queue.release(delivery)
         yield* World.note(then, { id })
         return then
@@ -104,7 +105,7 @@ const oneHolder = Judge.make(
           return `${id} was delivered again ${until.get(id)! - event.at} ms before its lease ended`
         }
         until.set(id, event.at + event.data.lease)
-      } else if (event.kind === "ack" || event.kind === "nack" || event.kind === "release") until.delete(id)
+      } else if (event.kind === "letting go") until.delete(id)
     }
     return undefined
   }
