@@ -237,8 +237,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "the timer is not forgotten",
     file: publisher,
-    find: "        this.timer = undefined\n        this.flush()",
-    replace: "        this.flush()",
+    find: "    this.timer = undefined\n    timer?.interruptUnsafe()",
+    replace: "    timer?.interruptUnsafe()",
     app: "juggler/v07"
   },
   {
