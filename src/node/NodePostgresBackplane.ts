@@ -9,8 +9,13 @@
  * What the log does not hold any more is reported as a {@link Backplane.Gap}. The counters are also looked at every
  * `pollInterval`, so that a connection that is dead without a sign delays and loses nothing.
  *
- * Two tables are created when missing: `<prefix>_channel` (one row for each channel, never removed) and `<prefix>_log`
- * (unlogged: PostgreSQL empties it when it crashes, which is reported as a gap).
+ * Two tables are created when missing: `<prefix>_channel` (one row for each channel that is published on or listened to,
+ * never removed; its `epoch` is made with it) and `<prefix>_log`.
+ *
+ * **What an acknowledged publication means**: it is on the disk of PostgreSQL, in the log, and is heard by every process that
+ * listens, or starts to listen with a history, within `retention`, whatever crashes meanwhile. `asyncCommit` and `unlogged`
+ * give up that. Processes that find the count behind what they have seen make a new epoch. Nobody can see that from
+ * outside of them: whoever restores an old state of the database while none runs empties both tables.
  *
  * Transaction poolers that do not keep a session (PgBouncer in transaction mode) cannot `LISTEN`; connect to the server.
  *
@@ -50,6 +55,12 @@ export interface Options {
    * are lost without a gap being told, retained ones too; a crash of our processes loses nothing.
    */
   readonly asyncCommit?: boolean | undefined
+  /**
+   * Whether PostgreSQL keeps the log out of its own journal: a publication costs about half, and a crash of PostgreSQL
+   * empties the log, which is reported as a gap where somebody had not heard all of it. Default `false`: what was
+   * acknowledged is there after a crash. Tables that are there are changed to what is asked for here.
+   */
+  readonly unlogged?: boolean | undefined
   /** Characters of a payload. Default 4,194,304. */
   readonly maxPayload?: number | undefined
 }
@@ -95,7 +106,10 @@ export const make = Effect.fnUntraced(function*(options?: Options): Effect.fn.Re
   const sql = yield* PgClient.PgClient
   const prefix = options?.prefix ?? "effect_wire_backplane"
   const maxPayload = options?.maxPayload ?? 4_194_304
-  const statements = Statements.make(sql, prefix, options?.asyncCommit === true)
+  const statements = Statements.make(sql, prefix, {
+    asyncCommit: options?.asyncCommit === true,
+    unlogged: options?.unlogged === true
+  })
   const failed = (operation: Backplane.BackplaneError["operation"], channel?: string) => (cause: unknown) =>
     new Backplane.BackplaneError({
       operation,
@@ -192,10 +206,10 @@ export const make = Effect.fnUntraced(function*(options?: Options): Effect.fn.Re
           return Deferred.await(done)
         })
       ),
-    listen: (channel, onEvent) =>
+    listen: (channel, onEvent, listenOptions) =>
       Effect.andThen(
         refuse("listen", channel, ""),
-        Effect.mapError(router.listen(channel, onEvent), failed("listen", channel))
+        Effect.mapError(router.listen(channel, onEvent, listenOptions), failed("listen", channel))
       ),
     last: (channel) =>
       Effect.andThen(

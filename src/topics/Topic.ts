@@ -17,6 +17,7 @@ import * as Context from "effect/Context"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Rpc from "effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
+import type { History } from "../backplane/Backplane.ts"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 
 /**
@@ -49,6 +50,8 @@ export interface Topic<
   readonly slow: SlowPolicy
   /** Whether publications stay in the process that publishes them. */
   readonly local: boolean
+  /** What is kept for subscribers that come back; `undefined` for nothing. */
+  readonly history: History | undefined
   readonly annotations: Context.Context<never>
   /** The same topic with one more annotation: access rules, `OpenRpc` descriptions. */
   readonly annotate: <I, S>(key: Context.Key<I, S>, value: S) => Topic<Name, Value, Parameters>
@@ -94,6 +97,13 @@ export interface Options<Value, Parameters> {
    * load. Default `false`: they go through the backplane.
    */
   readonly local?: boolean | undefined
+  /**
+   * Keeps what was published last, so that a subscriber that was away goes on where it stopped, once and in order, or is
+   * told from where to where it cannot: `{}` for 1,000 values, 4 MiB of them, 5 minutes. One history serves all
+   * subscribers of a process, slow ones too. Both sides must say it: a client asks for positions where its contract has a
+   * history. Default: none is kept.
+   */
+  readonly history?: History | undefined
 }
 
 const Proto = {
@@ -120,7 +130,7 @@ export const make = <const Name extends string, Value, Parameters = void>(
     readonly slow?: SlowPolicy | undefined
   }
 ): Topic<Name, Value, Parameters> => {
-  const { local = false, matches, parameters, payload, slow = "drop-oldest" } = options
+  const { history, local = false, matches, parameters, payload, slow = "drop-oldest" } = options
   return fromFields({
     name,
     kind: "plain",
@@ -129,13 +139,14 @@ export const make = <const Name extends string, Value, Parameters = void>(
     matches,
     slow,
     local,
+    history,
     annotations: Context.empty()
   })
 }
 
 /**
  * Makes a topic that keeps its last value: who subscribes hears that value first, then each later one; who reads slowly
- * hears the newest.
+ * hears the newest. With a `history`, who comes back hears each that it missed, as far as they are kept.
  *
  * @category constructors
  * @since 0.1.0

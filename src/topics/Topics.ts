@@ -36,7 +36,7 @@ import * as Access from "../identity/Access.ts"
 import * as RpcConnection from "../rpc/RpcConnection.ts"
 import { TopicChannel } from "./internal/topicChannel.ts"
 import { InvalidParameters, type Requested, Rpcs, TooManySubscriptions } from "./internal/topicRpcs.ts"
-import { type SlowReading, Subscription } from "./internal/topicSubscription.ts"
+import type { SlowReading, Subscription } from "./internal/topicSubscription.ts"
 import type * as Topic from "./Topic.ts"
 
 export {
@@ -95,7 +95,7 @@ export interface Options {
   readonly maxSubscriptions?: number | undefined
   /** Characters waiting for a reader beyond which it is slow. Default 262,144. */
   readonly highWaterMark?: number | undefined
-  /** Publications of a plain topic kept for a slow reader. Default 256. */
+  /** Publications of a plain topic without a history kept for a slow reader. Default 256. */
   readonly slowCapacity?: number | undefined
   /** Put before the names of topics on the backplane, for servers with different topics on one. Default `topic:`. */
   readonly prefix?: string | undefined
@@ -166,10 +166,12 @@ export const make = Effect.fnUntraced(function*(
   const prefix = options?.prefix ?? "topic:"
   const maxSubscriptions = options?.maxSubscriptions ?? 128
   const channels = new Map<string, TopicChannel>()
-  for (const [name, topic] of group.topics) channels.set(name, new TopicChannel(topic))
+  for (const [name, topic] of group.topics) channels.set(name, new TopicChannel(topic, () => clock.currentTimeMillisUnsafe()))
   yield* Effect.forEach(channels, ([name, channel]) =>
     Effect.map(
-      backplaneOf(channel.topic).listen(prefix + name, (event) => channel.onEvent(event)),
+      backplaneOf(channel.topic).listen(prefix + name, (event) => channel.onEvent(event), {
+        history: channel.topic.history
+      }),
       (registration) => channel.start(registration)
     ), { concurrency: 16, discard: true })
   const Mine = Context.Reference<Map<string, Subscription> | undefined>("effect-wire/topics/Topics/Subscriptions", {
@@ -273,7 +275,7 @@ export const make = Effect.fnUntraced(function*(
             retain: topic.kind === "state"
           })
         )
-      const encoded = channel.codec.method.encodePayload(value)
+      const encoded = channel.writing.codec.method.encodePayload(value)
       return Exit.isExit(encoded) && encoded._tag === "Success"
         ? Effect.suspend(() => send(encoded.value))
         : Effect.flatMap(Effect.orDie(encoded), send)
@@ -312,23 +314,27 @@ export const make = Effect.fnUntraced(function*(
           const parametersText = accepts === undefined ? undefined : JSON.stringify(request.parameters)
           const present = mine.get(name)
           if (present !== undefined) {
-            const same = present.parametersText === parametersText && present.hearsNotices === request.notices
+            const { hearsNotices, parametersText: had, positions } = present.options
+            const same = had === parametersText && hearsNotices === request.notices &&
+              positions === request.positions && request.position === undefined
             if (same) continue
             channel.remove(present)
             present.end()
           }
-          const subscription = new Subscription({
-            connection,
-            outbox,
-            topic: name,
-            hearsNotices: request.notices,
-            parametersText,
-            accepts,
-            policy: channel.topic.kind === "state" ? "newest" : channel.topic.slow,
-            slow
-          })
-          mine.set(name, subscription)
-          channel.add(subscription)
+          mine.set(
+            name,
+            channel.add({
+              connection,
+              outbox,
+              topic: name,
+              hearsNotices: request.notices,
+              positions: request.positions,
+              parametersText,
+              accepts,
+              policy: channel.topic.kind === "state" ? "newest" : channel.topic.slow,
+              slow
+            }, request.position)
+          )
         }
         return [...mine.keys()]
       }),

@@ -3,6 +3,19 @@
  * it is made again, a state topic gives its value anew if it changed meanwhile, and a plain topic says that something may
  * have been missed.
  *
+ * Of a topic with a `history` nothing is missed: after a lost connection, a restart of the server or a move to another one
+ * of its cluster each stream goes on where it stopped, every value once and in order. What is no longer kept is told as
+ * one `Missed`, with the positions between which it was. A program that restarts itself goes on as well, from the position
+ * of the last value that it has dealt with.
+ *
+ * **Example** (Going on after a restart of the program)
+ *
+ * ```ts
+ * TopicsClient.events(Orders, { from: saved }).pipe(
+ *   Stream.runForEach((event) => event._tag === "Value" ? handle(event.value, event.position) : repair(event))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
@@ -32,15 +45,28 @@ export class TopicUnavailable extends Schema.TaggedError<TopicUnavailable>(
 }
 
 /**
+ * A place in the publications of a topic with a history: after number `offset` of those that are counted in `epoch`. The
+ * server names the epoch anew when it counts anew. Plain data, to be kept and given back as {@link Options.from}.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Position {
+  readonly epoch: string
+  readonly offset: number
+}
+
+/**
  * What a subscriber hears: values, and between them how many it has missed, because it or the network was too slow, or
- * because the connection was lost (`undefined`: nobody knows how many).
+ * because the connection was lost (`count` is `undefined`: nobody knows how many). Of a topic with a history a value has
+ * the `position` after it, and what was missed was published after `from`, up to and including `to`.
  *
  * @category models
  * @since 0.1.0
  */
 export type Event<Value> =
-  | { readonly _tag: "Value"; readonly value: Value }
-  | { readonly _tag: "Missed"; readonly count: number | undefined }
+  | { readonly _tag: "Value"; readonly value: Value; readonly position?: Position }
+  | { readonly _tag: "Missed"; readonly count: number | undefined; readonly from?: Position; readonly to?: Position }
 
 /**
  * @category models
@@ -49,8 +75,16 @@ export type Event<Value> =
 export interface Options<Parameters> {
   /** Which values are wanted; all when absent. Evaluated by the server. */
   readonly parameters?: Parameters | undefined
-  /** Values kept for a reader that is slower than they come. Default 1,024; of a state topic always the newest only. */
+  /**
+   * Values kept for a reader that is slower than they come. Default 1,024; of a state topic without a history always the
+   * newest only.
+   */
   readonly capacity?: number | undefined
+  /**
+   * Goes on after this position, of a topic with a history: the first events are what came since, or a `Missed`. Default:
+   * what comes from now on.
+   */
+  readonly from?: Position | undefined
 }
 
 /**
@@ -75,18 +109,16 @@ export const eventsOf = <Value, Parameters>(
     const encodedParameters = wanted === undefined || matches === undefined
       ? undefined
       : yield* Effect.orDie(Schema.encodeUnknownEffect(Schema.toCodecJson(topic.parameters))(wanted))
-    const isState = topic.kind === "state"
-    const buffer: Reader["buffer"] = new TopicBuffer(
-      isState ? 1 : options?.capacity ?? 1024,
-      (missed) => isState ? undefined : { missed }
-    )
+    const isNewest = topic.kind === "state" && topic.history === undefined
+    const buffer: Reader["buffer"] = new TopicBuffer(isNewest ? 1 : options?.capacity ?? 1024, !isNewest)
     const reader: Reader = {
       topic,
       parameters: encodedParameters,
       accepts: matches === undefined || wanted === undefined
         ? undefined
         : (value) => matches(value as Value, wanted),
-      buffer
+      buffer,
+      position: topic.history === undefined ? undefined : options?.from
     }
     const subscriber = subscriberOf(client)
     yield* Effect.acquireRelease(
@@ -97,7 +129,8 @@ export const eventsOf = <Value, Parameters>(
       const events: Array<Event<Value>> = []
       for (const item of items) {
         if ("missed" in item) {
-          events.push({ _tag: "Missed", count: item.missed })
+          const { from, missed, to } = item
+          events.push({ _tag: "Missed", count: missed, ...(from && { from }), ...(to && { to }) })
           continue
         }
         const decoded = item.decoded as Exit.Exit<Value, JsonRpcError>
@@ -106,7 +139,8 @@ export const eventsOf = <Value, Parameters>(
           buffer.abort(Exit.failCause(decoded.cause))
           break
         }
-        events.push({ _tag: "Value", value: decoded.value })
+        const { position } = item
+        events.push({ _tag: "Value", value: decoded.value, ...(position && { position }) })
       }
       return Effect.succeed(events)
     })

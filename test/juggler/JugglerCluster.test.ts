@@ -57,7 +57,7 @@ const leaky = (backplane: Backplane.Backplane["Service"]) => {
       if (!deaf) return
       deaf = false
       for (const onEvent of listeners) {
-        onEvent({ _tag: "Gap", channel: "board", after: last - missed, sequence: last, missed })
+        onEvent({ _tag: "Gap", channel: "board", after: last - missed, sequence: last, missed, epoch: "" })
       }
     }
   }

@@ -530,16 +530,16 @@ it.effect("a gap of the backplane is told to subscribers that asked for it", () 
       listen: (channel, onEvent) =>
         Effect.sync(() => {
           if (channel === "topic:clock") hear = onEvent
-          return { sequence: 0, last: undefined }
+          return { sequence: 0, epoch: "one", last: undefined, history: [] }
         })
     })
     const one = yield* serve(backplane)
     const [peer, naive] = [yield* one.raw(), yield* one.raw()]
     yield* naive.result("subscribe", "clock")
     yield* peer.result("subscribe", { topic: "clock", notices: true })
-    hear({ _tag: "Gap", channel: "topic:clock", after: 0, sequence: 3, missed: 3 })
+    hear({ _tag: "Gap", channel: "topic:clock", after: 0, sequence: 3, missed: 3, epoch: "one" })
     hear({ _tag: "Publication", channel: "topic:clock", sequence: 4, payload: "[4]" })
-    hear({ _tag: "Gap", channel: "topic:clock", after: 4, sequence: 0, missed: undefined })
+    hear({ _tag: "Gap", channel: "topic:clock", after: 4, sequence: 0, missed: undefined, epoch: "two" })
     assert.deepStrictEqual((yield* peer.next).params, { topic: "clock", missed: 3 })
     assert.deepStrictEqual((yield* peer.next).params, [4])
     assert.deepStrictEqual((yield* peer.next).params, { topic: "clock", missed: null })

@@ -2,13 +2,16 @@
  * The receiving half of the PostgreSQL backplane: where each channel stands, in one process. Notifications are a hint,
  * the log is the truth: a notification that is the next of its channel is delivered at once, any other starts a catch-up.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Event, Publication, Registration } from "../../backplane/Backplane.ts"
-import { type CatchUpRow, type Notice, page, type Statements } from "./backplaneSchema.ts"
+import type { Event, Kept, ListenOptions, Publication, Registration } from "../../backplane/Backplane.ts"
+import { type Bounds, boundsOf, type Entry, Ring } from "../../backplane/internal/ring.ts"
+import { byteLength } from "../../socket/internal/framingBytes.ts"
+import { type CatchUpRow, type LogRow, type Notice, page, type Statements } from "./backplaneSchema.ts"
 
 /** @internal */
 export interface Router {
@@ -17,14 +20,17 @@ export interface Router {
   readonly poll: Effect.Effect<void, SqlError>
   readonly listen: (
     channel: string,
-    onEvent: (event: Event) => void
+    onEvent: (event: Event) => void,
+    options?: ListenOptions
   ) => Effect.Effect<Registration, SqlError, Scope.Scope>
 }
 
 interface Listener {
   readonly from: number
-  readonly onEvent: (event: Event) => void
+  onEvent: (event: Event) => void
 }
+
+type KeptEntry = Kept & Entry
 
 /** `sequence` is what was delivered last, `undefined` until it is known; `highest` what is known to exist. */
 interface Channel {
@@ -32,6 +38,7 @@ interface Channel {
   readonly listeners: Set<Listener>
   users: number
   sequence: number | undefined
+  epoch: string
   highest: number
   last: Publication | undefined
   catchingUp: boolean
@@ -42,6 +49,7 @@ export const makeRouter = Effect.fnUntraced(
   function*(statements: Statements): Effect.fn.Return<Router, never, Scope.Scope> {
     const channels = new Map<string, Channel>()
     const run = yield* FiberSet.makeRuntime()
+    const clock = yield* Clock.Clock
 
     const deliver = (channel: Channel, sequence: number, payload: string, retain: boolean): void => {
       const publication: Publication = { _tag: "Publication", channel: channel.name, payload, sequence }
@@ -54,11 +62,15 @@ export const makeRouter = Effect.fnUntraced(
 
     const skip = (channel: Channel, sequence: number): void => {
       const after = channel.sequence!
-      if (sequence === after) return
+      if (sequence !== after) tell(channel, sequence, sequence - after)
+    }
+
+    const tell = (channel: Channel, sequence: number, missed: number | undefined): void => {
+      const { epoch, name } = channel
+      const after = channel.sequence!
       channel.sequence = sequence
-      const missed = sequence > after ? sequence - after : undefined
       for (const listener of channel.listeners) {
-        listener.onEvent({ _tag: "Gap", channel: channel.name, after, sequence, missed })
+        listener.onEvent({ _tag: "Gap", channel: name, after, sequence, missed, epoch })
       }
     }
 
@@ -72,18 +84,26 @@ export const makeRouter = Effect.fnUntraced(
       skip(channel, sequence)
     }
 
-    const apply = (channel: Channel, rows: ReadonlyArray<CatchUpRow>): boolean => {
-      const first = rows[0]
-      if (first === undefined) {
-        // The row of the channel is gone: the count begins anew.
-        if (channel.sequence! > 0) skip(channel, 0)
-        channel.highest = 0
-        return true
+    // The count begins anew, or went back to where the epoch starts: what comes after that follows the gap.
+    const restart = (channel: Channel, row: CatchUpRow): void => {
+      channel.epoch = row.epoch
+      channel.highest = 0
+      channel.last = undefined
+      const last = row.last_sequence
+      if (last === null || row.last_payload === null || last > row.epoch_start) {
+        return tell(channel, row.epoch_start, undefined)
       }
-      if (first.counter < channel.sequence!) {
-        channel.highest = first.counter
-        skip(channel, first.counter)
-        return true
+      tell(channel, last - 1, undefined)
+      deliver(channel, last, row.last_payload, true)
+      skip(channel, row.epoch_start)
+    }
+
+    /** `true` when nothing is left to be read. */
+    const apply = (channel: Channel, rows: ReadonlyArray<CatchUpRow>): boolean => {
+      const first = rows[0]!
+      if (first.epoch !== channel.epoch) {
+        restart(channel, first)
+        return first.counter === channel.sequence
       }
       for (const row of rows) {
         if (row.sequence === null || row.payload === null || row.sequence <= channel.sequence!) continue
@@ -104,6 +124,12 @@ export const makeRouter = Effect.fnUntraced(
           : Effect.flatMap(
             statements.catchUp(channel.name, channel.sequence!),
             (rows) => {
+              const first = rows[0]
+              // the row is gone, and with it its count; or the count went back, and its numbers mean other publications
+              if (first === undefined) return Effect.andThen(statements.ensure(channel.name), step)
+              if (first.epoch === channel.epoch && first.counter < channel.sequence!) {
+                return Effect.andThen(statements.renew(channel.name, channel.epoch, channel.sequence!), step)
+              }
               if (!apply(channel, rows)) return step
               // Here and not later: a notice between this line and the end of the fiber would be overlooked.
               channel.catchingUp = false
@@ -126,6 +152,7 @@ export const makeRouter = Effect.fnUntraced(
             listeners: new Set(),
             users: 0,
             sequence: undefined,
+            epoch: "",
             highest: 0,
             last: undefined,
             catchingUp: false
@@ -143,14 +170,43 @@ export const makeRouter = Effect.fnUntraced(
 
     // Reads where a channel stands; another fiber may have been faster.
     const start = (channel: Channel): Effect.Effect<void, SqlError> =>
-      channel.sequence !== undefined ? Effect.void : Effect.map(statements.last(channel.name), ([row]) => {
-        if (channel.sequence !== undefined) return
-        channel.sequence = row?.counter ?? 0
-        if (row !== undefined && row.sequence !== null && row.payload !== null) {
+      channel.sequence !== undefined ? Effect.void : Effect.flatMap(statements.last(channel.name), ([row]) => {
+        if (row === undefined) return Effect.andThen(statements.ensure(channel.name), start(channel))
+        if (channel.sequence !== undefined) return Effect.void
+        channel.sequence = row.counter
+        channel.epoch = row.epoch
+        if (row.sequence !== null && row.payload !== null) {
           channel.last = { _tag: "Publication", channel: channel.name, payload: row.payload, sequence: row.sequence }
         }
         if (channel.highest > channel.sequence) catchUp(channel)
+        return Effect.void
       })
+
+    // What the log holds up to where the channel stood when it began, and what came while it was read.
+    const historyOf = (
+      channel: Channel,
+      bounds: Bounds,
+      began: number,
+      rows: ReadonlyArray<LogRow>,
+      meanwhile: ReadonlyArray<Event>
+    ): ReadonlyArray<Kept> => {
+      const now = clock.currentTimeMillisUnsafe()
+      const ring = new Ring<KeptEntry>(bounds, began)
+      const keep = (publication: Publication, time: number): void => {
+        const { payload, sequence } = publication
+        ring.push({ publication, time, sequence, bytes: byteLength(payload) })
+      }
+      for (const row of rows.toReversed()) {
+        keep({ _tag: "Publication", channel: channel.name, payload: row.payload, sequence: row.number }, now - row.age)
+      }
+      // numbered and not in the log any more
+      if (ring.end !== began) ring.reset(began)
+      for (const event of meanwhile) {
+        if (event._tag === "Gap") ring.reset(event.sequence)
+        else keep(event, now)
+      }
+      return ring.all()
+    }
 
     return {
       notice: (notice) => {
@@ -168,28 +224,34 @@ export const makeRouter = Effect.fnUntraced(
         const started = [...channels.values()].filter((channel) => channel.sequence !== undefined)
         if (started.length === 0) return Effect.void
         return Effect.map(statements.counters(started.map((channel) => channel.name)), (rows) => {
-          const counters = new Map(rows.map((row) => [row.channel, row.counter]))
+          const found = new Map(rows.map((row) => [row.channel, row]))
           for (const channel of started) {
-            if ((counters.get(channel.name) ?? 0) !== channel.sequence) catchUp(channel)
+            const row = found.get(channel.name)
+            if (row?.counter !== channel.sequence || row?.epoch !== channel.epoch) catchUp(channel)
           }
         })
       }),
-      listen: (name, onEvent) =>
+      listen: (name, onEvent, options) =>
         Effect.gen(function*() {
           const channel = yield* Effect.acquireRelease(acquire(name), release)
           yield* start(channel)
-          return yield* Effect.map(
-            Effect.acquireRelease(
-              Effect.sync(() => {
-                const registration: Registration = { sequence: channel.sequence!, last: channel.last }
-                const listener: Listener = { from: channel.sequence!, onEvent }
-                channel.listeners.add(listener)
-                return { listener, registration }
-              }),
-              ({ listener }) => Effect.sync(() => channel.listeners.delete(listener))
-            ),
-            ({ registration }) => registration
+          const began = channel.sequence!
+          const meanwhile: Array<Event> = []
+          const listener = yield* Effect.acquireRelease(
+            Effect.sync(() => {
+              const made: Listener = { from: began, onEvent: (event) => meanwhile.push(event) }
+              channel.listeners.add(made)
+              return made
+            }),
+            (made) => Effect.sync(() => channel.listeners.delete(made))
           )
+          const bounds = options?.history === undefined ? undefined : boundsOf(options.history)
+          const rows = bounds === undefined ? [] : yield* statements.history(name, began, bounds)
+          return yield* Effect.sync((): Registration => {
+            const history = bounds === undefined ? [] : historyOf(channel, bounds, began, rows, meanwhile)
+            listener.onEvent = onEvent
+            return { sequence: channel.sequence!, epoch: channel.epoch, last: channel.last, history }
+          })
         })
     }
   }

@@ -13,11 +13,21 @@ export interface Item {
 /** One row of a catch-up: the counter of the channel, its retained value, and one logged publication if there is one. */
 export interface CatchUpRow {
   readonly counter: number
+  readonly epoch: string
+  /** The count of the channel when the epoch began. */
+  readonly epoch_start: number
   readonly last_sequence: number | null
   readonly last_payload: string | null
   readonly sequence: number | null
   readonly payload: string | null
   readonly retain: boolean | null
+}
+
+/** A publication of the log; `age` in milliseconds by the clock of the database. @internal */
+export interface LogRow {
+  readonly number: number
+  readonly payload: string
+  readonly age: number
 }
 
 /** @internal */
@@ -78,24 +88,52 @@ export interface Statements {
   readonly catchUp: (channel: string, after: number) => Effect.Effect<ReadonlyArray<CatchUpRow>, SqlError>
   readonly counters: (
     channels: ReadonlyArray<string>
-  ) => Effect.Effect<ReadonlyArray<{ readonly channel: string; readonly counter: number }>, SqlError>
+  ) => Effect.Effect<
+    ReadonlyArray<{ readonly channel: string; readonly counter: number; readonly epoch: string }>,
+    SqlError
+  >
+  /** Makes the row of a channel where there is none, so that it has an epoch. */
+  readonly ensure: (channel: string) => Effect.Effect<void, SqlError>
+  /** A new epoch for a count that went back, unless another process was faster. */
+  readonly renew: (channel: string, epoch: string, reached: number) => Effect.Effect<void, SqlError>
+  /** The newest of the log up to a number, backwards; without those of another epoch. */
+  readonly history: (
+    channel: string,
+    to: number,
+    bounds: { readonly values: number; readonly age: number }
+  ) => Effect.Effect<
+    ReadonlyArray<LogRow>,
+    SqlError
+  >
   readonly last: (
     channel: string
   ) => Effect.Effect<
-    ReadonlyArray<{ readonly counter: number; readonly sequence: number | null; readonly payload: string | null }>,
+    ReadonlyArray<{
+      readonly counter: number
+      readonly epoch: string
+      readonly sequence: number | null
+      readonly payload: string | null
+    }>,
     SqlError
   >
   readonly sweep: (retention: Retention) => Effect.Effect<void, SqlError>
 }
 
 /** @internal */
-export const make = (sql: PgClient, prefix: string, asyncCommit: boolean): Statements => {
+export const make = (
+  sql: PgClient,
+  prefix: string,
+  options: { readonly asyncCommit: boolean; readonly unlogged: boolean }
+): Statements => {
   const channels = sql(`${prefix}_channel`)
   const log = sql(`${prefix}_log`)
   const sequences = (rows: ReadonlyArray<{ readonly sequence: number }>) => rows.map((row) => row.sequence)
 
   // For this transaction only, without another round trip.
-  const quickly = sql.literal(asyncCommit ? ", (SELECT set_config('synchronous_commit', 'off', true)) AS quickly" : "")
+  const quickly = sql.literal(options.asyncCommit ? ", (SELECT set_config('synchronous_commit', 'off', true)) AS quickly" : "")
+
+  const unlogged = sql.literal(options.unlogged ? "UNLOGGED" : "")
+  const nameOf = (table: string) => `${prefix}_${table}`.split(".").map((part) => `"${part}"`).join(".")
 
   // The usual case, without the machinery that many need.
   const publishOne = (item: Item) => {
@@ -166,8 +204,15 @@ export const make = (sql: PgClient, prefix: string, asyncCommit: boolean): State
         last_sequence bigint,
         last_payload text
       )`
-      // Unlogged: it is emptied by a crash of PostgreSQL, which listeners are told as a gap, and it costs half.
-      yield* sql`CREATE UNLOGGED TABLE IF NOT EXISTS ${log} (
+      // A row that is made anew counts anew. Tables of earlier versions have no such columns.
+      const columns = yield* sql`
+        SELECT 1 FROM pg_attribute WHERE attrelid = ${nameOf("channel")}::regclass AND attname = 'epoch'`
+      if (columns.length === 0) {
+        yield* sql`ALTER TABLE ${channels}
+          ADD COLUMN epoch text NOT NULL DEFAULT gen_random_uuid()::text,
+          ADD COLUMN epoch_start bigint NOT NULL DEFAULT 0`
+      }
+      yield* sql`CREATE ${unlogged} TABLE IF NOT EXISTS ${log} (
         channel text NOT NULL,
         sequence bigint NOT NULL,
         payload text NOT NULL,
@@ -175,6 +220,11 @@ export const make = (sql: PgClient, prefix: string, asyncCommit: boolean): State
         published_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (channel, sequence)
       )`
+      const [found] = yield* sql<{ relpersistence: string }>`
+        SELECT relpersistence FROM pg_class WHERE oid = ${nameOf("log")}::regclass`
+      if (found !== undefined && (found.relpersistence === "u") !== options.unlogged) {
+        yield* sql`ALTER TABLE ${log} SET ${sql.literal(options.unlogged ? "UNLOGGED" : "LOGGED")}`
+      }
     })),
     // The row of a channel is locked from its upsert to the commit: numbers are given in the order of commits, which is
     // the order of notifications. Channels are locked in the order of their names: no deadlock between processes.
@@ -184,7 +234,7 @@ export const make = (sql: PgClient, prefix: string, asyncCommit: boolean): State
     },
     catchUp: (channel, after) =>
       sql<CatchUpRow>`
-        SELECT c.sequence::float8 AS counter, c.last_sequence::float8 AS last_sequence, c.last_payload,
+        SELECT c.sequence::float8 AS counter, c.epoch, c.epoch_start::float8 AS epoch_start, c.last_sequence::float8 AS last_sequence, c.last_payload,
           l.sequence::float8 AS sequence, l.payload, l.retain
         FROM ${channels} c LEFT JOIN LATERAL (
           SELECT sequence, payload, retain FROM ${log}
@@ -194,12 +244,26 @@ export const make = (sql: PgClient, prefix: string, asyncCommit: boolean): State
         ) l ON true
         WHERE c.channel = ${channel} ORDER BY l.sequence`,
     counters: (names) =>
-      sql<{ channel: string; counter: number }>`
-        SELECT channel, sequence::float8 AS counter FROM ${channels} WHERE channel = ANY(${names}::text[])`,
+      sql<{ channel: string; counter: number; epoch: string }>`
+        SELECT channel, sequence::float8 AS counter, epoch FROM ${channels} WHERE channel = ANY(${names}::text[])`,
     last: (channel) =>
-      sql<{ counter: number; sequence: number | null; payload: string | null }>`
-        SELECT sequence::float8 AS counter, last_sequence::float8 AS sequence, last_payload AS payload
+      sql<{ counter: number; epoch: string; sequence: number | null; payload: string | null }>`
+        SELECT sequence::float8 AS counter, epoch, last_sequence::float8 AS sequence, last_payload AS payload
         FROM ${channels} WHERE channel = ${channel}`,
+    ensure: (channel) =>
+      Effect.asVoid(sql`INSERT INTO ${channels} (channel, sequence) VALUES (${channel}, 0) ON CONFLICT DO NOTHING`),
+    renew: (channel, epoch, reached) =>
+      Effect.asVoid(sql`UPDATE ${channels} SET epoch = gen_random_uuid()::text, epoch_start = sequence
+        WHERE channel = ${channel} AND epoch = ${epoch} AND sequence < ${reached}::float8::bigint`),
+    history: (channel, to, { age, values }) =>
+      sql<LogRow>`
+        SELECT sequence::float8 AS number, payload,
+          (extract(epoch FROM now() - published_at) * 1000)::float8 AS age
+        FROM ${log}
+        WHERE channel = ${channel} AND sequence <= ${to}::float8::bigint
+          AND sequence > (SELECT epoch_start FROM ${channels} WHERE channel = ${channel})
+          AND published_at >= now() - make_interval(secs => ${age / 1000}::float8)
+        ORDER BY sequence DESC LIMIT ${values}::float8::bigint`,
     sweep: (retention) =>
       Effect.andThen(
         sql`DELETE FROM ${log} WHERE published_at < now() - make_interval(secs => ${retention.seconds}::float8)`,

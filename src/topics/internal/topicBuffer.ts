@@ -1,41 +1,69 @@
 import type { NonEmptyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type { Position } from "./topicNotices.ts"
 
 /**
- * What waits for one reader of a topic: a bounded number of values, the newest, and how many were lost before them.
+ * Values that a reader will not have: how many, and those after `from` up to and including `to`, where that is known.
  *
  * @internal
  */
-export class TopicBuffer<A, E> {
-  private items: Array<A> = []
-  private lost: number | undefined = 0
+export interface Missed {
+  readonly missed: number | undefined
+  readonly from: Position | undefined
+  readonly to: Position | undefined
+}
+
+/**
+ * What waits for one reader of a topic: a bounded number of values, the newest, and in their place what was lost.
+ *
+ * @internal
+ */
+export class TopicBuffer<A extends { readonly position: Position | undefined }, E> {
+  private items: Array<A | Missed> = []
+  private values = 0
   private end: Exit.Exit<never, E> | undefined
   private waiter: (() => void) | undefined
   private readonly capacity: number
-  private readonly gap: (count: number | undefined) => A | undefined
+  private readonly tells: boolean
 
-  /** `gap` makes the item that tells of lost ones; `undefined` where that is nobody's business. */
-  constructor(capacity: number, gap: (count: number | undefined) => A | undefined) {
+  /** `tells`: whether it is anybody's business what was lost. */
+  constructor(capacity: number, tells: boolean) {
     this.capacity = capacity
-    this.gap = gap
+    this.tells = tells
   }
 
   push(item: A): void {
     if (this.end !== undefined) return
-    if (this.items.length >= this.capacity) {
-      this.items.shift()
-      if (this.lost !== undefined) this.lost++
-    }
+    if (this.values >= this.capacity) this.drop()
     this.items.push(item)
+    this.values++
     this.wake()
   }
 
-  /** Some were lost before they came here; `undefined` when nobody knows how many. */
-  missed(count: number | undefined): void {
-    // they come before what comes next, and after what waits: what waits is told of too early rather than not at all
-    this.lost = count === undefined || this.lost === undefined ? undefined : this.lost + count
+  /** Some were lost before they came here. */
+  missed(gap: Missed): void {
+    if (!this.tells || this.end !== undefined) return
+    const last = this.items[this.items.length - 1]
+    if (last !== undefined && isMissed(last)) this.items[this.items.length - 1] = merge(last, gap)
+    else this.items.push(gap)
     this.wake()
+  }
+
+  private drop(): void {
+    const before = this.takeGap()
+    const { position } = this.items.shift() as A
+    this.values--
+    if (!this.tells) return
+    const from = position && { epoch: position.epoch, offset: position.offset - 1 }
+    const gap = merge(before, { missed: 1, from, to: position })
+    const after = this.takeGap()
+    this.items.unshift(after === undefined ? gap : merge(gap, after))
+  }
+
+  private takeGap(): Missed | undefined {
+    const first = this.items[0]
+    return first !== undefined && isMissed(first) ? this.items.shift() as Missed : undefined
   }
 
   /** Ends it, after what waits. The first end counts. */
@@ -47,7 +75,6 @@ export class TopicBuffer<A, E> {
   /** Ends it now: what waits is dropped. */
   abort(end: Exit.Exit<never, E>): void {
     this.items = []
-    this.lost = 0
     this.end = end
   }
 
@@ -57,25 +84,19 @@ export class TopicBuffer<A, E> {
     waiter?.()
   }
 
-  private poll(): Exit.Exit<NonEmptyArray<A>, E> | undefined {
-    const items = this.items
-    if (this.lost !== 0) {
-      const gap = this.gap(this.lost)
-      this.lost = 0
-      if (gap !== undefined) items.unshift(gap)
-    }
-    if (items.length > 0) {
-      this.items = []
-      return Exit.succeed(items as NonEmptyArray<A>)
-    }
-    return this.end
+  private poll(): Exit.Exit<NonEmptyArray<A | Missed>, E> | undefined {
+    const { items } = this
+    if (items.length === 0) return this.end
+    this.items = []
+    this.values = 0
+    return Exit.succeed(items as NonEmptyArray<A | Missed>)
   }
 
   /** All that waits; for one reader. */
-  readonly take: Effect.Effect<NonEmptyArray<A>, E> = Effect.suspend(() => {
+  readonly take: Effect.Effect<NonEmptyArray<A | Missed>, E> = Effect.suspend(() => {
     const now = this.poll()
     if (now !== undefined) return now
-    return Effect.callback<NonEmptyArray<A>, E>((resume) => {
+    return Effect.callback<NonEmptyArray<A | Missed>, E>((resume) => {
       this.waiter = () => resume(this.take)
       return Effect.sync(() => {
         this.waiter = undefined
@@ -83,3 +104,12 @@ export class TopicBuffer<A, E> {
     })
   })
 }
+
+const isMissed = (item: object): item is Missed => "missed" in item
+
+const merge = (a: Missed | undefined, b: Missed): Missed =>
+  a === undefined ? b : {
+    missed: a.missed === undefined || b.missed === undefined ? undefined : a.missed + b.missed,
+    from: a.from,
+    to: b.to
+  }

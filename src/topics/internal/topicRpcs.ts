@@ -4,6 +4,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { ScalarParams } from "../../jsonrpc/internal/scalar.ts"
 import * as JsonRpcError from "../../jsonrpc/JsonRpcError.ts"
+import type { Position } from "./topicNotices.ts"
 
 export class TooManySubscriptions extends Schema.TaggedError<TooManySubscriptions>(
   "effect-wire/topics/internal/topicRpcs/TooManySubscriptions"
@@ -29,12 +30,20 @@ export interface Requested {
   readonly parameters: Schema.Json | undefined
   /** Whether the client understands `topic_gap` and `topic_ended`. */
   readonly notices: boolean
+  /** Whether it wants values with their positions, where the topic has a history. */
+  readonly positions: boolean
+  /** After which it wants to go on. */
+  readonly position: Position | undefined
 }
+
+const At = Schema.Struct({ epoch: Schema.String, offset: Schema.Int })
 
 const One = Schema.Struct({
   topic: Schema.String,
   parameters: Schema.optionalKey(Schema.Json),
-  notices: Schema.optionalKey(Schema.Boolean)
+  notices: Schema.optionalKey(Schema.Boolean),
+  positions: Schema.optionalKey(Schema.Boolean),
+  position: Schema.optionalKey(At)
 })
 const Name = Schema.Union([Schema.String, One])
 const Wire = Schema.Union([
@@ -50,8 +59,14 @@ type Name = typeof Name.Type
 
 const requested = (name: Name): Requested =>
   typeof name === "string"
-    ? { topic: name, parameters: undefined, notices: false }
-    : { topic: name.topic, parameters: name.parameters, notices: name.notices ?? false }
+    ? { topic: name, parameters: undefined, notices: false, positions: false, position: undefined }
+    : {
+      topic: name.topic,
+      parameters: name.parameters,
+      notices: name.notices ?? false,
+      positions: name.positions ?? false,
+      position: name.position
+    }
 
 const isArray: (u: unknown) => u is ReadonlyArray<any> = Array.isArray
 
@@ -65,10 +80,16 @@ const fromWire = (wire: Wire): ReadonlyArray<Requested> => {
 }
 
 const toWire = (topics: ReadonlyArray<Requested>): Wire =>
-  topics.map(({ notices, parameters, topic }) =>
-    parameters === undefined && !notices
+  topics.map(({ notices, parameters, position, positions, topic }) =>
+    parameters === undefined && !notices && !positions
       ? topic
-      : { topic, ...(parameters === undefined ? {} : { parameters }), ...(notices ? { notices } : {}) }
+      : {
+        topic,
+        ...(parameters === undefined ? {} : { parameters }),
+        ...(notices ? { notices } : {}),
+        ...(positions ? { positions } : {}),
+        ...(position === undefined ? {} : { position })
+      }
   )
 
 export const Requests = Wire.pipe(
@@ -77,7 +98,9 @@ export const Requests = Wire.pipe(
       Schema.Struct({
         topic: Schema.String,
         parameters: Schema.Union([Schema.Json, Schema.Undefined]),
-        notices: Schema.Boolean
+        notices: Schema.Boolean,
+        positions: Schema.Boolean,
+        position: Schema.Union([At, Schema.Undefined])
       })
     ),
     SchemaTransformation.transform<ReadonlyArray<Requested>, Wire>({ decode: fromWire, encode: toWire })

@@ -7,7 +7,7 @@ import * as JsonRpcError from "../../jsonrpc/JsonRpcError.ts"
 import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Topic from "../Topic.ts"
 import type { TopicBuffer } from "./topicBuffer.ts"
-import { notices } from "./topicNotices.ts"
+import { notices, type Position } from "./topicNotices.ts"
 
 /**
  * One value of a topic as it came, decoded at most once for all that read it.
@@ -16,11 +16,13 @@ import { notices } from "./topicNotices.ts"
  */
 export class Value {
   readonly params: unknown
+  readonly position: Position | undefined
   private readonly decode: Decode
   private exit: Exit.Exit<unknown, JsonRpcError.JsonRpcError> | undefined = undefined
 
-  constructor(params: unknown, decode: Decode) {
+  constructor(params: unknown, decode: Decode, position?: Position) {
     this.params = params
+    this.position = position
     this.decode = decode
   }
   get decoded(): Exit.Exit<unknown, JsonRpcError.JsonRpcError> {
@@ -41,7 +43,9 @@ export interface Reader {
   readonly parameters: unknown
   /** Whether a value is for this reader; `undefined` where all are. What is not, it never sees, nor has to make room for. */
   readonly accepts: ((value: unknown) => boolean) | undefined
-  readonly buffer: TopicBuffer<Value | { readonly missed: number | undefined }, ReaderError>
+  readonly buffer: TopicBuffer<Value, ReaderError>
+  /** What it has heard or been told of, of a topic with a history; `undefined`: it wants what comes from now on. */
+  position: Position | undefined
 }
 
 /** @internal */
@@ -50,12 +54,15 @@ export type ReaderError = JsonRpcError.JsonRpcError | "unavailable" | "ended"
 interface Wanted {
   readonly topic: string
   readonly notices: true
+  readonly positions?: true
   readonly parameters?: unknown
 }
 
 interface Entry {
   readonly name: string
   readonly kind: "plain" | "state"
+  /** Whether positions are asked for: the topic has a history, as far as this side knows. */
+  readonly positions: boolean
   readonly decode: Decode
   readonly readers: Set<Reader>
   /** What the server has been asked for and granted on this connection; `undefined`: nothing. */
@@ -70,6 +77,12 @@ interface Entry {
   isCurrent: boolean
   /** The last value that came, for readers that come later and to know it again. */
   last: { readonly text: string; readonly value: Value } | undefined
+  /** How far the values have come; `undefined` before the server said so, and where it knows no positions. */
+  position: Position | undefined
+  /** The server has said, since it was asked last, where the subscription begins. */
+  isPlaced: boolean
+  /** A reader wants what came before: asked for once more, though it is granted. */
+  rewinds: boolean
   /** Readers that have had a value of a state topic. */
   readonly served: WeakSet<Reader>
 }
@@ -86,6 +99,10 @@ interface Entry {
  * | none    | nothing  | no        | forgotten                                                                 |
  * | any     | any      | yes       | whatever is then to do, after its answer                                  |
  * | any     | any      | lost      | granted: nothing; readers of plain topics are told; `subscribe` when it is open |
+ *
+ * Of a topic with a history each reader has a position. A subscription is asked for from the lowest of them on; what a
+ * reader has heard already it knows by its number. So nobody is told anything of a lost connection, but of what the
+ * server says is no longer there.
  *
  * @internal
  */
@@ -111,6 +128,7 @@ export class TopicSubscriber {
       entry = {
         name,
         kind,
+        positions: reader.topic.history !== undefined,
         decode: decoder(reader.topic),
         readers: new Set(),
         granted: undefined,
@@ -119,16 +137,19 @@ export class TopicSubscriber {
         repeats: false,
         isCurrent: false,
         last: undefined,
+        position: undefined,
+        isPlaced: false,
+        rewinds: false,
         served: new WeakSet()
       }
       this.entries.set(name, entry)
     }
     entry.readers.add(reader)
-    // otherwise the server is about to send it
-    if (kind === "state" && entry.last !== undefined && entry.isCurrent) {
-      if ((entry.asking ?? entry.granted) === JSON.stringify(wantedOf(entry))) {
-        this.hand(entry, reader, entry.last.value)
-      }
+    if (reader.position !== undefined) entry.rewinds = true
+    else if (entry.isCurrent && (entry.asking ?? entry.granted) === JSON.stringify(wantedOf(entry))) {
+      reader.position = entry.position
+      // otherwise the server is about to send it
+      if (kind === "state" && entry.last !== undefined) this.hand(entry, reader, entry.last.value)
     }
     this.schedule()
   }
@@ -159,7 +180,7 @@ export class TopicSubscriber {
       }
       const wanted = wantedOf(entry)
       const text = JSON.stringify(wanted)
-      if (this.isOpen && text !== entry.granted) asked.push({ entry, wanted, text })
+      if (this.isOpen && (text !== entry.granted || entry.rewinds)) asked.push({ entry, wanted, text })
     }
     if (this.entries.size === 0) {
       this.unlisten?.()
@@ -169,21 +190,25 @@ export class TopicSubscriber {
       this.command("unsubscribe", left, left.map((entry) => entry.name), (entry) => {
         entry.granted = undefined
         entry.last = undefined
+        entry.position = undefined
       })
     }
     if (asked.length === 0) return
     for (const { entry, text } of asked) {
       entry.repeats = entry.last !== undefined
       entry.isCurrent = false
+      entry.isPlaced = false
+      entry.rewinds = false
       entry.asking = text
     }
     this.command(
       "subscribe",
       asked.map(({ entry }) => entry),
-      asked.map(({ wanted }) => wanted),
+      asked.map(({ entry, wanted }) => ({ ...wanted, ...positionOf(entry) })),
       (entry, names, index) => {
         entry.repeats = false
         entry.isCurrent = true
+        if (entry.positions && !entry.isPlaced) this.forget(entry)
         if (names.has(entry.name)) entry.granted = asked[index]!.text
         else this.finish(entry, "unavailable")
       }
@@ -231,8 +256,11 @@ export class TopicSubscriber {
     } else if (this.isOpen) this.schedule()
     else if (wasOpen) {
       for (const entry of this.entries.values()) {
-        if (entry.granted !== undefined && entry.kind === "plain") this.missed(entry, undefined)
+        if (entry.granted !== undefined && entry.kind === "plain" && entry.position === undefined) {
+          this.missed(entry, undefined)
+        }
         entry.granted = undefined
+        entry.isCurrent = false
       }
     }
   }
@@ -251,7 +279,9 @@ export class TopicSubscriber {
     if (!isRecord(params) || typeof params.topic !== "string") return
     const other = this.entries.get(params.topic)
     if (other === undefined) return
-    if (method === notices.gap) this.missed(other, typeof params.missed === "number" ? params.missed : undefined)
+    if (method === notices.value) this.positioned(other, params)
+    else if (method === notices.position) this.place(other, params)
+    else if (method === notices.gap) this.missed(other, typeof params.missed === "number" ? params.missed : undefined)
     // one that is about another subscription than the present is no news
     else if (method === notices.ended && !other.busy) this.finish(other, "ended")
   }
@@ -260,7 +290,47 @@ export class TopicSubscriber {
     const shares = entry.readers.size > 1
     for (const reader of Array.from(entry.readers)) {
       // nobody knows how many of those of a shared subscription were for this reader
-      reader.buffer.missed(shares && reader.accepts !== undefined ? undefined : count)
+      const missed = shares && reader.accepts !== undefined ? undefined : count
+      reader.buffer.missed({ missed, from: undefined, to: undefined })
+    }
+  }
+
+  /** The server knows no positions, of this topic or at all: nobody knows what came after those that readers have. */
+  private forget(entry: Entry): void {
+    entry.position = undefined
+    for (const reader of entry.readers) {
+      if (reader.position === undefined) continue
+      reader.buffer.missed({ missed: undefined, from: reader.position, to: undefined })
+      reader.position = undefined
+    }
+  }
+
+  /** What comes next comes after this position. */
+  private place(entry: Entry, { epoch, offset, recovered }: Record<string, unknown>): void {
+    if (!entry.positions || typeof epoch !== "string" || typeof offset !== "number") return
+    const to: Position = { epoch, offset }
+    entry.isPlaced = true
+    if (!hasReached(entry.position, to)) entry.position = to
+    for (const reader of entry.readers) {
+      const from = reader.position
+      if (hasReached(from, to)) continue
+      reader.position = to
+      if (from === undefined || (recovered === true && from.epoch === epoch)) continue
+      const isCounted = from.epoch === epoch && reader.accepts === undefined
+      reader.buffer.missed({ missed: isCounted ? offset - from.offset : undefined, from, to })
+    }
+  }
+
+  private positioned(entry: Entry, { offset, value: params }: Record<string, unknown>): void {
+    if (entry.position === undefined || typeof offset !== "number") return
+    const position: Position = { epoch: entry.position.epoch, offset }
+    const value = new Value(params, entry.decode, position)
+    if (!hasReached(entry.position, position)) entry.position = position
+    if (entry.kind === "state" && !hasReached(entry.last?.value.position, position)) entry.last = { text: "", value }
+    for (const reader of Array.from(entry.readers)) {
+      if (hasReached(reader.position, position)) continue
+      reader.position = position
+      if (isFor(reader, value)) reader.buffer.push(value)
     }
   }
 
@@ -292,10 +362,29 @@ const wantedOf = (entry: Entry): Wanted => {
   const texts = new Map<string | undefined, unknown>()
   for (const { parameters } of entry.readers) texts.set(JSON.stringify(parameters), parameters)
   const [only] = texts.values()
-  return texts.size === 1 && only !== undefined
-    ? { topic: entry.name, notices: true, parameters: only }
-    : { topic: entry.name, notices: true }
+  return {
+    topic: entry.name,
+    notices: true,
+    ...(entry.positions ? { positions: true } : {}),
+    ...(texts.size === 1 && only !== undefined ? { parameters: only } : {})
+  }
 }
+
+/** The lowest position of the readers, of the epoch that the values had last where there is one. */
+const positionOf = (entry: Entry): { readonly position?: Position } => {
+  let lowest: Position | undefined
+  for (const { position } of entry.readers) {
+    if (position === undefined) continue
+    const isNearer = lowest === undefined || (position.epoch === lowest.epoch
+      ? position.offset < lowest.offset
+      : position.epoch === entry.position?.epoch)
+    if (isNearer) lowest = position
+  }
+  return lowest === undefined ? {} : { position: lowest }
+}
+
+const hasReached = (position: Position | undefined, other: Position): boolean =>
+  position !== undefined && position.epoch === other.epoch && position.offset >= other.offset
 
 // what cannot be decoded is for everybody, to fail
 const isFor = (reader: Reader, value: Value): boolean => {

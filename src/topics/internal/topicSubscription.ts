@@ -3,6 +3,7 @@ import type { Connection } from "../../rpc/RpcConnection.ts"
 import type { Outbox } from "../../socket/Outbox.ts"
 import type { SlowPolicy } from "../Topic.ts"
 import { notices } from "./topicNotices.ts"
+import type { Published } from "./topicPublished.ts"
 
 /**
  * What a subscription needs of its server.
@@ -12,7 +13,7 @@ import { notices } from "./topicNotices.ts"
 export interface SlowReading {
   /** Characters waiting in the outbox beyond which a reader is slow. */
   readonly highWater: number
-  /** Publications kept for a slow reader of a plain topic. */
+  /** Publications kept for a slow reader of a plain topic without a history. */
   readonly capacity: number
   /** Calls `then` once at most `limit` characters wait in the outbox, or it is closed. */
   readonly whenDrained: (outbox: Outbox, limit: number, then: () => void) => void
@@ -21,109 +22,135 @@ export interface SlowReading {
   readonly onDropped: (count: number) => void
 }
 
-/**
- * One connection's subscription of one topic. A reader that keeps up gets each frame as it is; for one that does not,
- * a bounded number is kept here (for a state topic the newest), and what had to be dropped is counted and told.
- *
- * @internal
- */
-export class Subscription {
+/** @internal */
+export interface SubscriptionOptions {
   readonly connection: Connection
   readonly outbox: Outbox
   readonly topic: string
   /** Whether the client understands {@link notices}. */
   readonly hearsNotices: boolean
+  /** Whether it wants values with their positions. */
+  readonly positions: boolean
   /** Encoded, to compare with those of another request; `undefined` for none. */
   readonly parametersText: string | undefined
   readonly accepts: ((value: unknown) => boolean) | undefined
+  readonly policy: SlowPolicy | "newest"
+  readonly slow: SlowReading
+}
+
+/**
+ * One connection's subscription of one topic.
+ *
+ * @internal
+ */
+export abstract class Subscription {
+  readonly options: SubscriptionOptions
   /** Place among the subscriptions of the topic; kept by the topic. */
   index = -1
+  protected ended = false
+
+  constructor(options: SubscriptionOptions) {
+    this.options = options
+  }
+
+  get connection(): Connection {
+    return this.options.connection
+  }
+
+  /** A publication of the topic, whether it is for this subscriber or not. */
+  abstract deliver(published: Published): void
+  /** Publications were lost before they reached this server; `undefined` when nobody knows how many. */
+  abstract missed(count: number | undefined): void
+  protected abstract release(): void
+
+  // What the application says of one value and one subscriber must not keep it from the others.
+  protected wants(published: Published): boolean {
+    const { accepts } = this.options
+    if (accepts === undefined) return true
+    try {
+      return accepts(published.value)
+    } catch {
+      return false
+    }
+  }
+
+  protected tell(method: string, params: Record<string, unknown>): void {
+    this.options.outbox.send(Codec.encodeNotification(method, { topic: this.options.topic, ...params }))
+  }
+
+  /** Ends it; with a reason that the client is told. */
+  end(reason?: string): void {
+    this.ended = true
+    this.release()
+    if (reason !== undefined && this.options.hearsNotices) this.tell(notices.ended, { reason })
+  }
+}
+
+/**
+ * A subscription of a topic without a history, or of one that only its newest value is wanted of. A reader that keeps up
+ * gets each frame as it is; for one that does not, a bounded number is kept here (for a state topic the newest), and what
+ * had to be dropped is counted and told.
+ *
+ * @internal
+ */
+export class BufferedSubscription extends Subscription {
   /** `undefined` while the reader keeps up. */
-  waiting: Array<string> | undefined
+  private waiting: Array<string> | undefined
   private dropped = 0
   /** How many of those that wait come before what was lost from a backplane and cannot be counted. */
   private lost: number | null = 0
-  private ended = false
-  private readonly slow: SlowReading
-  private readonly policy: SlowPolicy | "newest"
 
-  constructor(options: {
-    readonly connection: Connection
-    readonly outbox: Outbox
-    readonly topic: string
-    readonly hearsNotices: boolean
-    readonly parametersText: string | undefined
-    readonly accepts: ((value: unknown) => boolean) | undefined
-    readonly policy: SlowPolicy | "newest"
-    readonly slow: SlowReading
-  }) {
-    this.connection = options.connection
-    this.outbox = options.outbox
-    this.topic = options.topic
-    this.hearsNotices = options.hearsNotices
-    this.parametersText = options.parametersText
-    this.accepts = options.accepts
-    this.policy = options.policy
-    this.slow = options.slow
-  }
-
-  /** Sends a frame, or keeps it while the reader is slow. */
-  deliver(frame: string): void {
-    if (this.waiting === undefined && this.outbox.waiting() <= this.slow.highWater) {
-      this.outbox.send(frame)
-    } else {
-      this.keep(frame)
-    }
+  deliver(published: Published): void {
+    if (!this.wants(published)) return
+    const { outbox, slow } = this.options
+    if (this.waiting === undefined && outbox.waiting() <= slow.highWater) outbox.send(published.frame)
+    else this.keep(published.frame)
   }
 
   private keep(frame: string): void {
+    const { connection, outbox, policy, slow, topic } = this.options
     if (this.waiting === undefined) {
       this.waiting = []
-      this.slow.whenDrained(this.outbox, this.slow.highWater >> 1, () => this.resume())
+      slow.whenDrained(outbox, slow.highWater >> 1, () => this.resume())
     }
     this.waiting.push(frame)
-    if (this.policy === "newest") {
+    if (policy === "newest") {
       if (this.waiting.length > 1) this.waiting.shift()
-    } else if (this.waiting.length > this.slow.capacity) {
-      if (this.policy === "disconnect") return this.slow.disconnect(this.connection, this.topic)
+    } else if (this.waiting.length > slow.capacity) {
+      if (policy === "disconnect") return slow.disconnect(connection, topic)
       this.waiting.shift()
       this.dropped++
     }
   }
 
   private resume(): void {
-    const waiting = this.waiting
-    if (waiting === undefined || this.ended || this.outbox.isClosed()) return
+    const { waiting } = this
+    const { outbox, slow } = this.options
+    if (waiting === undefined || this.ended || outbox.isClosed()) return
     this.tellGap()
-    while (waiting.length > 0 && this.outbox.waiting() <= this.slow.highWater) this.outbox.send(waiting.shift()!)
+    while (waiting.length > 0 && outbox.waiting() <= slow.highWater) outbox.send(waiting.shift()!)
     if (waiting.length === 0) this.waiting = undefined
-    else this.slow.whenDrained(this.outbox, this.slow.highWater >> 1, () => this.resume())
+    else slow.whenDrained(outbox, slow.highWater >> 1, () => this.resume())
   }
 
-  /** Publications were lost before they reached this server; `undefined` when nobody knows how many. */
   missed(count: number | undefined): void {
+    // the newest value of a state topic comes after the gap: nothing that matters was missed
+    if (this.options.policy === "newest") return
     this.lost = count === undefined || this.lost === null ? null : this.lost + count
     if (this.waiting === undefined) this.tellGap()
   }
 
   private tellGap(): void {
     const missed = this.lost === null ? null : this.lost + this.dropped
-    if (this.dropped > 0) this.slow.onDropped(this.dropped)
+    if (this.dropped > 0) this.options.slow.onDropped(this.dropped)
     this.lost = 0
     this.dropped = 0
-    if (missed !== 0 && this.hearsNotices) {
-      this.outbox.send(Codec.encodeNotification(notices.gap, { topic: this.topic, missed }))
-    }
+    if (missed !== 0 && this.options.hearsNotices) this.tell(notices.gap, { missed })
   }
 
-  /** Ends it; with a reason that the client is told. */
-  end(reason?: string): void {
-    this.ended = true
+  protected release(): void {
     this.waiting = undefined
-    if (this.dropped > 0) this.slow.onDropped(this.dropped)
+    if (this.dropped > 0) this.options.slow.onDropped(this.dropped)
     this.dropped = 0
-    if (reason !== undefined && this.hearsNotices) {
-      this.outbox.send(Codec.encodeNotification(notices.ended, { topic: this.topic, reason }))
-    }
   }
 }
