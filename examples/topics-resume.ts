@@ -30,8 +30,11 @@ const program = Effect.gen(function*() {
   const topics = yield* Topics.Topics
   const memory = yield* MemorySocket.MemoryServer
   const publish = (from: number, to: number) =>
-    Effect.forEach(Array.from({ length: to - from + 1 }, (_, i) => from + i), (number) =>
-      Effect.andThen(topics.publish(Orders, { number }), Effect.sleep("10 millis")), { discard: true })
+    Effect.forEach(
+      Array.from({ length: to - from + 1 }, (_, i) => from + i),
+      (number) => Effect.andThen(topics.publish(Orders, { number }), Effect.sleep("10 millis")),
+      { discard: true }
+    )
 
   const position = yield* Effect.scoped(Effect.gen(function*() {
     let connections = 0

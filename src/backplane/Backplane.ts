@@ -32,8 +32,7 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { byteLength } from "../socket/internal/framingBytes.ts"
-import { boundsOf, type Entry, Ring } from "./internal/ring.ts"
+import { boundsOf, bytesOf, type Entry, Ring } from "./internal/ring.ts"
 
 /**
  * One text that was published on a channel, with its place in the order of that channel.
@@ -303,7 +302,7 @@ export const makeMemory: Effect.Effect<Backplane["Service"]> = Effect.gen(functi
           publication,
           time: clock.currentTimeMillisUnsafe(),
           sequence: publication.sequence,
-          bytes: byteLength(payload)
+          bytes: bytesOf(payload)
         })
         deliver(publication)
         return publication.sequence
@@ -315,7 +314,11 @@ export const makeMemory: Effect.Effect<Backplane["Service"]> = Effect.gen(functi
           const { last, sequence } = channel
           const listener = { from: sequence, onEvent }
           channel.listeners.add(listener)
-          return { channel, listener, registration: { sequence, epoch, last, history: historyOf(channel, options?.history) } }
+          return {
+            channel,
+            listener,
+            registration: { sequence, epoch, last, history: historyOf(channel, options?.history) }
+          }
         }),
         ({ channel, listener }) => Effect.sync(() => channel.listeners.delete(listener))
       ).pipe(Effect.map(({ registration }) => registration)),

@@ -166,7 +166,12 @@ export const make = Effect.fnUntraced(function*(
   const prefix = options?.prefix ?? "topic:"
   const maxSubscriptions = options?.maxSubscriptions ?? 128
   const channels = new Map<string, TopicChannel>()
-  for (const [name, topic] of group.topics) channels.set(name, new TopicChannel(topic, () => clock.currentTimeMillisUnsafe()))
+  for (const [name, topic] of group.topics) {
+    channels.set(
+      name,
+      new TopicChannel(topic, () => clock.currentTimeMillisUnsafe())
+    )
+  }
   yield* Effect.forEach(channels, ([name, channel]) =>
     Effect.map(
       backplaneOf(channel.topic).listen(prefix + name, (event) => channel.onEvent(event), {

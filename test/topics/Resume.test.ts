@@ -23,7 +23,9 @@ it.effect("clients that know no positions hear what they always heard", () =>
     const server = yield* serve(yield* Backplane.makeMemory)
     yield* server.topics.publish(Level, 1)
     const peer = yield* server.raw
-    yield* peer.send(`{"jsonrpc":"2.0","id":1,"method":"subscribe","params":["orders",{"topic":"level","notices":true}]}`)
+    yield* peer.send(
+      `{"jsonrpc":"2.0","id":1,"method":"subscribe","params":["orders",{"topic":"level","notices":true}]}`
+    )
     assert.strictEqual(yield* peer.take, `{"jsonrpc":"2.0","method":"level","params":[1]}`)
     assert.strictEqual(yield* peer.take, `{"jsonrpc":"2.0","result":["orders","level"],"id":1}`)
     yield* server.topics.publish(Orders, 2)
@@ -88,7 +90,13 @@ it.effect("a server that starts anew in memory has another epoch: readers are to
     yield* running.server.topics.publish(Orders, 4)
     yield* tick
     const events = yield* Queue.takeN(heard, 5)
-    assert.deepStrictEqual(events.map((event) => event._tag === "Value" ? event.value : "missed"), [1, 2, "missed", 3, 4])
+    assert.deepStrictEqual(events.map((event) => event._tag === "Value" ? event.value : "missed"), [
+      1,
+      2,
+      "missed",
+      3,
+      4
+    ])
     const missed = events[2]!
     if (missed._tag !== "Missed") return assert.fail("no gap")
     assert.strictEqual(missed.from?.offset, 2)
@@ -152,8 +160,12 @@ it.effect("who wants few of many keeps up with the history: what was not for it 
       reconnect: Schedule.spaced("10 millis")
     })
     const heard: Array<unknown> = []
-    yield* fork(Stream.runForEach(TopicsClient.eventsOf(one, Evens, { parameters: 500 }), (event) =>
-      Effect.sync(() => heard.push(event._tag === "Value" ? event.value : "missed"))))
+    yield* fork(
+      Stream.runForEach(
+        TopicsClient.eventsOf(one, Evens, { parameters: 500 }),
+        (event) => Effect.sync(() => heard.push(event._tag === "Value" ? event.value : "missed"))
+      )
+    )
     yield* tick
     for (let i = 1; i <= 2000; i++) {
       yield* server.topics.publish(Evens, i)
@@ -187,8 +199,10 @@ it.effect("slow readers read from the history, and are told what went out of it 
     yield* peer.next
     yield* naive.next
     const publish = (from: number, to: number) =>
-      Effect.forEach(Array.from({ length: to - from + 1 }, (_, i) => from + i), (n) =>
-        Effect.andThen(server.topics.publish(Orders, n), Effect.yieldNow))
+      Effect.forEach(
+        Array.from({ length: to - from + 1 }, (_, i) => from + i),
+        (n) => Effect.andThen(server.topics.publish(Orders, n), Effect.yieldNow)
+      )
     // as much as the history holds, many times what a buffer would
     yield* publish(1, 100)
     for (let i = 1; i <= 100; i++) {

@@ -130,7 +130,10 @@ export const suite = <R>(
       assert.isDefined(position)
       const server = yield* serve(b!)
       const one = yield* JsonRpcClient.fromSocket(server.memory.connect())
-      const events = yield* TopicsClient.eventsOf(one, Level, { from: position }).pipe(Stream.take(3), Stream.runCollect)
+      const events = yield* TopicsClient.eventsOf(one, Level, { from: position }).pipe(
+        Stream.take(3),
+        Stream.runCollect
+      )
       assert.deepStrictEqual(events.map((event) => event._tag === "Value" && event.value), [2, 3, 4])
     })
   )

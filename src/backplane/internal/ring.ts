@@ -27,6 +27,11 @@ export const boundsOf = (history: {
   age: Duration.toMillis(Duration.fromInputUnsafe(history.age ?? "5 minutes"))
 })
 
+const encoder = new TextEncoder()
+
+/** Bytes of a text in UTF-8. @internal */
+export const bytesOf = (text: string): number => encoder.encode(text).byteLength
+
 /**
  * The newest entries of one count, without a hole: those after `start` up to and including `end`. The newest of all is kept
  * whatever its size and age.

@@ -9,8 +9,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Event, Kept, ListenOptions, Publication, Registration } from "../../backplane/Backplane.ts"
-import { type Bounds, boundsOf, type Entry, Ring } from "../../backplane/internal/ring.ts"
-import { byteLength } from "../../socket/internal/framingBytes.ts"
+import { type Bounds, boundsOf, bytesOf, type Entry, Ring } from "../../backplane/internal/ring.ts"
 import { type CatchUpRow, type LogRow, type Notice, page, type Statements } from "./backplaneSchema.ts"
 
 /** @internal */
@@ -194,7 +193,7 @@ export const makeRouter = Effect.fnUntraced(
       const ring = new Ring<KeptEntry>(bounds, began)
       const keep = (publication: Publication, time: number): void => {
         const { payload, sequence } = publication
-        ring.push({ publication, time, sequence, bytes: byteLength(payload) })
+        ring.push({ publication, time, sequence, bytes: bytesOf(payload) })
       }
       for (const row of rows.toReversed()) {
         keep({ _tag: "Publication", channel: channel.name, payload: row.payload, sequence: row.number }, now - row.age)

@@ -130,7 +130,9 @@ export const make = (
   const sequences = (rows: ReadonlyArray<{ readonly sequence: number }>) => rows.map((row) => row.sequence)
 
   // For this transaction only, without another round trip.
-  const quickly = sql.literal(options.asyncCommit ? ", (SELECT set_config('synchronous_commit', 'off', true)) AS quickly" : "")
+  const quickly = sql.literal(
+    options.asyncCommit ? ", (SELECT set_config('synchronous_commit', 'off', true)) AS quickly" : ""
+  )
 
   const unlogged = sql.literal(options.unlogged ? "UNLOGGED" : "")
   const nameOf = (table: string) => `${prefix}_${table}`.split(".").map((part) => `"${part}"`).join(".")

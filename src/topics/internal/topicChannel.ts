@@ -1,6 +1,5 @@
 import type * as Backplane from "../../backplane/Backplane.ts"
-import { boundsOf, Ring } from "../../backplane/internal/ring.ts"
-import { byteLength } from "../../socket/internal/framingBytes.ts"
+import { boundsOf, bytesOf, Ring } from "../../backplane/internal/ring.ts"
 import type { Any } from "../Topic.ts"
 import { Follower, type TopicHistory } from "./topicFollower.ts"
 import type { Position } from "./topicNotices.ts"
@@ -40,7 +39,7 @@ export class TopicChannel {
       this.writing,
       payload,
       sequence,
-      this.topic.history === undefined ? 0 : byteLength(payload),
+      this.topic.history === undefined ? 0 : bytesOf(payload),
       time
     )
   }

@@ -3,7 +3,12 @@
  *
  * @internal
  */
-export const notices = { gap: "topic_gap", ended: "topic_ended", position: "topic_position", value: "topic_value" } as const
+export const notices = {
+  gap: "topic_gap",
+  ended: "topic_ended",
+  position: "topic_position",
+  value: "topic_value"
+} as const
 
 /**
  * A place in the publications of a topic: after number `offset` of those that are counted in `epoch`.
