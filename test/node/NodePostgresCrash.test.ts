@@ -43,12 +43,14 @@ it.live(
       })
       const missed: Array<unknown> = []
       for (const topic of topics) {
-        yield* Effect.forkChild(Stream.runForEach(TopicsClient.eventsOf(client, topic, { capacity: 100_000 }), (event) =>
-          Effect.sync(() => {
-            if (event._tag === "Missed") return missed.push(event)
-            if (!first.has(topic.name)) first.set(topic.name, event.position!)
-            return heard.get(topic.name)!.push(event.value)
-          })))
+        yield* Effect.forkChild(
+          Stream.runForEach(TopicsClient.eventsOf(client, topic, { capacity: 100_000 }), (event) =>
+            Effect.sync(() => {
+              if (event._tag === "Missed") return missed.push(event)
+              if (!first.has(topic.name)) first.set(topic.name, event.position!)
+              return heard.get(topic.name)!.push(event.value)
+            }))
+        )
       }
       const until = (done: () => boolean) =>
         Effect.repeat(Effect.sleep("20 millis"), { until: () => Effect.sync(done) })
@@ -60,7 +62,8 @@ it.live(
           return Effect.forever(Effect.suspend(() => {
             const value = ++n
             return Effect.matchEffect(server.topics.publish(topic, value), {
-              onSuccess: () => Effect.andThen(Effect.sync(() => acknowledged.get(topic.name)!.push(value)), Effect.sleep(2)),
+              onSuccess: () =>
+                Effect.andThen(Effect.sync(() => acknowledged.get(topic.name)!.push(value)), Effect.sleep(2)),
               onFailure: () => Effect.sleep("20 millis")
             })
           }))
