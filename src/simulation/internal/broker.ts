@@ -35,6 +35,9 @@ interface Channel {
 /** A gap is told so many milliseconds after the loss, or with the next publication. */
 const toldAfter = 1000
 
+/** One count for as long as the world lives; it keeps no history. */
+const epoch = "world"
+
 export class Broker {
   private readonly loop: Loop
   private readonly random: Prng
@@ -92,7 +95,7 @@ export class Broker {
               lostAfter: undefined
             }
             channel.listeners.add(listener)
-            return { channel, listener, registration: { sequence, last } }
+            return { channel, listener, registration: { sequence, epoch, last, history: [] } }
           }),
           ({ channel, listener }) => Effect.sync(() => channel.listeners.delete(listener))
         ).pipe(Effect.map(({ registration }) => registration)),
@@ -131,7 +134,8 @@ export class Broker {
     const after = listener.lostAfter
     if (after === undefined) return
     listener.lostAfter = undefined
-    this.hand(channel, listener, { _tag: "Gap", channel: channel.name, after, sequence, missed: sequence - after })
+    const { name } = channel
+    this.hand(channel, listener, { _tag: "Gap", channel: name, after, sequence, missed: sequence - after, epoch })
     const { last } = channel
     if (last !== undefined && last.sequence > after && last.sequence <= sequence) this.hand(channel, listener, last)
   }
