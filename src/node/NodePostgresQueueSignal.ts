@@ -7,7 +7,9 @@
  * @since 0.1.0
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
+import { randomBytesUnsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
+import * as Hex from "effect/encoding/Hex"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
@@ -31,6 +33,8 @@ export const make = (options?: {
   Effect.gen(function*() {
     const sql = yield* PgClient.PgClient
     const channel = options?.channel ?? "effect_wire_queue"
+    // What this one says comes back to it too, and is not heard: who waits here was told before.
+    const own = Hex.encode(randomBytesUnsafe(8))
     const listeners = new Set<(node: string | undefined) => void>()
     const tell = (node: string | undefined): void => listeners.forEach((listener) => listener(node))
 
@@ -39,7 +43,12 @@ export const make = (options?: {
       Effect.tap(Effect.sync(() => tell(undefined))),
       Effect.flatMap((notifications) =>
         Effect.forever(Effect.map(Queue.takeAll(notifications), (all) => {
-          for (const node of new Set(all.flatMap((one) => one.payload.split(",")))) tell(node)
+          const nodes = new Set<string>()
+          for (const { payload } of all) {
+            const [who, ...said] = payload.split(",")
+            if (who !== own) said.forEach((node) => nodes.add(node))
+          }
+          nodes.forEach(tell)
         }))
       ),
       Effect.scoped,
@@ -50,15 +59,19 @@ export const make = (options?: {
 
     return {
       publish: (nodes) =>
-        Effect.forEach(chunks(nodes), (some) =>
-          sql`SELECT set_config('synchronous_commit', 'off', true), pg_notify(${channel}, ${some.join(",")})`, {
-          discard: true
-        }).pipe(Effect.ignore),
+        Effect.forEach(
+          chunks(nodes),
+          (some) =>
+            sql`SELECT set_config('synchronous_commit', 'off', true), pg_notify(${channel}, ${
+              [own, ...some].join(",")
+            })`,
+          {
+            discard: true
+          }
+        ).pipe(Effect.ignore),
       subscribe: (listener) =>
         Effect.acquireRelease(
-          Effect.sync(() =>
-            void listeners.add(listener)
-          ),
+          Effect.sync(() => void listeners.add(listener)),
           () => Effect.sync(() => void listeners.delete(listener))
         )
     }

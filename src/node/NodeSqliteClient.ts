@@ -5,8 +5,8 @@
  *
  * It needs Node 22.13 or later; with an earlier one the client fails with `SqlError`.
  *
- * `node:sqlite` is synchronous: a statement holds the event loop while it runs, and so does its wait for another
- * process's lock, up to `busyTimeout`. The module is to be dropped the day `@effect/sql-sqlite-node` supports the
+ * `node:sqlite` is synchronous: a statement holds the event loop while it runs. Its wait for another process's lock, up to
+ * `busyTimeout`, does not: it is asked again from time to time. The module is to be dropped the day `@effect/sql-sqlite-node` supports the
  * installed `effect`.
  *
  * @since 0.1.0
@@ -111,7 +111,8 @@ export const make = (
       Effect.sync(() => {
         if (database.isOpen) database.close()
       }))
-    const connection = new SqliteConnection(database, options.preparedStatementCacheSize ?? 256)
+    const patience = Duration.toMillis(Duration.fromInputUnsafe(options.busyTimeout ?? "5 seconds"))
+    const connection = new SqliteConnection(database, options.preparedStatementCacheSize ?? 256, patience)
     const semaphore = yield* Semaphore.make(1)
     const acquirers = Client.makeSqliteAcquirers({
       connection: Effect.succeed(connection),
@@ -199,6 +200,8 @@ const open = (options: NodeSqliteClientConfig): Effect.Effect<DatabaseSync, SqlE
         const pageSize = Number(database.prepare("PRAGMA page_size").get()?.["page_size"] ?? 4096)
         database.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxSize / pageSize))}`)
       }
+      // From here on nobody waits in SQLite.
+      database.exec("PRAGMA busy_timeout = 0")
       return database
     } catch (cause) {
       database.close()

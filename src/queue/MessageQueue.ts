@@ -342,22 +342,29 @@ export interface ConsumeOptions {
   readonly maxTries?: number | undefined
   /** How long one pull waits. Default 20 seconds. */
   readonly wait?: Duration.Input | undefined
+  /**
+   * When this completes, no more is taken: the handlers that run come to their end, and then `consume` succeeds. Default:
+   * never. Its failure is a defect.
+   */
+  readonly drain?: Effect.Effect<unknown> | undefined
 }
 
 /**
- * Works on the messages for a node until it is interrupted.
+ * Works on the messages for a node until it is interrupted, or `drain` completes.
  *
  * **Details**
  *
  * Each message is leased, its lease extended while the handler runs, and at the end: acknowledged when the handler
  * succeeds; given back to rest as `backoff` says when it fails or dies; dead, with the cause, after `maxTries`. When the
  * lease is lost all the same (this process was stopped for longer than the lease), the handler is interrupted and nothing
- * is said about the message, which has another holder.
+ * is said about the message, which has another holder. When the lease cannot be extended in time, the handler is
+ * interrupted before it runs out, and a warning says so.
  *
  * When the database or the server is away, it is asked again, ever less often. Fails for what asking again does not help:
  * a node id that is none, a refused token.
  *
- * Interruption interrupts the handlers; their messages are given back at once, and that try does not count.
+ * Interruption interrupts the handlers; their messages are given back at once, and that try does not count. For an answer
+ * to that it waits a second at most.
  *
  * **Gotchas**
  *
@@ -370,7 +377,7 @@ export const consume = <E, R>(
   node: string,
   handler: (message: Delivery) => Effect.Effect<unknown, E, R>,
   options?: ConsumeOptions
-): Effect.Effect<never, MessageQueueError, R | MessageQueue> =>
+): Effect.Effect<void, MessageQueueError, R | MessageQueue> =>
   Effect.flatMap(MessageQueue, (queue) => Consumer.consume(queue, node, handler, options ?? {}))
 
 /**

@@ -1,4 +1,5 @@
 /** */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -76,12 +77,14 @@ const bind = (value: unknown): SQLInputValue => {
 export class SqliteConnection implements Connection {
   readonly database: DatabaseSync
   private readonly cacheSize: number
+  private readonly busyTimeout: number
   private readonly statements = new Map<string, StatementSync>()
   private readonly arrays = new Map<string, StatementSync>()
 
-  constructor(database: DatabaseSync, cacheSize: number) {
+  constructor(database: DatabaseSync, cacheSize: number, busyTimeout: number) {
     this.database = database
     this.cacheSize = cacheSize
+    this.busyTimeout = busyTimeout
   }
 
   private prepare(sql: string, cached: boolean): StatementSync {
@@ -138,8 +141,33 @@ export class SqliteConnection implements Connection {
         statement.setReadBigInts(fiber.getRef(SqlClient.SafeIntegers))
         return Effect.succeed(f(statement, params.length === 0 ? noParams : params.map(bind)))
       } catch (cause) {
-        return Effect.fail(toSqlError(cause, operation))
+        const error = toSqlError(cause, operation)
+        return isBusy(cause) && this.busyTimeout > 0
+          ? this.patiently(sql, params, cached, f, error)
+          : Effect.fail(error)
       }
+    })
+  }
+
+  /** Another process holds the lock: it is asked again for a while, and the process goes on meanwhile. */
+  private patiently<A>(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    cached: boolean,
+    f: (statement: StatementSync, params: ReadonlyArray<SQLInputValue>) => A,
+    error: SqlError
+  ): Effect.Effect<A, SqlError> {
+    const again = Effect.suspend(() => {
+      const statement = this.prepare(sql, cached)
+      return attemptBusy(() => f(statement, params.length === 0 ? noParams : params.map(bind)))
+    })
+    return Effect.gen({ self: this }, function*() {
+      for (let waited = 0, pause = 1; waited < this.busyTimeout; waited += pause, pause = Math.min(50, pause * 2)) {
+        yield* Effect.provideService(Effect.sleep(pause), Clock.Clock, realTime)
+        const result = yield* again
+        if (result !== busy) return result
+      }
+      return yield* Effect.fail(error)
     })
   }
 
@@ -199,6 +227,23 @@ export class SqliteConnection implements Connection {
     })
   }
 }
+
+const busy: unique symbol = Symbol("busy")
+
+/** `SQLITE_BUSY` as it is: its extended forms are not cured by waiting. */
+const isBusy = (cause: unknown): boolean =>
+  typeof cause === "object" && cause !== null && "errcode" in cause && cause.errcode === 5
+
+const attemptBusy = <A>(f: () => A): Effect.Effect<A | typeof busy, SqlError> => {
+  try {
+    return Effect.succeed(f())
+  } catch (cause) {
+    return isBusy(cause) ? Effect.succeed(busy) : Effect.fail(toSqlError(cause, "execute"))
+  }
+}
+
+/** Other processes do not go by the clock of a test. */
+const realTime: Clock.Clock = Clock.Clock.defaultValue()
 
 const noParams: ReadonlyArray<SQLInputValue> = []
 

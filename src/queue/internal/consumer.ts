@@ -27,6 +27,9 @@ const defaultBackoff = Schedule.jittered(
 /** After a failure of the database or the connection: soon, then less often. */
 const reconnect = Schedule.jittered(Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]))
 
+/** How long the end of a worker waits to give a message back. */
+const farewell = Duration.seconds(1)
+
 const isLost = (error: MessageQueueError): boolean => error.reason._tag === "LeaseLost"
 
 /** What a person needs to know of a failure, and whether another try may help. */
@@ -76,7 +79,7 @@ export const consume = Effect.fnUntraced(function*<E, R>(
   node: string,
   handler: (message: Delivery) => Effect.Effect<unknown, E, R>,
   options: ConsumeOptions
-): Effect.fn.Return<never, MessageQueueError, R> {
+): Effect.fn.Return<void, MessageQueueError, R> {
   const concurrency = Math.max(1, options.concurrency ?? 1)
   const lease = Duration.fromInputUnsafe(options.lease ?? "30 seconds")
   const heartbeat = options.heartbeat === undefined
@@ -88,13 +91,20 @@ export const consume = Effect.fnUntraced(function*<E, R>(
   let stopping = false
   const working = Semaphore.makeUnsafe(concurrency)
 
-  /** Says the last word about a message, again and again while the database is away; a lost lease is the end of it. */
+  /**
+   * Says the last word about a message, again and again while the database is away, though not when the worker is to end; a
+   * lost lease is the end of it.
+   */
   const settle = (word: Effect.Effect<void, MessageQueueError>, delivery: Delivery) =>
     word.pipe(
-      Effect.retry({ schedule: reconnect, while: (error) => error.reason._tag === "QueueUnavailable", times: 8 }),
+      Effect.retry({
+        schedule: reconnect,
+        while: (error) => error.reason._tag === "QueueUnavailable" && !stopping,
+        times: 8
+      }),
       Effect.catch((error) =>
         isLost(error)
-          ? Effect.logDebug("MessageQueue: the lease was lost, the message is delivered again", delivery.id)
+          ? lost(delivery)
           : Effect.logWarning(
             "MessageQueue: a message could not be settled, its lease will run out",
             delivery.id,
@@ -103,17 +113,50 @@ export const consume = Effect.fnUntraced(function*<E, R>(
       )
     )
 
+  /** The handler may have acknowledged it by itself, in its own transaction. */
+  const lost = (delivery: Delivery) =>
+    Effect.flatMap(Effect.option(queue.get(delivery.id, { node })), (found) => {
+      const status = Option.getOrUndefined(Option.flatten(found))?.status
+      return status === "processed" || status === "dead"
+        ? Effect.void
+        : Effect.logDebug("MessageQueue: the lease was lost, the message is delivered again", delivery.id)
+    })
+
+  /** Gives back what the end of the worker left, as long as that can wait for an answer. */
+  const giveBack = (delivery: Delivery) =>
+    settle(Effect.interruptible(queue.release(delivery)), delivery).pipe(
+      Effect.timeoutOption(farewell),
+      Effect.asVoid
+    )
+
+  /** Ends when the lease is lost, or will have run out before anybody could be reached. */
   const keep = (delivery: Delivery): Effect.Effect<void> =>
     Duration.isFinite(heartbeat) && Duration.isFinite(lease)
       ? Effect.gen(function*() {
+        const length = Duration.toMillis(lease)
+        const margin = Math.min(1000, length / 10)
+        let end = (yield* Clock.currentTimeMillis) + length - margin
+        let wait = Duration.toMillis(heartbeat)
         while (true) {
-          yield* Effect.sleep(heartbeat)
-          const exit = yield* Effect.exit(queue.extend(delivery, lease))
-          if (
-            Exit.isFailure(exit) && exit.cause.reasons.some((reason) => reason._tag === "Fail" && isLost(reason.error))
-          ) {
-            return
+          yield* Effect.sleep(Math.max(0, Math.min(wait, end - (yield* Clock.currentTimeMillis))))
+          const asked = yield* Clock.currentTimeMillis
+          const exit = yield* Effect.exit(Effect.timeout(queue.extend(delivery, lease), Math.max(0, end - asked)))
+          if (Exit.isSuccess(exit)) {
+            end = asked + length - margin
+            wait = Duration.toMillis(heartbeat)
+            continue
           }
+          const isGone = exit.cause.reasons.some((reason) =>
+            reason._tag === "Fail" && reason.error._tag === "MessageQueueError" && isLost(reason.error)
+          )
+          if (isGone) return
+          if ((yield* Clock.currentTimeMillis) >= end) {
+            return yield* Effect.logWarning(
+              "MessageQueue: a lease could not be extended in time, its handler is stopped",
+              delivery.id
+            )
+          }
+          wait = Math.min(wait, length / 20)
         }
       })
       : Effect.never
@@ -141,7 +184,7 @@ export const consume = Effect.fnUntraced(function*<E, R>(
         )))
         if (Exit.isSuccess(exit)) {
           if (exit.value !== lostMark) yield* settle(queue.ack(delivery), delivery)
-        } else if (stopping && Cause.hasInterruptsOnly(exit.cause)) yield* settle(queue.release(delivery), delivery)
+        } else if (stopping && Cause.hasInterruptsOnly(exit.cause)) yield* giveBack(delivery)
         else yield* failed(delivery, exit.cause)
       })
     ).pipe(Effect.ensuring(held.release(1)))
@@ -166,7 +209,7 @@ export const consume = Effect.fnUntraced(function*<E, R>(
   return yield* Effect.scoped(Effect.gen(function*() {
     const fibers = yield* FiberSet.make()
     yield* Effect.addFinalizer(() => Effect.sync(() => void (stopping = true)))
-    return yield* round(fibers).pipe(
+    const pulling = round(fibers).pipe(
       Effect.tapError((error) =>
         error.reason._tag === "QueueUnavailable"
           ? Effect.logWarning("MessageQueue: pulling failed, trying again", error.message)
@@ -176,6 +219,10 @@ export const consume = Effect.fnUntraced(function*<E, R>(
       Effect.retry({ schedule: reconnect, while: (error) => error.reason._tag === "QueueUnavailable" }),
       Effect.forever
     )
+    if (options.drain === undefined) return yield* pulling
+    yield* Effect.raceFirst(pulling, options.drain)
+    // No more is taken; what runs comes to its end.
+    yield* FiberSet.awaitEmpty(fibers)
   }))
 })
 

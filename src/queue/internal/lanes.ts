@@ -73,7 +73,7 @@ const realTime: Clock.Clock = Clock.Clock.defaultValue()
 const turn = BigInt(2_000_000)
 
 /** Milliseconds until what was refused is asked for again. */
-const pause = (refusals: number): number => Math.min(100, 2 ** refusals)
+const pause = (refusals: number): number => Math.min(20, 2 ** refusals)
 
 export interface Lanes {
   readonly push: (messages: ReadonlyArray<NewMessage>) => Effect.Effect<ReadonlyArray<Pushed>, MessageQueueError>

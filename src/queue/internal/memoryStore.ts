@@ -36,13 +36,17 @@ export const makeMemoryStore: Effect.Effect<Store> = Effect.sync(() => {
   const perform = ({ claims, finishes, pushes }: Work) =>
     sync((now) => ({
       pushed: pushes.map((messages) => {
-        const before = queue.last
-        return say({ _tag: "Push", messages }, now).messages.map((stored, index) => ({
-          message: stored.seq > before
-            ? pushedMessage(mark, messages[index]!, stored.seq, stored.createdAt, stored.scheduledAt)
-            : toMessage(mark, stored),
-          wake: stored.state === State.ready || stored.state === State.scheduled
-        }))
+        let last = queue.last
+        return say({ _tag: "Push", messages }, now).messages.map((stored, index) => {
+          const isFresh = stored.seq > last
+          last = Math.max(last, stored.seq)
+          return {
+            message: isFresh
+              ? pushedMessage(mark, messages[index]!, stored.seq, stored.createdAt, stored.scheduledAt)
+              : toMessage(mark, stored),
+            wake: stored.state === State.ready || stored.state === State.scheduled
+          }
+        })
       }),
       finished: finishes.map((word) => finish(word, now)),
       claimed: claims.map((claim) =>

@@ -28,6 +28,7 @@ import {
   type Work
 } from "./store.ts"
 import { pushedMessage, seqOf, toDelivery, toMessage, unreadable } from "./stored.ts"
+import { byTurn } from "./transition.ts"
 
 type Rows = Effect.Effect<ReadonlyArray<Values>, SqlError>
 type Parameter = string | number | Uint8Array | null
@@ -493,8 +494,6 @@ const isLocked = (error: SqlError): boolean =>
   error.reason._tag === "LockTimeoutError" || error.reason._tag === "DeadlockError"
 
 const optional = (value: unknown): number | null => value === null || value === undefined ? null : Number(value)
-
-const byTurn = (a: Stored, b: Stored): number => b.priority - a.priority || a.seq - b.seq
 
 const rejection = ({ destination, id }: Message.Message, token: string | null): Finish => ({
   op: Op.reject,

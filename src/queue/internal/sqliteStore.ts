@@ -28,7 +28,7 @@ import {
   type Work
 } from "./store.ts"
 import { pushedMessage, seqOf, toDelivery, toMessage, unreadable } from "./stored.ts"
-import { afterTime, verdict } from "./transition.ts"
+import { afterTime, byTurn, verdict } from "./transition.ts"
 
 type Parameter = string | number | Uint8Array | null
 
@@ -267,7 +267,7 @@ export const makeSqliteStore = Effect.fnUntraced(function*(
       let taken = take(wish, wish.max, now)
       // What is due is looked for when the rest was not enough.
       if (taken.length < wish.max && sweep(sweepLimit, now).length > 0) {
-        taken = [...taken, ...take(wish, wish.max - taken.length, now)]
+        taken = [...taken, ...take(wish, wish.max - taken.length, now)].sort(byTurn)
       }
       const deliveries: Array<Message.Delivery> = []
       for (const stored of taken) {

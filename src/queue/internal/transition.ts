@@ -282,6 +282,9 @@ const finish = (draft: Draft, word: Extract<Word, { readonly _tag: "Finish" }>, 
   return next
 }
 
+/** The order in which messages are pulled. */
+export const byTurn = (a: Stored, b: Stored): number => b.priority - a.priority || a.seq - b.seq
+
 const step = (draft: Draft, word: Word, now: number): ReadonlyArray<Stored> => {
   switch (word._tag) {
     case "Push":
@@ -305,7 +308,7 @@ const step = (draft: Draft, word: Word, now: number): ReadonlyArray<Stored> => {
       take()
       // What is due is looked for when the rest was not enough.
       if (taken.length < word.max && sweep(draft, 1000, now).length > 0) take()
-      return taken
+      return taken.sort(byTurn)
     }
     case "Finish": {
       const message = finish(draft, word, now)
