@@ -203,7 +203,7 @@ export interface Queue<in out A, in out E = never, in out S = unknown, in out P 
   readonly consume: <RH>(
     handler: (payload: A, attempt: Attempt<P, R>) => Effect.Effect<S, E | Permanent<E>, RH>,
     options?: ConsumeOptions<A>
-  ) => Effect.Effect<never, MessageQueueError, MessageQueue.MessageQueue | R | RH>
+  ) => Effect.Effect<void, MessageQueueError, MessageQueue.MessageQueue | R | RH>
   /** Dead letters, oldest first, at most `limit` (default 100, at most 1,000), with payloads and errors decoded. */
   readonly deadLetters: (options?: {
     readonly limit?: number | undefined

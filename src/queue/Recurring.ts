@@ -123,7 +123,7 @@ export const run = Effect.fnUntraced(function*<A, R>(
   }
 
   yield* wind(yield* Clock.currentTimeMillis)
-  return yield* MessageQueue.consume(clock, (message) =>
+  yield* MessageQueue.consume(clock, (message) =>
     Effect.gen(function*() {
       const { at } = message.payload.value as { readonly at: number }
       // The queue's clock may be ahead of this process's.
@@ -139,6 +139,7 @@ export const run = Effect.fnUntraced(function*<A, R>(
         }))
       )
     }))
+  return yield* Effect.never
 })
 
 /**
