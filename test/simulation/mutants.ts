@@ -228,13 +228,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     app: "juggler/v07"
   },
   {
-    name: "who resumes is told nothing",
-    file: publisher,
-    find: "    follower.asked = false\n    if (this.delay !== undefined) this.bring(follower)",
-    replace: "    follower.asked = false",
-    app: "juggler/v07"
-  },
-  {
     name: "the timer is not forgotten",
     file: publisher,
     find: "    this.timer = undefined\n    timer?.interruptUnsafe()",
