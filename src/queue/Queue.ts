@@ -14,15 +14,15 @@ import * as Stream from "effect/Stream"
 import { follow } from "./internal/follow.ts"
 import * as Outcome from "./internal/outcome.ts"
 import { Dead, Permanent } from "./internal/permanent.ts"
+import type { DeadLetter, Delivery, PushOptions, Queue } from "./internal/queueModel.ts"
 import * as TraceContext from "./internal/traceContext.ts"
 import { type Codecs, makeErrorCodec, makeJsonCodec, makePayloadCodec } from "./internal/typed.ts"
 import { makeWork, undecodable } from "./internal/typedWork.ts"
 import * as Message from "./Message.ts"
 import * as MessageQueue from "./MessageQueue.ts"
 import { fail, InvalidMessage, type MessageQueueError } from "./MessageQueueError.ts"
-import type { DeadLetter, Delivery, PushOptions, Queue } from "./QueueModel.ts"
 
-export type * from "./QueueModel.ts"
+export type * from "./internal/queueModel.ts"
 
 export {
   /**

@@ -14,10 +14,10 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { PushOptions, Target } from "./internal/queueModel.ts"
 import * as Message from "./Message.ts"
 import * as MessageQueue from "./MessageQueue.ts"
 import { invalid, type MessageQueueError } from "./MessageQueueError.ts"
-import type { PushOptions, Target } from "./QueueModel.ts"
 
 /**
  * One firing.

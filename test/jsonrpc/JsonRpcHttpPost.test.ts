@@ -212,7 +212,7 @@ it.effect("POSTs under way are bounded in number and in bytes; what is over it i
       HttpRouter.serve(
         Layer.mergeAll(
           JsonRpcServer.layerHttp(Slow, { path: "/few", maxConnections: 4 }),
-          Layer.provide(JsonRpcServer.layerHttp(Slow, { path: "/small" }), Budget.layer(1_500_000))
+          Layer.provide(JsonRpcServer.layerHttp(Slow, { path: "/small" }), Budget.layer(3_000_000))
         ).pipe(Layer.provide(handlers)),
         { disableListenLog: true, disableLogger: true }
       ).pipe(Layer.provideMerge(NodeHttpServer.layerTest))

@@ -7,9 +7,9 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { MessageQueue } from "../MessageQueue.ts"
 import { fail, MessageNotFound, type MessageQueueError } from "../MessageQueueError.ts"
-import type { Followed, Started } from "../QueueModel.ts"
 import * as Outcome from "./outcome.ts"
 import { Dead } from "./permanent.ts"
+import type { Followed, Started } from "./queueModel.ts"
 import type { Codecs } from "./typed.ts"
 
 /** What was seen last, and how long to wait before the next look; `over` when there is nothing more to see. */

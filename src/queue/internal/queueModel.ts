@@ -9,10 +9,10 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
-import type { Dead, Permanent } from "./internal/permanent.ts"
-import type * as Message from "./Message.ts"
-import type * as MessageQueue from "./MessageQueue.ts"
-import type { MessageQueueError } from "./MessageQueueError.ts"
+import type * as Message from "../Message.ts"
+import type * as MessageQueue from "../MessageQueue.ts"
+import type { MessageQueueError } from "../MessageQueueError.ts"
+import type { Dead, Permanent } from "./permanent.ts"
 
 /**
  * How a typed message is pushed: as any message, but for what the queue decides itself.
