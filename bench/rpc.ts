@@ -1,5 +1,5 @@
 /**
- * JSON-RPC servers and clients side by side, one method `add({ a, b })`. Servers are loaded with prepared raw frames and
+ * RPC servers and clients side by side, one method `add({ a, b })`, over JSON-RPC where they have it. Servers are loaded with prepared raw frames and
  * clients call a server that does next to nothing, so that the other end is not what is measured; CPU is what the
  * operating system counts for the process under measurement. Rounds are interleaved, figures are medians of them.
  *
@@ -30,6 +30,19 @@ const add = (id: number) => `{"jsonrpc":"2.0","method":"add","params":{"a":${id}
 const batchOf = (size: number) => (id: number) =>
   `[${Array.from({ length: size }, (_, i) => add(id * size + i)).join(",")}]`
 
+/** How the peers say it that have a wire of their own; what is called by number gives each number once. */
+const wires: Record<string, (id: number) => string | ReadonlyArray<string>> = {
+  capnweb: (id) => [
+    `["push",["pipeline",0,["add"],[{"a":${id},"b":2}]]]`,
+    `["pull",${id}]`,
+    ...(id > depthMost ? [`["release",${id - depthMost},1]`] : [])
+  ],
+  orpc: (id) => `{"i":"${id}","p":{"u":"/add","b":{"json":{"a":${id},"b":2}}}}`,
+  trpc: (id) => `{"id":${id},"method":"query","params":{"input":{"a":${id},"b":2},"path":"add"}}`
+}
+const depthMost = 64
+const numbered = new WeakMap<Load.Connection, number>()
+
 interface Sample {
   readonly rate: number
   readonly cpu: number
@@ -46,7 +59,13 @@ const sample = async (server: Processes.ServerProcess, config: {
   readonly ms?: number
 }): Promise<Sample> => {
   const before = await server.cpu()
-  const outcome = await Load.run(config.sockets, config.depth, config.ms ?? ms, config.make ?? add)
+  const outcome = await Load.run(
+    config.sockets,
+    config.depth,
+    config.ms ?? ms,
+    config.make ?? wires[server.kind] ?? add,
+    server.kind === "capnweb" ? numbered : undefined
+  )
   const cpu = await server.cpu() - before
   const requests = outcome.requests * (config.weight ?? 1)
   return {
@@ -104,10 +123,16 @@ const everyServer = among([
   "json-rpc-2.0",
   "jayson",
   "vscode-jsonrpc",
+  "capnweb",
+  "orpc",
+  "trpc",
   "effect",
   "effect-wire",
   "effect-wire (fibers)"
 ])
+
+/** Peers without batches of JSON-RPC. */
+const unbatched = ["vscode-jsonrpc", "capnweb", "orpc", "trpc"]
 
 const depth = async () => {
   const servers = await startAll(everyServer)
@@ -140,7 +165,7 @@ const depth = async () => {
 }
 
 const batch = async () => {
-  const kinds = everyServer.filter((kind) => kind !== "vscode-jsonrpc")
+  const kinds = everyServer.filter((kind) => !unbatched.includes(kind))
   const servers = await startAll(kinds)
   const sockets = new Map<string, Load.Connection>()
   for (const [kind, server] of servers) sockets.set(kind, await Load.open(server.port))
@@ -155,7 +180,7 @@ const batch = async () => {
   const rows = new Map([...results].map(([kind, samples]) => [kind, medians(samples)]))
   const bare = rows.get("bare")?.rate ?? NaN
   table(
-    "Server, batches of 100 (vscode-jsonrpc has none)",
+    `Server, batches of 100 (${unbatched.join(", ")}: none)`,
     ["", "entries/s", "µs CPU each", "to bare"],
     [...rows].map(([kind, row]) => [kind, thousands(row.rate), row.cpu.toFixed(2), times(row.rate / bare)])
   )
@@ -255,12 +280,19 @@ const clients = async () => {
     "rpc-websockets",
     "json-rpc-2.0",
     "jayson",
+    "capnweb",
+    "orpc",
+    "trpc",
     "effect",
     "effect-wire typed",
     "effect-wire untyped"
   ])
   const server = await Processes.server("peer")
-  const started = await Promise.all(kinds.map((kind) => Processes.client(kind, server.port, depth)))
+  // whose wire is no JSON-RPC calls a server of its own
+  const servers = await startAll(kinds.filter((kind) => kind in wires))
+  const started = await Promise.all(
+    kinds.map((kind) => Processes.client(kind, (servers.get(kind) ?? server).port, depth))
+  )
   const processes = new Map(started.map((client) => [client.kind, client]))
   const results = await interleaved(kinds, (kind, ms) => processes.get(kind)!.run(ms))
   const rows = new Map([...results].map(([kind, runs]) => [kind, {
@@ -274,6 +306,7 @@ const clients = async () => {
     [...rows].map(([kind, row]) => [kind, thousands(row.rate), row.cpu.toFixed(2), times(row.cpu / map)])
   )
   stopAll(processes)
+  stopAll(servers)
   server.stop()
 }
 

@@ -3,6 +3,10 @@
  * input it keeps `depth` calls of `add` in flight for so long and prints calls, seconds and microseconds of CPU as JSON.
  */
 import { NodeSocket } from "@effect/platform-node"
+import { createORPCClient } from "@orpc/client"
+import { RPCLink } from "@orpc/client/websocket"
+import { createTRPCClient, createWSClient, wsLink } from "@trpc/client"
+import { newWebSocketRpcSession } from "capnweb"
 import { Effect, Layer, Schema, Scope } from "effect"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization } from "effect/rpc"
 import jayson from "jayson/promise/index.js"
@@ -88,6 +92,22 @@ const kinds: Record<string, () => Promise<Worker>> = {
       const client = jayson.Client.websocket({ ws: ws as never })
       return promises((i) => client.request("add", { a: i, b: 2 }))
     }),
+  capnweb: () =>
+    open().then((ws) => {
+      const remote: any = newWebSocketRpcSession(ws as never)
+      return promises((i) => remote.add({ a: i, b: 2 }))
+    }),
+  orpc: () =>
+    open().then((ws) => {
+      const remote: any = createORPCClient(new RPCLink({ websocket: ws as never }))
+      return promises((i) => remote.add({ a: i, b: 2 }))
+    }),
+  trpc: () => {
+    const client = createWSClient({ url, WebSocket: WebSocket as never })
+    const remote: any = createTRPCClient({ links: [wsLink({ client } as never)] })
+    const worker = promises((i) => remote.add.query({ a: i, b: 2 }))
+    return remote.add.query({ a: 1, b: 2 }).then(() => worker)
+  },
   effect: () =>
     forever(
       Effect.gen(function*() {

@@ -105,15 +105,23 @@ export interface Outcome {
   readonly latencies: ReadonlyArray<number>
 }
 
-/** Keeps `depth` requests in flight on each socket for so many milliseconds. */
+/**
+ * Keeps `depth` requests in flight on each socket for so many milliseconds. Of requests that are made as often as they are
+ * sent, since they say how many came before on their connection, `sent` counts; a socket is then for one run after another.
+ */
 export const run = (
   sockets: ReadonlyArray<Socket>,
   depth: number,
   ms: number,
-  make: (id: number) => string
+  make: (id: number) => string | ReadonlyArray<string>,
+  sent?: WeakMap<Socket, number>
 ): Promise<Outcome> =>
   new Promise((resolve) => {
-    const prepared = Array.from({ length: 512 }, (_, i) => frame(make(i + 1)))
+    const framed = (id: number): Buffer => {
+      const made = make(id)
+      return typeof made === "string" ? frame(made) : Buffer.concat(made.map(frame))
+    }
+    const prepared = sent === undefined ? Array.from({ length: 512 }, (_, i) => framed(i + 1)) : []
     const latencies: Array<number> = []
     let requests = 0
     let done = false
@@ -123,12 +131,13 @@ export const run = (
       resolve({ requests, seconds: (performance.now() - began) / 1000, latencies: latencies.sort((a, b) => a - b) })
     for (const socket of sockets) {
       const counter = new Counter()
-      let next = 0
+      let next = sent?.get(socket) ?? 0
       let outstanding = depth
       let sentAt = performance.now()
       const take = (n: number): Buffer => {
         const parts: Array<Buffer> = []
-        for (let i = 0; i < n; i++) parts.push(prepared[next++ & 511]!)
+        for (let i = 0; i < n; i++) parts.push(prepared[next++ & 511] ?? framed(next))
+        sent?.set(socket, next)
         return n === 1 ? parts[0]! : Buffer.concat(parts)
       }
       const onData = (data: Buffer) => {

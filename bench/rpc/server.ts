@@ -3,6 +3,11 @@
  * port, and answers `cpu` (microseconds used so far) and `memory` (bytes resident, after a collection) on standard input.
  */
 import { NodeHttpServer } from "@effect/platform-node"
+import { os } from "@orpc/server"
+import { RPCHandler } from "@orpc/server/ws"
+import { initTRPC } from "@trpc/server"
+import { applyWSSHandler } from "@trpc/server/adapters/ws"
+import { newWebSocketRpcSession, RpcTarget } from "capnweb"
 import { Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Rpc, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
@@ -36,12 +41,24 @@ createInterface({ input: process.stdin }).on("line", (line) => {
 const host = "127.0.0.1"
 
 /** A `ws` server without anything above it. */
-const bare = (onConnection: (ws: WebSocket) => void) => {
+const bare = (onConnection: (ws: WebSocket) => void): WebSocketServer => {
   const server: WebSocketServer = new WebSocketServer(
     { port: 0, host, perMessageDeflate: false },
     () => ready((server.address() as AddressInfo).port)
   )
   server.on("connection", onConnection)
+  return server
+}
+
+interface Pair {
+  readonly a: number
+  readonly b: number
+}
+
+class Adder extends RpcTarget {
+  add({ a, b }: Pair): number {
+    return a + b
+  }
 }
 
 const answerOne = (m: any) => ({ jsonrpc: "2.0", result: m.params.a + m.params.b, id: m.id })
@@ -95,9 +112,9 @@ const ours = (handlers: typeof Handlers) => {
 }
 
 const kinds: Record<string, () => void> = {
-  bare: () => bare((ws) => ws.on("message", (data) => ws.send(answer(String(data))))),
+  bare: () => void bare((ws) => ws.on("message", (data) => ws.send(answer(String(data))))),
   corked: () =>
-    bare((ws) => {
+    void bare((ws) => {
       const hold = cork(ws)
       ws.on("message", (data) => {
         hold()
@@ -106,7 +123,7 @@ const kinds: Record<string, () => void> = {
     }),
   // for clients: as fast as it can be, and indifferent to what it does not know
   peer: () =>
-    bare((ws) => {
+    void bare((ws) => {
       const hold = cork(ws)
       ws.on("message", (data) => {
         const m = JSON.parse(String(data))
@@ -166,6 +183,20 @@ const kinds: Record<string, () => void> = {
       connection.onRequest("add", ({ a, b }) => a + b)
       connection.listen()
     })
+  },
+  capnweb: () => void bare((ws) => void newWebSocketRpcSession(ws as never, new Adder())),
+  orpc: () => {
+    const add = os.handler(({ input }) => {
+      const { a, b } = input as Pair
+      return a + b
+    })
+    const handler = new RPCHandler({ add })
+    bare((ws) => void handler.upgrade(ws, { context: {} }))
+  },
+  trpc: () => {
+    const { procedure, router } = initTRPC.create()
+    const add = procedure.input((input) => input as Pair).query(({ input: { a, b } }) => a + b)
+    applyWSSHandler({ wss: bare(() => {}), router: router({ add }) })
   },
   effect: () =>
     void Effect.runFork(Layer.launch(

@@ -6,6 +6,7 @@ import { RpcConnection } from "effect-wire/rpc"
 import { Handshake, MemorySocket } from "effect-wire/socket"
 import { Headers } from "effect/http"
 import { Rpc, RpcGroup, RpcTest } from "effect/rpc"
+import { Socket } from "effect/socket"
 import { TestClock } from "effect/testing"
 
 const connect = (headers: Record<string, string> = {}) =>
@@ -205,6 +206,49 @@ it.effect("a handshake that cannot be judged closes the connection, and is not t
       yield* closeCode(() => Effect.fail(new Authenticator.TooManyAttempts({ retryAfter: 1000 }))),
       1008
     )
+  }))
+
+it.effect("a connection closed with 1008 runs nothing more, though its peer goes on without answering the close", () =>
+  Effect.gen(function*() {
+    let ran = 0
+    const Group = RpcGroup.make(Rpc.make("run"), Rpc.make("tell"))
+    const run = () => Effect.sync(() => void ran++)
+    const refusing = Authenticator.layer(Authenticator.make({
+      token: () => Effect.fail(new Authenticator.TooManyAttempts({ retryAfter: 1000 }))
+    }))
+    const serve = yield* JsonRpcServer.make(Group).pipe(
+      Effect.provide(Layer.merge(Group.toLayer({ run, tell: run }), refusing))
+    )
+    const [near, far] = yield* MemorySocket.makePair()
+    const codes: Array<number> = []
+    // the close frame is on its way, and nothing ends by it
+    const open: Socket.Socket = {
+      ...far,
+      writer: Effect.map(far.writer, (writer) => ({
+        ...writer,
+        write: (chunk) =>
+          Socket.isCloseEvent(chunk) ? Effect.sync(() => void codes.push(chunk.code)) : writer.write(chunk)
+      }))
+    }
+    yield* Effect.forkScoped(
+      Effect.provideService(serve(open), Handshake.CurrentHandshake, {
+        ...Handshake.empty,
+        headers: Headers.fromInput({ authorization: "Bearer t" })
+      }),
+      { startImmediately: true }
+    )
+    const { pull } = yield* near.reader
+    const answers: Array<unknown> = []
+    yield* Effect.forkScoped(Effect.forever(Effect.map(pull, (frames) => answers.push(...frames))))
+    const writer = yield* near.writer
+    for (let id = 0; id < 20; id++) {
+      yield* writer.write(`{"jsonrpc":"2.0","id":${id},"method":"run"}`)
+      yield* writer.write(`[{"jsonrpc":"2.0","id":"b","method":"run"},{"jsonrpc":"2.0","method":"tell"}]`)
+      yield* TestClock.adjust("1 second")
+    }
+    assert.deepStrictEqual(codes, [1008])
+    assert.strictEqual(ran, 0)
+    assert.deepStrictEqual(answers, [])
   }))
 
 const client = (connection: RpcConnection.Connection) =>
