@@ -79,6 +79,8 @@ export class Endpoint implements Answerer, Sink {
   /** The frame that is being handled, and the number of its messages. */
   private text = ""
   private messages = 1
+  /** Bytes that one message of the frame may cost at most: a look at its length tells. */
+  maxWeight = overhead
 
   constructor(
     config: EndpointConfig,
@@ -104,11 +106,8 @@ export class Endpoint implements Answerer, Sink {
   get outbox(): Outbox | undefined {
     return this.connection.outbox
   }
-  get maxWeight(): number {
-    return overhead + this.text.length * Weight.heaviestCharacter / this.messages
-  }
   get weight(): number {
-    return overhead + Weight.ofText(this.text) / this.messages
+    return overhead + Math.ceil(Weight.ofText(this.text) / this.messages)
   }
   get maxStreamBytes(): number {
     return this.config.options.maxStreamBytes ?? defaultStreamBytes
@@ -167,11 +166,13 @@ export class Endpoint implements Answerer, Sink {
     if (Array.isArray(frame)) {
       const messages = frame as ReadonlyArray<Codec.Message>
       this.messages = messages.length
+      this.maxWeight = overhead + Math.ceil(text.length * Weight.heaviestCharacter / messages.length)
       const batch = new BatchSink(messages, sink)
       for (let i = 0; i < messages.length; i++) this.guarded(messages[i]!, batch)
       this.messages = 1
     } else {
       const message = frame as Codec.Message
+      this.maxWeight = overhead + text.length * Weight.heaviestCharacter
       if (message._tag === "Failure" && (message.id === undefined || message.id === "null")) {
         if (this.caller?.refused(message.error) !== true) this.report(message.error)
       }

@@ -249,7 +249,7 @@ export class EngineSession implements Session {
       return this.settle(request, "invalid", () => request.onInvalid(payload))
     }
     const decoded = request.method.decodePayload(payload)
-    if (Exit.isExit(decoded)) {
+    if (isExit(decoded)) {
       if (decoded._tag === "Success") return this.invoke(request, decoded.value)
       return this.invalid(request, decoded as Exit.Failure<never, Schema.SchemaError>)
     }
@@ -281,7 +281,7 @@ export class EngineSession implements Session {
     try {
       let result: any = method.handler(payload, metadata)
       const trace = this.traced || (request.trace !== undefined && this.options.tracing !== false)
-      if (Exit.isExit(result)) {
+      if (isExit(result)) {
         if (!trace && method.rpc.middlewares.size === 0 && (!method.isStream || result._tag === "Failure")) {
           return this.complete(request, result as Exit.Exit<unknown, unknown>)
         }
@@ -387,7 +387,7 @@ export class EngineSession implements Session {
       return this.run(request, Deferred.await(value), (exit) => this.complete(request, exit))
     }
     const encoded = request.method.encodeSuccess(value)
-    if (Exit.isExit(encoded)) return this.encoded(request, encoded as Exit.Exit<unknown, unknown>)
+    if (isExit(encoded)) return this.encoded(request, encoded as Exit.Exit<unknown, unknown>)
     this.run(request, encoded, (exit) => this.encoded(request, exit))
   }
 
@@ -432,7 +432,7 @@ export class EngineSession implements Session {
         ? this.encoded(request, exit)
         : this.settle(request, "failure", () => request.onFailure(error, declared, exit.value))
     const encoded = declared.encode(error)
-    if (Exit.isExit(encoded)) return then(encoded as Exit.Exit<unknown, unknown>)
+    if (isExit(encoded)) return then(encoded as Exit.Exit<unknown, unknown>)
     this.run(request, encoded, then)
   }
 
@@ -524,6 +524,10 @@ export class EngineSession implements Session {
     for (const resume of waiters) resume()
   }
 }
+
+// as `Exit.isExit`, which is asked four times for each request
+const isExit = (u: unknown): u is Exit.Exit<unknown, unknown> => typeof u === "object" && u !== null && exitId in u
+const exitId: keyof Exit.Exit.Proto<unknown, unknown> = "~effect/Exit"
 
 const endOfStream = Exit.succeed(undefined)
 
