@@ -79,7 +79,9 @@ layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the 
         assert.strictEqual(yield* code("nothing"), -32601)
         assert.strictEqual(yield* code("__proto__"), -32601)
         assert.strictEqual(yield* code("add", [1]), -32602)
-        assert.strictEqual(yield* code("add", [1, 2, 3]), -32602)
+        // what is too much the original of aiohttp-json-rpc ignores
+        if (path === "/aiohttp") assert.strictEqual(yield* client.call("add", [1, 2, 3]), 3)
+        else assert.strictEqual(yield* code("add", [1, 2, 3]), -32602)
         assert.strictEqual(yield* code("add", { a: 1, b: "2" }), -32602)
         assert.strictEqual(yield* code("sum", { a: 1 }), -32602)
         assert.strictEqual(yield* code("sleep", [60_001]), -32602)
@@ -157,7 +159,11 @@ layer(Gateway.layer, { excludeTestServices: true, timeout: "60 seconds" })("the 
         yield* writer.write(JSON.stringify({ jsonrpc: "2.0", method, params: encode(7) }))
         yield* writer.write(JSON.stringify({ jsonrpc: "2.0", method: "ping", id: 8 }))
         const answers: Array<any> = []
-        while (answers.length < 2) answers.push(...(yield* pull).map((frame) => JSON.parse(frame as string)))
+        while (answers.length < 2) {
+          const frames = (yield* pull).map((frame) => JSON.parse(frame as string))
+          // other tests broadcast
+          answers.push(...frames.filter(({ id }) => id !== undefined))
+        }
         assert.strictEqual(answers.length, 2)
         assert.strictEqual(answers.find(({ id }) => id === 7)?.error.code, cancelled)
         assert.strictEqual(answers.find(({ id }) => id === 8)?.result, "pong")
