@@ -3,7 +3,7 @@
  * what is idempotent is sent again by itself, what comes later waits for the new connection.
  *
  * Run: npx tsx examples/reconnecting.ts
- * Prints: connection: Open, Lost, Connecting, Open
+ * Prints: connection: Open, Lost, Dialling, Open
  * Prints: pay failed: it may have been executed: true
  * Prints: balance, sent again by itself: 100
  */
@@ -38,7 +38,7 @@ const Handlers = Bank.toLayer(Effect.map(Asked, (asked) => ({
 
 const App = Layer.merge(
   JsonRpcServer.layerSocketServer(Bank).pipe(Layer.provide(Handlers)),
-  JsonRpcClient.layerSocket({ reconnect: Reconnect.schedule })
+  JsonRpcClient.layerSocket({ reconnect: Reconnect.schedule, whileDisconnected: "wait" })
 ).pipe(
   Layer.provide(MemorySocket.layer),
   Layer.provide(Layer.effect(Asked, Ref.make(0)))

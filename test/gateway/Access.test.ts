@@ -216,7 +216,7 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: "60 seconds"
         yield* b.call("set_weather", [4])
         assert.strictEqual(yield* Queue.take(heard), 4)
       }),
-    30_000
+    120_000
   )
 
   it.effect(
@@ -252,6 +252,6 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: "60 seconds"
           yield* Stream.runDrain(seen)
         }
       }),
-    30_000
+    120_000
   )
 })

@@ -16,6 +16,13 @@ import {
   serve
 } from "./webSocketHelpers.ts"
 
+/** Node closes connections that are kept alive after 5 s by its own clock, which is not the test's. */
+const lasting = () => {
+  const server = createServer()
+  server.keepAliveTimeout = 120_000
+  return server
+}
+
 /** A server whose route `/` answers a POST with the length of its body. */
 const http = (options?: Partial<NodeWebSocketServer.HttpOptions>) =>
   Effect.gen(function*() {
@@ -28,7 +35,7 @@ const http = (options?: Partial<NodeWebSocketServer.HttpOptions>) =>
     )
     const context = yield* Layer.build(
       HttpRouter.serve(Route, { disableLogger: true, disableListenLog: true }).pipe(
-        Layer.provideMerge(NodeWebSocketServer.layerHttp(createServer, { port: 0, ...options }))
+        Layer.provideMerge(NodeWebSocketServer.layerHttp(lasting, { port: 0, ...options }))
       )
     )
     const { address } = yield* Effect.provideContext(HttpServer.HttpServer, context)

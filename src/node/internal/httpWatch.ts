@@ -13,6 +13,8 @@ interface Watched {
   /** Bytes received, and the tick, when what is under way began. */
   mark: number
   since: number
+  /** It has been told; at the next sweep the connection is destroyed. */
+  told: boolean
 }
 
 /**
@@ -21,6 +23,8 @@ interface Watched {
  * @internal
  */
 export const leastRate = 16 * 1024
+
+const timeout = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 /** @internal */
 export class HttpWatch {
@@ -37,7 +41,7 @@ export class HttpWatch {
     const { socket } = request
     let entry = this.watched.get(socket)
     if (entry === undefined) {
-      entry = { socket, request, response, mark: 0, since: tick }
+      entry = { socket, request, response, mark: 0, since: tick, told: false }
       this.watched.set(socket, entry)
       socket.once("close", () => this.watched.delete(socket))
     }
@@ -57,6 +61,11 @@ export class HttpWatch {
     const messages: Array<string> = []
     for (const entry of this.watched.values()) {
       const { request, response, socket } = entry
+      if (entry.told) {
+        this.watched.delete(socket)
+        socket.destroy()
+        continue
+      }
       const received = socket.bytesRead - entry.mark
       if (request !== undefined && request.complete) {
         if (response!.writableFinished) {
@@ -67,8 +76,8 @@ export class HttpWatch {
       } else if (request === undefined && received === 0) {
         entry.since = tick
       } else if (tick - entry.since > this.grace + (request === undefined ? 0 : received / leastRate)) {
-        this.watched.delete(socket)
-        this.cut(socket, response)
+        entry.told = true
+        if (response?.headersSent !== true) socket.end(timeout)
         messages.push(
           `closed ${socket.remoteAddress}: ${
             request === undefined ? "the headers" : "the body"
@@ -77,15 +86,5 @@ export class HttpWatch {
       }
     }
     return messages
-  }
-
-  private cut(socket: Net.Socket, response: Http.ServerResponse | undefined): void {
-    if (response?.headersSent === true) socket.destroy()
-    else {
-      socket.write(
-        "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-        () => socket.destroy()
-      )
-    }
   }
 }
