@@ -45,25 +45,31 @@ const values = (messages: ReadonlyArray<Message.Message>) => messages.map((messa
 const one = (node: string, options?: MessageQueue.PullOptions) =>
   MessageQueue.MessageQueue.use((queue) => Effect.flatMap(queue.pull(node, options), Effect.fromOption))
 
+type RunTest<R> = (title: string, body: () => Effect.Effect<unknown, unknown, R>, timeout: number) => void
+
+/** Makes the tests of one backend: each gets its queue, and how its time is moved. */
+export const tester = <R>(name: string, layer: Backend<R>["layer"], run: RunTest<R>) =>
+(
+  title: string,
+  body: (
+    queue: MessageQueue.MessageQueue["Service"],
+    advance: Advance
+  ) => Effect.Effect<unknown, unknown, MessageQueue.MessageQueue>
+) =>
+  run(`${title} (${name})`, () =>
+    Effect.gen(function*() {
+      const queue = yield* MessageQueue.MessageQueue
+      const { advance } = yield* Clock
+      return yield* body(queue, advance)
+    }).pipe(Effect.provide(layer)), 30_000)
+
 /** Everything a queue promises, whatever keeps its messages. */
 export const suite = <R = never>(
   name: string,
   { layer, scirocco = false }: Backend<R>,
-  effect: (title: string, body: () => Effect.Effect<unknown, unknown, R>, timeout: number) => void = it.effect as never
+  effect: RunTest<R> = it.effect as never
 ) => {
-  const test = (
-    title: string,
-    body: (
-      queue: MessageQueue.MessageQueue["Service"],
-      advance: Advance
-    ) => Effect.Effect<unknown, unknown, MessageQueue.MessageQueue>
-  ) =>
-    effect(`${title} (${name})`, () =>
-      Effect.gen(function*() {
-        const queue = yield* MessageQueue.MessageQueue
-        const { advance } = yield* Clock
-        return yield* body(queue, advance)
-      }).pipe(Effect.provide(layer)), 30_000)
+  const test = tester(name, layer, effect)
 
   test("a message goes through pending, processing and processed", (queue) =>
     Effect.gen(function*() {

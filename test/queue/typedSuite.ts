@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { DateTime, Deferred, Effect, Fiber, Layer, Metric, Option, Schedule, Schema, Stream, Tracer } from "effect"
 import { MessageQueue, Queue, QueueFlow, QueueGauges, QueueMetrics, QueueTopic } from "effect-wire/queue"
-import { type Advance, type Backend, Clock } from "./suite.ts"
+import { type Backend, tester } from "./suite.ts"
 
 class Job extends Schema.Class<Job>("Job")({ file: Schema.String, due: Schema.DateTimeUtc, size: Schema.BigInt }) {}
 
@@ -31,19 +31,7 @@ export const typedSuite = <R = never>(
   { layer }: Backend<R>,
   effect: (title: string, body: () => Effect.Effect<unknown, unknown, R>, timeout: number) => void = it.effect as never
 ) => {
-  const test = (
-    title: string,
-    body: (
-      queue: MessageQueue.MessageQueue["Service"],
-      advance: Advance
-    ) => Effect.Effect<unknown, unknown, MessageQueue.MessageQueue>
-  ) =>
-    effect(`${title} (${name})`, () =>
-      Effect.gen(function*() {
-        const queue = yield* MessageQueue.MessageQueue
-        const { advance } = yield* Clock
-        return yield* body(queue, advance)
-      }).pipe(Effect.provide(layer)), 30_000)
+  const test = tester(name, layer, effect)
 
   const Jobs = Queue.make("jobs: render (night)", { payload: Job, error: RenderFailed })
 

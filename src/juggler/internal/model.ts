@@ -3,19 +3,21 @@
  */
 import type { Json, Pointer } from "../JsonPointer.ts"
 
+type OperationAt<Place> =
+  | { readonly op: "add"; readonly path: Place; readonly value: Json }
+  | { readonly op: "remove"; readonly path: Place }
+  | { readonly op: "replace"; readonly path: Place; readonly value: Json }
+  | { readonly op: "move"; readonly from: Place; readonly path: Place }
+  | { readonly op: "copy"; readonly from: Place; readonly path: Place }
+  | { readonly op: "test"; readonly path: Place; readonly value: Json }
+
 /**
  * One operation of RFC 6902, section 4, as it travels.
  *
  * @category models
  * @since 0.1.0
  */
-export type Operation =
-  | { readonly op: "add"; readonly path: string; readonly value: Json }
-  | { readonly op: "remove"; readonly path: string }
-  | { readonly op: "replace"; readonly path: string; readonly value: Json }
-  | { readonly op: "move"; readonly from: string; readonly path: string }
-  | { readonly op: "copy"; readonly from: string; readonly path: string }
-  | { readonly op: "test"; readonly path: string; readonly value: Json }
+export type Operation = OperationAt<string>
 
 /**
  * One operation as a program writes and reads it: the same as {@link Operation}, with places instead of text.
@@ -23,13 +25,7 @@ export type Operation =
  * @category models
  * @since 0.2.0
  */
-export type Change =
-  | { readonly op: "add"; readonly path: Pointer; readonly value: Json }
-  | { readonly op: "remove"; readonly path: Pointer }
-  | { readonly op: "replace"; readonly path: Pointer; readonly value: Json }
-  | { readonly op: "move"; readonly from: Pointer; readonly path: Pointer }
-  | { readonly op: "copy"; readonly from: Pointer; readonly path: Pointer }
-  | { readonly op: "test"; readonly path: Pointer; readonly value: Json }
+export type Change = OperationAt<Pointer>
 
 /**
  * Bounds of what a patch may do.
