@@ -26,8 +26,9 @@ import { named } from "../socket/internal/describe.ts"
 import type { Frame } from "../socket/internal/inbox.ts"
 import { exitCode, openError } from "../socket/internal/socketErrors.ts"
 import { type SyncWriter, SyncWriterId } from "../socket/internal/syncWriter.ts"
+import { deflateOptions } from "./internal/wsAcceptor.ts"
 import { NoPipe, WireWebSocket, WsConnection } from "./internal/wsConnection.ts"
-import { deflateOptions, makeKeeper } from "./internal/wsKeeper.ts"
+import { makeKeeper } from "./internal/wsKeeper.ts"
 import type { CompressionOptions } from "./NodeWebSocketServer.ts"
 
 /**

@@ -4,7 +4,7 @@
 import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"
 import type * as Tls from "node:tls"
-import type { TlsOptions } from "../NodeWebSocketServer.ts"
+import type { TlsOptions } from "./wsModel.ts"
 
 /**
  * Reads PEM files where the options name them; throws what `node:fs` throws.

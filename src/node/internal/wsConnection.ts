@@ -14,7 +14,7 @@ import { closeError, exitCode, writeError } from "../../socket/internal/socketEr
 import { type SyncPort, type SyncWriter, SyncWriterId } from "../../socket/internal/syncWriter.ts"
 import type { ClosedReason } from "../../socket/SocketMetrics.ts"
 import { writeMasked, writeUnmasked } from "./wsFrames.ts"
-import type { Keeper } from "./wsKeeper.ts"
+import type { Keeper, Kept, Pipe } from "./wsKeeper.ts"
 
 /** Bytes received and not pulled at which the peer is made to wait. */
 const readHighWaterMark = 64 * 1024
@@ -63,23 +63,6 @@ export class WireWebSocket extends Ws.WebSocket {
 }
 
 /**
- * The net socket under a WebSocket, as far as it is used here.
- *
- * @internal
- */
-export interface Pipe {
-  readonly bytesRead: number
-  readonly bytesWritten: number
-  readonly remoteAddress?: string | undefined
-  readonly writableLength: number
-  readonly writableNeedDrain: boolean
-  cork(): void
-  uncork(): void
-  once(event: "drain", listener: () => void): unknown
-  setKeepAlive(enable: boolean, initialDelay: number): unknown
-}
-
-/**
  * In place of the net socket where the runtime has a WebSocket client of its own under the name of `ws`, as Bun does.
  *
  * @internal
@@ -118,7 +101,7 @@ const uncork = (connection: WsConnection): void => {
 }
 
 /** @internal */
-export class WsConnection extends Inbox implements SyncPort {
+export class WsConnection extends Inbox implements SyncPort, Kept {
   readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
   readonly ws: WireWebSocket
   readonly net: Pipe

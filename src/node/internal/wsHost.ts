@@ -11,8 +11,8 @@ import type * as Http from "node:http"
 import type * as Net from "node:net"
 import { openError } from "../../socket/internal/socketErrors.ts"
 import type * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
+import type { Acceptor } from "./wsAcceptor.ts"
 import type { WsConnection } from "./wsConnection.ts"
-import type { Acceptor } from "./wsKeeper.ts"
 
 interface Upgrade {
   readonly net: Net.Socket

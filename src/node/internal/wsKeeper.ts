@@ -7,15 +7,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
-import type { Buffer } from "node:buffer"
+import type * as Socket from "effect/socket/Socket"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
-import * as Ws from "ws"
 import { closeError } from "../../socket/internal/socketErrors.ts"
 import * as SocketMetrics from "../../socket/SocketMetrics.ts"
-import type { CompressionOptions, Limits } from "../NodeWebSocketServer.ts"
 import { HttpWatch, leastRate } from "./httpWatch.ts"
-import { type Pipe, WireWebSocket, WsConnection } from "./wsConnection.ts"
+import type { Limits } from "./wsModel.ts"
 
 const seconds = (input: Duration.Input | undefined, orElse: number): number =>
   input === undefined ? orElse : Math.max(1, Math.ceil(Duration.toSeconds(Duration.fromInputUnsafe(input))))
@@ -36,6 +34,23 @@ const taken = (net: Pipe): number => {
 }
 
 /**
+ * The net socket under a WebSocket, as far as it is used here.
+ *
+ * @internal
+ */
+export interface Pipe {
+  readonly bytesRead: number
+  readonly bytesWritten: number
+  readonly remoteAddress?: string | undefined
+  readonly writableLength: number
+  readonly writableNeedDrain: boolean
+  cork(): void
+  uncork(): void
+  once(event: "drain", listener: () => void): unknown
+  setKeepAlive(enable: boolean, initialDelay: number): unknown
+}
+
+/**
  * A connection whose reader is judged.
  *
  * @internal
@@ -50,6 +65,38 @@ export interface Written {
   readonly cut: () => void
 }
 
+/**
+ * A WebSocket, as the keeper knows it: it notes there when it saw what, so that thousands of them cost it no objects.
+ *
+ * @internal
+ */
+export interface Kept extends Written {
+  readonly ws: {
+    readonly readyState: number
+    readonly isPaused: boolean
+    readonly close: (code: number, reason: string) => void
+    readonly ping: () => void
+  }
+  readonly isServer: boolean
+  /** The reader gets this error after what waits. */
+  readonly end: (error: Socket.SocketError) => void
+  /** The reader let go. */
+  readonly release: (code: number) => void
+  /** Bytes received, and the tick, when it last sent something. */
+  lastRead: number
+  readTick: number
+  pinged: boolean
+  /** Messages, pings and pongs received. */
+  readonly completed: number
+  lastCompleted: number
+  /** Bytes received, and the tick, when nothing was under way for the last time. */
+  messageStart: number
+  messageTick: number
+}
+
+/** `readyState` of an open WebSocket. */
+const open = 1
+
 /** Connections closed for what they sent that the log names in one second: peers must not be able to flood it. */
 const maxSaid = 8
 
@@ -57,14 +104,13 @@ const maxSaid = 8
 export class Keeper {
   /** Seconds since the keeper began. */
   tick = 0
-  readonly connections = new Set<WsConnection>()
+  readonly connections = new Set<Kept>()
   /** Connections that are no WebSockets: only how they take what is written is watched. */
   readonly streams = new Set<Written>()
   readonly shutdownCode: number
   /** What the next sweep says of connections that were closed since the last, and how many it does not name. */
   private said: Array<string> = []
   private unsaid = 0
-  private readonly unshaken = new Map<Net.Socket, number>()
   private readonly pingAfter: number
   private readonly silentAfter: number
   private readonly maxWaiting: number
@@ -86,21 +132,11 @@ export class Keeper {
 
   /** Watches connections of an HTTP server that have not sent a whole request yet. */
   watch(server: Net.Server): void {
-    server.on("connection", (socket: Net.Socket) => {
-      this.unshaken.set(socket, this.tick)
-    })
-    const shaken = (request: Http.IncomingMessage) => {
-      const socket = request.socket as Net.Socket & { readonly _parent?: Net.Socket | null }
-      this.unshaken.delete(socket._parent ?? socket)
-    }
+    server.on("connection", (socket: Net.Socket) => this.requests.onConnection(socket, this.tick))
     server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
-      shaken(request)
       this.requests.onRequest(request, response, this.tick)
     })
-    server.on("upgrade", (request: Http.IncomingMessage) => {
-      shaken(request)
-      this.requests.forget(request.socket)
-    })
+    server.on("upgrade", (request: Http.IncomingMessage) => this.requests.forget(request.socket))
     server.on("drop", (dropped: Net.DropArgument | undefined) => {
       SocketMetrics.refusedFor("connections").updateUnsafe(1, this.context)
       this.say(`refused ${dropped?.remoteAddress}: too many connections`)
@@ -109,8 +145,7 @@ export class Keeper {
 
   /** The server stops: whoever has not shaken hands yet will not be served. */
   dropUnshaken(): void {
-    for (const socket of this.unshaken.keys()) socket.destroy()
-    this.unshaken.clear()
+    this.requests.dropUnshaken()
   }
 
   private countClosed(reason: SocketMetrics.ClosedReason): void {
@@ -135,21 +170,13 @@ export class Keeper {
     this.said = []
     this.unsaid = 0
     const tick = ++this.tick
-    for (const [socket, since] of this.unshaken) {
-      if (socket.destroyed) this.unshaken.delete(socket)
-      else if (tick - since >= this.handshakeAfter) {
-        this.unshaken.delete(socket)
-        socket.destroy()
-        SocketMetrics.refusedFor("handshake").updateUnsafe(1, this.context)
-        messages.push(`closed a connection from ${socket.remoteAddress}: no handshake in ${this.handshakeAfter} s`)
-      }
-    }
-    for (const message of this.requests.sweep(tick)) {
-      this.countClosed("slow_sender")
+    this.requests.sweep(tick, (isNew, message) => {
+      if (isNew) SocketMetrics.refusedFor("handshake").updateUnsafe(1, this.context)
+      else this.countClosed("slow_sender")
       messages.push(message)
-    }
+    })
     for (const connection of this.connections) {
-      if (connection.ws.readyState !== Ws.WebSocket.OPEN) continue
+      if (connection.ws.readyState !== open) continue
       const slow = this.sweepReading(connection)
       if (slow !== undefined) messages.push(slow)
       const message = this.sweepWriting(connection)
@@ -162,7 +189,7 @@ export class Keeper {
     return messages
   }
 
-  private sweepReading(connection: WsConnection): string | undefined {
+  private sweepReading(connection: Kept): string | undefined {
     const tick = this.tick
     const read = connection.net.bytesRead
     // While we do not read ourselves, the peer's silence says nothing.
@@ -186,7 +213,7 @@ export class Keeper {
   }
 
   /** A message that has begun has to go on. */
-  private sweepMessage(connection: WsConnection, read: number): string | undefined {
+  private sweepMessage(connection: Kept, read: number): string | undefined {
     if (!connection.isServer) return undefined
     const tick = this.tick
     if (
@@ -241,68 +268,6 @@ export const makeKeeper = (limits: Limits): Effect.Effect<Keeper, never, Scope.S
     )
     return keeper
   })
-
-/** @internal */
-export const deflateOptions = (
-  compression: boolean | CompressionOptions | undefined
-): boolean | Ws.PerMessageDeflateOptions =>
-  typeof compression !== "object" ? compression === true : {
-    ...(compression.threshold === undefined ? {} : { threshold: compression.threshold }),
-    zlibDeflateOptions: {
-      ...(compression.level === undefined ? {} : { level: compression.level }),
-      ...(compression.memLevel === undefined ? {} : { memLevel: compression.memLevel })
-    }
-  }
-
-/**
- * Completes handshakes: the only way in which a server's connections come into being.
- *
- * @internal
- */
-export class Acceptor {
-  private readonly keeper: Keeper
-  private readonly server: Ws.WebSocketServer
-  /** The subprotocol of the handshake that is being completed, which takes one turn. */
-  private protocol: string | undefined = undefined
-
-  constructor(keeper: Keeper, limits: Limits) {
-    this.keeper = keeper
-    this.server = new Ws.WebSocketServer({
-      ...wsOptions(limits),
-      noServer: true,
-      WebSocket: WireWebSocket,
-      clientTracking: false,
-      handleProtocols: () => this.protocol ?? false
-    } as Ws.ServerOptions)
-  }
-
-  /** `onAccepted` is not called where the handshake is refused: the net socket is closed then. */
-  accept(
-    request: Http.IncomingMessage,
-    net: Net.Socket,
-    head: Buffer,
-    protocol: string | undefined,
-    onAccepted: (connection: WsConnection) => void
-  ): void {
-    this.protocol = protocol
-    this.server.handleUpgrade(request, net, head, (ws) => {
-      onAccepted(new WsConnection(ws as WireWebSocket, net, true, this.keeper))
-    })
-  }
-}
-
-/**
- * The options of a `ws` server that follow from the limits.
- *
- * @internal
- */
-export const wsOptions = (limits: Limits) => ({
-  maxPayload: limits.maxFrameSize ?? 1024 * 1024,
-  perMessageDeflate: deflateOptions(limits.compression),
-  // pongs are ours: `ws` cuts a connection without a close frame when 60 of them wait
-  autoPong: false,
-  closeTimeout: Duration.toMillis(Duration.fromInputUnsafe(limits.closeTimeout ?? "5 seconds"))
-})
 
 /** @internal */
 export const countRefused = (reason: SocketMetrics.RefusedReason): Effect.Effect<void> =>

@@ -13,11 +13,9 @@ import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { Delivery } from "../Message.ts"
-import type { ConsumeOptions, MessageQueue, StreamOptions } from "../MessageQueue.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
+import type { ConsumeOptions, Service, StreamOptions } from "./messageQueueModel.ts"
 import { Described, Permanent } from "./permanent.ts"
-
-type Service = MessageQueue["Service"]
 
 /** From 1 second on, doubled each time, to 5 minutes, spread by a fifth. */
 const defaultBackoff = Schedule.jittered(

@@ -7,10 +7,10 @@ import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { Held, MessageQueue, Options } from "../MessageQueue.ts"
 import { fail, invalid, LeaseLost, MessageNotFound, type MessageQueueError } from "../MessageQueueError.ts"
 import { QueueSignal } from "../QueueSignal.ts"
 import { makeLanes } from "./lanes.ts"
+import type { Held, Options, Service } from "./messageQueueModel.ts"
 import { makeRooms } from "./rooms.ts"
 import {
   busy,
@@ -28,8 +28,6 @@ import {
 } from "./store.ts"
 import { traced } from "./traced.ts"
 import * as Validate from "./validate.ts"
-
-type Service = MessageQueue["Service"]
 
 /** What one slice of a long change does: a bound for the time that nothing else of the process runs. */
 const slice = 250

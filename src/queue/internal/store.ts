@@ -3,8 +3,8 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Message from "../Message.ts"
-import type { Counts } from "../MessageQueue.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
+import type { Counts } from "./messageQueueModel.ts"
 
 type Result<A> = Effect.Effect<A, MessageQueueError>
 

@@ -1,9 +1,7 @@
 /** @internal */
 import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
-import type { MessageQueue } from "../MessageQueue.ts"
-
-type Service = MessageQueue["Service"]
+import type { Service } from "./messageQueueModel.ts"
 
 /** A span for each operation, where the app provided a `Tracer`; nobody else pays for it. */
 export const traced = (service: Service): Service =>

@@ -4,51 +4,17 @@
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import type * as Redacted from "effect/Redacted"
 import { MessageQueue } from "../MessageQueue.ts"
 import { makeGate } from "./internal/gate.ts"
 import { makeHandlers } from "./internal/handlers.ts"
+import type { Options } from "./internal/serverModel.ts"
 
-/**
- * How the server answers, and what it refuses.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Options {
-  /** The master token: who shows it, bare or as `Bearer`, may do everything. */
-  readonly token: Redacted.Redacted
-  /** Asked when the token is another one: whether this request is allowed all the same, e.g. by an `Authenticator`. */
-  readonly authorize?: ((request: HttpServerRequest) => Effect.Effect<boolean>) | undefined
-  /** Most bytes of a body. Default: JSON and text 102,400, binary 1,024,000. Over it: 413. */
-  readonly limits?: {
-    readonly json?: number | undefined
-    readonly text?: number | undefined
-    readonly binary?: number | undefined
-    /** A whole `POST /messageQueue/batch` or `PATCH /messageQueue/ack`, of at most 1,000 entries. Default 8,388,608. */
-    readonly batch?: number | undefined
-  } | undefined
-  /** Most messages of one list. Default 100, at most 1,000. */
-  readonly maxList?: number | undefined
-  /** The longest that `?wait=` may make a pull wait. Default 60 seconds. */
-  readonly maxWait?: Duration.Input | undefined
-  /** How long a body may take to arrive. Default 10 seconds. Over it: 408. */
-  readonly bodyTimeout?: Duration.Input | undefined
-  /** Whether `GET /` describes the service. Default `true`; `false` where the app has a page there: see {@link describe}. */
-  readonly root?: boolean | undefined
-  /** What `GET /` says. */
-  readonly description?: {
-    readonly name?: string | undefined
-    readonly author?: string | undefined
-    readonly source?: string | undefined
-  } | undefined
-}
+export type { Options } from "./internal/serverModel.ts"
 
 type Handler = Effect.Effect<HttpServerResponse, never, HttpServerRequest>
 

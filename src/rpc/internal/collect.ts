@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import type { EngineRequest } from "../RpcEngine.ts"
+import type { EngineRequest } from "./engineModel.ts"
 
 /**
  * Runs a stream, or a queue that an effect gives: its elements are encoded and handed to the wire as they come, and no

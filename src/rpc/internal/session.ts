@@ -14,10 +14,10 @@ import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import * as Progress from "../Progress.ts"
 import { type Connection, CurrentConnection } from "../RpcConnection.ts"
-import type { EngineRequest, Options, Session } from "../RpcEngine.ts"
 import * as RpcMethods from "../RpcMethods.ts"
 import * as RpcMetrics from "../RpcMetrics.ts"
 import { collect } from "./collect.ts"
+import type { EngineRequest, Options, Session } from "./engineModel.ts"
 
 // Shared by idle sessions, never changed.
 const noRequests: Map<string, EngineRequest> = new Map()

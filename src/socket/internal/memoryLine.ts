@@ -5,11 +5,37 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
-import type { Options } from "../MemorySocket.ts"
 import { type Frame, Inbox } from "./inbox.ts"
 import { closeError, writeError } from "./socketErrors.ts"
 
 const encoder = new TextEncoder()
+
+/**
+ * How a connection in memory behaves.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Each frame, and the close, reaches the other end this much later. Default 0: at once. */
+  readonly latency?: Duration.Input | undefined
+  /**
+   * The connection is lost (close code 1006 at both ends) when this many frames have been delivered, both directions
+   * counted together. A new connection of the same socket counts from 0. Default: never.
+   */
+  readonly cutAfter?: number | undefined
+  /**
+   * Frames that may wait unread at one end; a `write` beyond it is accepted and then suspends until the other end has
+   * read. Default 1,024.
+   */
+  readonly capacity?: number | undefined
+  /**
+   * Makes the carrier a stream of bytes, like TCP: text arrives as UTF-8 bytes, cut into chunks of at most this many
+   * bytes, and what waits unread is merged up to that size. `Infinity` merges everything, 1 delivers byte by byte.
+   * Default: frames arrive as they were written.
+   */
+  readonly chunkSize?: number | undefined
+}
 
 /**
  * What both ends of one connection share.

@@ -7,7 +7,7 @@ import * as HttpEffect from "effect/http/HttpEffect"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Redacted from "effect/Redacted"
-import type { Options } from "../SciroccoServer.ts"
+import type { Options } from "./serverModel.ts"
 import { spell } from "./wire.ts"
 
 type Handler = Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest>

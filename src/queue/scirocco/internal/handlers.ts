@@ -12,9 +12,9 @@ import { isMessageId } from "../../internal/validate.ts"
 import * as Message from "../../Message.ts"
 import type { Held, MessageQueue, PushOptions } from "../../MessageQueue.ts"
 import type { MessageQueueError, Reason } from "../../MessageQueueError.ts"
-import type { Options } from "../SciroccoServer.ts"
 import * as Batch from "./batch.ts"
 import * as Body from "./body.ts"
+import type { Options } from "./serverModel.ts"
 import * as Wire from "./wire.ts"
 
 type Queue = MessageQueue["Service"]
