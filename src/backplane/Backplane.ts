@@ -17,8 +17,8 @@
  * - *History*: who asks for it has at registration what was published last, without a hole, as far as it is still kept.
  *
  * **What is not promised**: that a publication reached anybody (nobody may be listening), and that a publication that was
- * acknowledged outlives what carries it: the one in memory is gone with its process, the one on PostgreSQL says what a
- * crash of the database means (`NodePostgresBackplane`).
+ * acknowledged outlives what carries it: the one in memory is gone with its process, those on
+ * PostgreSQL and Redis say what a crash of the engine means (`NodePostgresBackplane`, `RedisBackplane`).
  *
  * @since 0.1.0
  */

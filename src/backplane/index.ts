@@ -1,1 +1,2 @@
 export * as Backplane from "./Backplane.ts"
+export * as RedisBackplane from "./RedisBackplane.ts"

@@ -17,11 +17,17 @@
  * give up that. Processes that find the count behind what they have seen make a new epoch. Nobody can see that from
  * outside of them: whoever restores an old state of the database while none runs empties both tables.
  *
+ * **In a transaction of the publisher** (`withTransaction` of the same `PgClient`) a publication belongs to that transaction: it is
+ * carried when that commits, in the order of commits, and was never there when it rolls back. `publish` answers with the number that it will
+ * have. From there to the commit other publishers of that channel wait, those of this process whatever their channel is: publish
+ * last, and publish on several channels in the same order everywhere (PostgreSQL ends one of two transactions that wait for one another).
+ *
  * Transaction poolers that do not keep a session (PgBouncer in transaction mode) cannot `LISTEN`; connect to the server.
  *
  * @since 0.1.0
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -31,7 +37,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Backplane from "../backplane/Backplane.ts"
-import { makeRouter } from "./internal/backplaneRouter.ts"
+import { makeRouter } from "../backplane/internal/router.ts"
 import * as Statements from "./internal/backplaneSchema.ts"
 
 /**
@@ -200,9 +206,16 @@ export const make = Effect.fnUntraced(function*(options?: Options): Effect.fn.Re
     publish: (channel, payload, publishOptions) =>
       Effect.andThen(
         refuse("publish", channel, payload),
-        Effect.suspend(() => {
+        Effect.withFiber((fiber) => {
+          const item = { channel, payload, retain: publishOptions?.retain ?? false }
+          if (Context.getOption(fiber.context, sql.transactionService)._tag === "Some") {
+            return Effect.mapBoth(statements.publishWithin(item), {
+              onFailure: failed("publish", channel),
+              onSuccess: (sequences) => sequences[0]!
+            })
+          }
           const done = Deferred.makeUnsafe<number, Backplane.BackplaneError>()
-          Queue.offerUnsafe(outgoing, { channel, payload, retain: publishOptions?.retain ?? false, done })
+          Queue.offerUnsafe(outgoing, { ...item, done })
           return Deferred.await(done)
         })
       ),

@@ -1,7 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import type { Scope } from "effect"
-import { Context, Effect, Exit, Layer, Queue, Redacted } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Redacted } from "effect"
 import { Backplane } from "effect-wire/backplane"
 import * as NodePostgresBackplane from "effect-wire/node/NodePostgresBackplane"
 import * as ChildProcess from "node:child_process"
@@ -145,6 +145,44 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("N
       assert.deepStrictEqual(events.filter((event) => event._tag === "Gap"), [])
       assert.deepStrictEqual(events.map((event) => event.sequence), events.map((_, i) => events[0]!.sequence + i))
     }), 30_000)
+
+  it.effect("in a transaction a publication is carried with its commit, in the order of commits, or was never there", () =>
+    Effect.gen(function*() {
+      const url = yield* (yield* EmbeddedPostgres).database
+      const [a, b] = yield* Effect.forEach([1, 2], () => start(url))
+      const sql = Context.get(a!, PgClient.PgClient)
+      const heard = yield* hear(backplaneOf(b!), "orders")
+      yield* sql`CREATE TABLE orders (id INTEGER PRIMARY KEY)`
+      const order = (id: number, between: Effect.Effect<void, string>) =>
+        sql.withTransaction(Effect.gen(function*() {
+          yield* sql`INSERT INTO orders ${sql.insert({ id })}`
+          const number = yield* backplaneOf(a!).publish("orders", `order ${id}`, { retain: true })
+          yield* between
+          yield* backplaneOf(a!).publish("orders", `packed ${id}`)
+          return number
+        }))
+      assert.strictEqual(yield* order(1, Effect.void), 1)
+      assert.strictEqual(yield* Effect.flip(order(2, Effect.fail("refused"))), "refused")
+      assert.strictEqual((yield* backplaneOf(a!).last("orders"))?.payload, "order 1")
+      // another process publishes meanwhile: it waits, and comes after
+      const begun = yield* Deferred.make<void>()
+      const slow = yield* Effect.forkChild(
+        order(3, Effect.andThen(Deferred.succeed(begun, undefined), Effect.sleep("50 millis")))
+      )
+      yield* Deferred.await(begun)
+      assert.strictEqual(yield* backplaneOf(b!).publish("orders", "from another"), 5)
+      assert.strictEqual(yield* Fiber.join(slow), 3)
+      const events = yield* heard.take(5)
+      assert.deepStrictEqual(
+        events.map((event) => event._tag === "Publication" ? event.payload : "gap"),
+        ["order 1", "packed 1", "order 3", "packed 3", "from another"]
+      )
+      assert.strictEqual((yield* sql`SELECT * FROM orders`).length, 2)
+      const later = yield* Effect.scoped(
+        backplaneOf(b!).listen("orders", () => {}, { history: {} })
+      )
+      assert.strictEqual(later.history.length, 5)
+    }))
 
   it.effect("names and payloads that PostgreSQL cannot carry are refused and spoil no other publication", () =>
     Effect.gen(function*() {

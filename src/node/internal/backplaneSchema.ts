@@ -2,32 +2,14 @@
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
+import type { Fragment } from "effect/sql/Statement"
+import { type CatchUpRow, type Log, type LogRow, type Notice, page } from "../../backplane/internal/log.ts"
 
 /** A publication as the batcher hands it to the database. @internal */
 export interface Item {
   readonly channel: string
   readonly payload: string
   readonly retain: boolean
-}
-
-/** One row of a catch-up: the counter of the channel, its retained value, and one logged publication if there is one. */
-export interface CatchUpRow {
-  readonly counter: number
-  readonly epoch: string
-  /** The count of the channel when the epoch began. */
-  readonly epoch_start: number
-  readonly last_sequence: number | null
-  readonly last_payload: string | null
-  readonly sequence: number | null
-  readonly payload: string | null
-  readonly retain: boolean | null
-}
-
-/** A publication of the log; `age` in milliseconds by the clock of the database. @internal */
-export interface LogRow {
-  readonly number: number
-  readonly payload: string
-  readonly age: number
 }
 
 /** @internal */
@@ -38,9 +20,6 @@ export interface Retention {
 
 /** PostgreSQL refuses a NOTIFY whose payload has 8,000 bytes or more. */
 const notifyLimit = 7900
-
-/** How many rows a catch-up reads at once. */
-export const page = 256
 
 const encoder = new TextEncoder()
 
@@ -54,14 +33,6 @@ const tailOf = ({ channel, payload, retain }: Item): string => {
     ? 0
     : encoder.encode(head).byteLength + encoder.encode(payload).byteLength
   return length < notifyLimit ? `${retain ? "r" : "i"}${head}${payload}` : `t${head}`
-}
-
-/** A notification, read. `payload` is `undefined` when it is in the table only. @internal */
-export interface Notice {
-  readonly channel: string
-  readonly sequence: number
-  readonly payload: string | undefined
-  readonly retain: boolean
 }
 
 const head = /^(\d+)([irt])(\d+):/
@@ -82,40 +53,11 @@ export const parse = (text: string): Notice | undefined => {
 }
 
 /** @internal */
-export interface Statements {
+export interface Statements extends Log<SqlError> {
   readonly migrate: Effect.Effect<void, SqlError>
   readonly publish: (items: ReadonlyArray<Item>) => Effect.Effect<ReadonlyArray<number>, SqlError>
-  readonly catchUp: (channel: string, after: number) => Effect.Effect<ReadonlyArray<CatchUpRow>, SqlError>
-  readonly counters: (
-    channels: ReadonlyArray<string>
-  ) => Effect.Effect<
-    ReadonlyArray<{ readonly channel: string; readonly counter: number; readonly epoch: string }>,
-    SqlError
-  >
-  /** Makes the row of a channel where there is none, so that it has an epoch. */
-  readonly ensure: (channel: string) => Effect.Effect<void, SqlError>
-  /** A new epoch for a count that went back, unless another process was faster. */
-  readonly renew: (channel: string, epoch: string, reached: number) => Effect.Effect<void, SqlError>
-  /** The newest of the log up to a number, backwards; without those of another epoch. */
-  readonly history: (
-    channel: string,
-    to: number,
-    bounds: { readonly values: number; readonly age: number }
-  ) => Effect.Effect<
-    ReadonlyArray<LogRow>,
-    SqlError
-  >
-  readonly last: (
-    channel: string
-  ) => Effect.Effect<
-    ReadonlyArray<{
-      readonly counter: number
-      readonly epoch: string
-      readonly sequence: number | null
-      readonly payload: string | null
-    }>,
-    SqlError
-  >
+  /** In the transaction of the caller: it is carried when that commits. */
+  readonly publishWithin: (item: Item) => Effect.Effect<ReadonlyArray<number>, SqlError>
   readonly sweep: (retention: Retention) => Effect.Effect<void, SqlError>
 }
 
@@ -138,7 +80,7 @@ export const make = (
   const nameOf = (table: string) => `${prefix}_${table}`.split(".").map((part) => `"${part}"`).join(".")
 
   // The usual case, without the machinery that many need.
-  const publishOne = (item: Item) => {
+  const publishOne = (item: Item, ending: Fragment) => {
     const { channel, payload, retain } = item
     return Effect.map(
       sql<{ sequence: number }>`
@@ -155,7 +97,7 @@ export const make = (
           SELECT ${channel}, sequence, ${payload}, ${retain}::boolean FROM next
         )
         SELECT sequence::float8 AS sequence, pg_notify(${prefix}, sequence || ${tailOf(item)})
-        FROM next${quickly}`,
+        FROM next${ending}`,
       sequences
     )
   }
@@ -232,8 +174,10 @@ export const make = (
     // the order of notifications. Channels are locked in the order of their names: no deadlock between processes.
     publish: (items) => {
       const [item] = items
-      return items.length === 1 && item !== undefined ? publishOne(item) : publishMany(items)
+      return items.length === 1 && item !== undefined ? publishOne(item, quickly) : publishMany(items)
     },
+    // Whether the caller's transaction waits for the disk is the caller's affair.
+    publishWithin: (item) => publishOne(item, sql.literal("")),
     catchUp: (channel, after) =>
       sql<CatchUpRow>`
         SELECT c.sequence::float8 AS counter, c.epoch, c.epoch_start::float8 AS epoch_start, c.last_sequence::float8 AS last_sequence, c.last_payload,

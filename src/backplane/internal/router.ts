@@ -1,27 +1,26 @@
 /**
- * The receiving half of the PostgreSQL backplane: where each channel stands, in one process. Notifications are a hint,
- * the log is the truth: a notification that is the next of its channel is delivered at once, any other starts a catch-up.
+ * The receiving half of a backplane with a log: where each channel stands, in one process. Notices are a hint, the log is
+ * the truth: a notice that is the next of its channel is delivered at once, any other starts a catch-up.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type { SqlError } from "effect/sql/SqlError"
-import type { Event, Kept, ListenOptions, Publication, Registration } from "../../backplane/Backplane.ts"
-import { type Bounds, boundsOf, bytesOf, type Entry, Ring } from "../../backplane/internal/ring.ts"
-import { type CatchUpRow, type LogRow, type Notice, page, type Statements } from "./backplaneSchema.ts"
+import type { Event, Kept, ListenOptions, Publication, Registration } from "../Backplane.ts"
+import { type CatchUpRow, type Log, type LogRow, type Notice, page } from "./log.ts"
+import { type Bounds, boundsOf, bytesOf, type Entry, Ring } from "./ring.ts"
 
 /** @internal */
-export interface Router {
+export interface Router<E> {
   readonly notice: (notice: Notice) => void
   /** Compares all channels with their counters and catches up where they differ. */
-  readonly poll: Effect.Effect<void, SqlError>
+  readonly poll: Effect.Effect<void, E>
   readonly listen: (
     channel: string,
     onEvent: (event: Event) => void,
     options?: ListenOptions
-  ) => Effect.Effect<Registration, SqlError, Scope.Scope>
+  ) => Effect.Effect<Registration, E, Scope.Scope>
 }
 
 interface Listener {
@@ -45,7 +44,7 @@ interface Channel {
 
 /** @internal */
 export const makeRouter = Effect.fnUntraced(
-  function*(statements: Statements): Effect.fn.Return<Router, never, Scope.Scope> {
+  function*<E>(log: Log<E>): Effect.fn.Return<Router<E>, never, Scope.Scope> {
     const channels = new Map<string, Channel>()
     const run = yield* FiberSet.makeRuntime()
     const clock = yield* Clock.Clock
@@ -117,17 +116,17 @@ export const makeRouter = Effect.fnUntraced(
     const catchUp = (channel: Channel): void => {
       if (channel.catchingUp || channel.sequence === undefined) return
       channel.catchingUp = true
-      const step: Effect.Effect<void, SqlError> = Effect.suspend(() =>
+      const step: Effect.Effect<void, E> = Effect.suspend(() =>
         channel.users === 0
           ? Effect.void
           : Effect.flatMap(
-            statements.catchUp(channel.name, channel.sequence!),
+            log.catchUp(channel.name, channel.sequence!),
             (rows) => {
               const first = rows[0]
               // the row is gone, and with it its count; or the count went back, and its numbers mean other publications
-              if (first === undefined) return Effect.andThen(statements.ensure(channel.name), step)
+              if (first === undefined) return Effect.andThen(log.ensure(channel.name), step)
               if (first.epoch === channel.epoch && first.counter < channel.sequence!) {
-                return Effect.andThen(statements.renew(channel.name, channel.epoch, channel.sequence!), step)
+                return Effect.andThen(log.renew(channel.name, channel.epoch, channel.sequence!), step)
               }
               if (!apply(channel, rows)) return step
               // Here and not later: a notice between this line and the end of the fiber would be overlooked.
@@ -168,9 +167,9 @@ export const makeRouter = Effect.fnUntraced(
       })
 
     // Reads where a channel stands; another fiber may have been faster.
-    const start = (channel: Channel): Effect.Effect<void, SqlError> =>
-      channel.sequence !== undefined ? Effect.void : Effect.flatMap(statements.last(channel.name), ([row]) => {
-        if (row === undefined) return Effect.andThen(statements.ensure(channel.name), start(channel))
+    const start = (channel: Channel): Effect.Effect<void, E> =>
+      channel.sequence !== undefined ? Effect.void : Effect.flatMap(log.last(channel.name), ([row]) => {
+        if (row === undefined) return Effect.andThen(log.ensure(channel.name), start(channel))
         if (channel.sequence !== undefined) return Effect.void
         channel.sequence = row.counter
         channel.epoch = row.epoch
@@ -211,6 +210,7 @@ export const makeRouter = Effect.fnUntraced(
       notice: (notice) => {
         const channel = channels.get(notice.channel)
         if (channel === undefined) return
+        if (notice.epoch !== undefined && notice.epoch !== channel.epoch) return catchUp(channel)
         if (notice.sequence > channel.highest) channel.highest = notice.sequence
         if (channel.sequence === undefined || channel.catchingUp || notice.sequence <= channel.sequence) return
         if (notice.payload !== undefined && notice.sequence === channel.sequence + 1) {
@@ -222,7 +222,7 @@ export const makeRouter = Effect.fnUntraced(
       poll: Effect.suspend(() => {
         const started = [...channels.values()].filter((channel) => channel.sequence !== undefined)
         if (started.length === 0) return Effect.void
-        return Effect.map(statements.counters(started.map((channel) => channel.name)), (rows) => {
+        return Effect.map(log.counters(started.map((channel) => channel.name)), (rows) => {
           const found = new Map(rows.map((row) => [row.channel, row]))
           for (const channel of started) {
             const row = found.get(channel.name)
@@ -245,7 +245,7 @@ export const makeRouter = Effect.fnUntraced(
             (made) => Effect.sync(() => channel.listeners.delete(made))
           )
           const bounds = options?.history === undefined ? undefined : boundsOf(options.history)
-          const rows = bounds === undefined ? [] : yield* statements.history(name, began, bounds)
+          const rows = bounds === undefined ? [] : yield* log.history(name, began, bounds)
           return yield* Effect.sync((): Registration => {
             const history = bounds === undefined ? [] : historyOf(channel, bounds, began, rows, meanwhile)
             listener.onEvent = onEvent
