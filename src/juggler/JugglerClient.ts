@@ -73,6 +73,11 @@ export interface Options<A, Requests extends Rpc.Any, N extends Notifications, I
   readonly generation?: JugglerGeneration.Generation | undefined
   /** The state of the server; by default any JSON. */
   readonly state?: Schema.Codec<A, I> | undefined
+  /**
+   * What this end holds of the state already, from an earlier run: the state is that until the server says something, and a
+   * server of ours that still knows the position sends what was missed since then, instead of everything (0.7).
+   */
+  readonly holding?: Held | undefined
   /** The procedures of the server: requests by name, actions in 0.5. */
   readonly requests?: RpcGroup.RpcGroup<Requests> | undefined
   /** What the server notifies of. Other notifications are dropped. */
@@ -83,6 +88,33 @@ export interface Options<A, Requests extends Rpc.Any, N extends Notifications, I
   readonly defaultAction?: ((name: string, data: Json) => Effect.Effect<Json, unknown>) | undefined
   /** The actions of this end that the server may call (0.5), with handlers from {@link serving}. */
   readonly serves?: Serving | undefined
+}
+
+/**
+ * A state of a server as it was once, to be kept between two runs of a client: `value` from `state.json`, the rest from
+ * `position`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Held {
+  /** Frozen by the client. */
+  readonly value: Json
+  /** Where it stands. Absent: the server sends everything, and what is equal stays what it is. */
+  readonly position?: Position | undefined
+}
+
+/**
+ * Where a state of a server stands.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Position {
+  /** Names the run of versions. */
+  readonly epoch: string
+  /** Counts the commits. */
+  readonly version: number
 }
 
 /**
@@ -117,6 +149,11 @@ export interface JugglerClient<A, Requests extends Rpc.Any, N extends Notificati
    * then. It keeps its last value while there is no connection. A server of ours can show it to clients of its own.
    */
   readonly state: JugglerState.ReadableState<A>
+  /**
+   * Where the state stands, if the server tells (ours, 0.7), and no guess is shown: with `state.json` it is what another run
+   * may be {@link Options.holding}.
+   */
+  readonly position: Effect.Effect<Position | undefined>
   /** The procedures of the server. */
   readonly requests: RpcClient.RpcClient<Requests, JugglerError.JugglerError>
   /** The server's notifications from now on; of those that are read too slowly the newest 1,024 are kept. */
@@ -187,6 +224,12 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
     const store = new Store(null, limits)
     const replica = new Replica(store)
     const first = yield* Deferred.make<void>()
+    if (options.holding !== undefined) {
+      const { position, value } = options.holding
+      const error = replica.begin(value, position)
+      if (error === undefined) yield* Deferred.succeed(first, undefined)
+      else yield* Effect.logWarning("a Juggler client cannot begin with what it holds", error.message)
+    }
     const local = options.local ?? (yield* Effect.orDie(JugglerState.makeJson(null, options.limits)))
     const address = addressOf(socket)
     const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>()) as Context.Context<never>
@@ -258,7 +301,10 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
       state: JugglerState.register({
         ...state,
         get: Effect.andThen(gate, state.get),
-        changes: Stream.unwrap(Effect.as(gate, state.changes)),
+        changes: JugglerState.withHolding(
+          Stream.unwrap(Effect.as(gate, state.changes)),
+          (value) => Stream.unwrap(Effect.as(gate, state.changes.holding(value)))
+        ),
         select: ((part: any) => {
           const selected = state.select(part)
           return selection(Stream.unwrap(Effect.as(gate, selected)), {
@@ -267,6 +313,7 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
           })
         }) as typeof state.select
       }, store),
+      position: Effect.sync(() => replica.size === 0 ? replica.point : undefined),
       requests: yield* typed(
         options.requests ?? RpcGroup.make() as unknown as RpcGroup.RpcGroup<Requests>,
         generation.symmetric,

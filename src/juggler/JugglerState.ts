@@ -9,21 +9,25 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type Commit, CommitLog, type LogBounds } from "./internal/commitLog.ts"
+import type { Commit, LogBounds } from "./internal/commitLog.ts"
+import { commits, follow } from "./internal/following.ts"
 import { equals } from "./internal/json.ts"
-import { ofPick, ofPlace, selection } from "./internal/selection.ts"
+import { ofPick, ofPlace, type Selection, selection } from "./internal/selection.ts"
 import * as Sharing from "./internal/sharing.ts"
 import { Store } from "./internal/store.ts"
+import { Timeline } from "./internal/timeline.ts"
 import * as JsonPatch from "./JsonPatch.ts"
 import type { Json, Pointer } from "./JsonPointer.ts"
+import * as JugglerHistory from "./JugglerHistory.ts"
 
 export type { Commit } from "./internal/commitLog.ts"
+export type { Selection } from "./internal/selection.ts"
 
 /**
  * How much may wait for a reader of commits, or be kept of them.
@@ -32,6 +36,31 @@ export type { Commit } from "./internal/commitLog.ts"
  * @since 0.2.0
  */
 export type CommitBounds = LogBounds
+
+/**
+ * What a reader of commits wants.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface CommitOptions extends CommitBounds {
+  /** What the reader has already, from wherever; nothing comes while the document is equal to it. */
+  readonly holding?: Json | undefined
+}
+
+/**
+ * The values of a state, one after the other; see {@link ReadableState.changes}.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Changes<out A> extends Stream.Stream<A, Schema.SchemaError> {
+  /**
+   * The same for a reader that holds a value already, from wherever: an earlier run, another connection, a page that was made
+   * at the server. Nothing comes while the state is equal to that value. Fails with `SchemaError` if it does not fit the schema.
+   */
+  holding(value: A): Stream.Stream<A, Schema.SchemaError>
+}
 
 /**
  * What a recipe of {@link JugglerState.update} gets: the JSON of the state as if it were mutable. A member is removed by
@@ -109,13 +138,14 @@ export interface ReadableState<out A> {
    * The current value, then each newer one. A reader that is slow gets the newest value when it is ready for it, and none
    * in between; it never holds up a writer.
    */
-  readonly changes: Stream.Stream<A, Schema.SchemaError>
+  readonly changes: Changes<A>
   /**
-   * What is done to the document, to be done elsewhere too: the whole first, as a commit that replaces the root, then each
-   * commit. For a reader that falls so far behind that more waits for it than the bounds allow (by default 1,024 commits and
-   * 1,048,576 bytes), the whole comes again in place of what it missed. So whoever applies all that comes is never wrong.
+   * What is done to the document, to be done elsewhere too: the whole first, as a commit that replaces the root, or what
+   * leads to it from the value that the reader is `holding` already, then each commit. For a reader that falls so far behind
+   * that more waits for it than the bounds allow (by default 1,024 commits and 1,048,576 bytes), the whole comes again in
+   * place of what it missed. So whoever applies all that comes is never wrong.
    */
-  readonly commits: (bounds?: CommitBounds) => Stream.Stream<Commit>
+  readonly commits: (options?: CommitOptions) => Stream.Stream<Commit>
   /**
    * A part, now and whenever it changes: the JSON at a place (`undefined` while nothing is there), which costs nothing
    * while other parts change; or what a function picks from the decoded value, compared by reference.
@@ -124,30 +154,6 @@ export interface ReadableState<out A> {
     (place: Pointer): Selection<Json | undefined>
     <B>(pick: (value: A) => B): Selection<B, Schema.SchemaError>
   }
-}
-
-/**
- * A part of a state: a stream of its values, and, for screens, the two functions that `useSyncExternalStore` of React and
- * their like in other libraries take. Keep the selection: each `select` makes a new one.
- *
- * **Example** (In a component)
- *
- * ```ts
- * const temperature = client.state.select(["rooms", "kitchen", "celsius"])
- * const Temperature = () => useSyncExternalStore(temperature.subscribe, temperature.getSnapshot)
- * ```
- *
- * @category models
- * @since 0.2.0
- */
-export interface Selection<out B, out E = never> extends Stream.Stream<B, E> {
-  /** Calls back, synchronously, after each commit that changed the part, until the function that it gives is called. */
-  readonly subscribe: (onChange: () => void) => () => void
-  /**
-   * The part now: the same reference until it changes. `undefined` before the first state of a client with a schema, and
-   * where the document does not fit the schema.
-   */
-  readonly getSnapshot: () => B | undefined
 }
 
 /**
@@ -170,14 +176,40 @@ const stores = new WeakMap<object, Store>()
 export const storeOf = (state: ReadableState<any>): Store => stores.get(state)!
 
 /**
- * Makes a state. It needs no scope: it is garbage when nobody holds it.
+ * How a state with a history is made.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface HistoryOptions<A, I> extends Options<A, I> {
+  /** Keeps what was done, and what takes it back; see `JugglerHistory`. */
+  readonly history: JugglerHistory.Options
+}
+
+/**
+ * A state with its history, for undo and redo, and for a look at earlier versions.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface HistoryState<in out A, in out I = Json> extends JugglerState<A, I> {
+  readonly history: JugglerHistory.JugglerHistory<A>
+}
+
+/**
+ * Makes a state. It needs no scope: it is garbage when nobody holds it. With `history` it can be undone and redone.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = <A, I>(
-  options: Options<A, I>
-): Effect.Effect<JugglerState<A, I>, JsonPatch.JsonPatchError | Schema.SchemaError> =>
+export const make: {
+  <A, I>(
+    options: HistoryOptions<A, I>
+  ): Effect.Effect<HistoryState<A, I>, JsonPatch.JsonPatchError | Schema.SchemaError>
+  <A, I>(options: Options<A, I>): Effect.Effect<JugglerState<A, I>, JsonPatch.JsonPatchError | Schema.SchemaError>
+} = <A, I>(
+  options: Options<A, I> & Partial<HistoryOptions<A, I>>
+): Effect.Effect<any, JsonPatch.JsonPatchError | Schema.SchemaError> =>
   Effect.gen(function*() {
     const sharing = Sharing.make(options.schema)
     const initial = yield* sharing.encode(options.initial)
@@ -189,7 +221,13 @@ export const make = <A, I>(
     )
     const error = store.set(initial)
     if (error !== undefined) return yield* error
-    return fromStore<A, I>(store, sharing)
+    const state = fromStore<A, I>(store, sharing)
+    if (options.history === undefined) return state
+    const clock = yield* Clock.Clock
+    const within = Duration.toMillis(Duration.fromInputUnsafe(options.history.groupWithin ?? 0))
+    const timeline = new Timeline(store, options.history, within, () => clock.currentTimeMillisUnsafe())
+    store.keep(timeline)
+    return register({ ...state, history: JugglerHistory.fromTimeline(store, timeline, sharing) }, store)
   })
 
 /**
@@ -257,14 +295,28 @@ export const register = <S extends ReadableState<any>>(state: S, store: Store): 
 /** @internal */
 export const readable = <A>(store: Store, sharing: Sharing.Sharing<A>): ReadableState<A> => {
   const current = (): Json => store.document.snapshot([])!
-  const changes = follow(store, () => current()).pipe(Stream.mapEffect((json) => sharing.decode(json)))
+  const changes = withHolding(
+    follow(store, () => current()).pipe(Stream.mapEffect((json) => sharing.decode(json))),
+    (value) =>
+      Stream.unwrap(Effect.map(Effect.suspend(() => sharing.encode(value)), (held) => {
+        let begins = true
+        return follow(store, () => current()).pipe(
+          Stream.filter((json) => {
+            const isHeld = begins && equals(json, held)
+            begins = false
+            return !isHeld
+          }),
+          Stream.mapEffect((json) => sharing.decode(json))
+        )
+      }))
+  )
   const state: ReadableState<A> = {
     get: Effect.suspend(() => sharing.decode(current())),
     json: Effect.sync(current),
     at: (place) => Effect.sync(() => store.document.snapshot(place)),
     version: Effect.sync(() => store.version),
     changes,
-    commits: (bounds) => commits(store, bounds),
+    commits: (options) => commits(store, options ?? {}),
     select: (<B>(part: Pointer | ((value: A) => B)): Selection<Json | B | undefined, Schema.SchemaError> => {
       if (typeof part === "function") {
         return selection(
@@ -283,70 +335,8 @@ export const readable = <A>(store: Store, sharing: Sharing.Sharing<A>): Readable
   return state
 }
 
-/**
- * What `read` gives, now and after each commit that changed what `peek` gives; only the newest waits for the reader.
- *
- * @internal
- */
-export const follow = <B>(
-  store: Store,
-  read: () => B,
-  peek: () => unknown = () => store.version
-): Stream.Stream<B> =>
-  Stream.unwrap(
-    Effect.gen(function*() {
-      const queue: Queue.Queue<void> = yield* Queue.sliding<void>(1)
-      let seen = peek()
-      Queue.offerUnsafe(queue, undefined)
-      yield* listening(store, () => {
-        const now = peek()
-        if (now === seen) return
-        seen = now
-        Queue.offerUnsafe(queue, undefined)
-      })
-      return Stream.fromQueue(queue).pipe(
-        Stream.map(() => {
-          const value = read()
-          seen = peek()
-          return value
-        }),
-        Stream.changesWith((a, b) => a === b)
-      )
-    })
-  )
-
-/** See {@link ReadableState.commits}. */
-const commits = (store: Store, bounds: CommitBounds = {}): Stream.Stream<Commit> =>
-  Stream.unwrap(
-    Effect.gen(function*() {
-      const signal: Queue.Queue<void> = yield* Queue.sliding<void>(1)
-      const waiting = new CommitLog(bounds)
-      /** Commits that came since the reader was here; infinite at first, when it needs the whole. */
-      let count = Infinity
-      Queue.offerUnsafe(signal, undefined)
-      yield* Effect.acquireRelease(
-        Effect.sync(() =>
-          store.listen((commit) => {
-            waiting.add(commit, undefined)
-            count++
-            Queue.offerUnsafe(signal, undefined)
-          })
-        ),
-        (stop) => Effect.sync(stop)
-      )
-      return Stream.fromQueue(signal).pipe(
-        Stream.map((): ReadonlyArray<Commit> => {
-          const missed = waiting.last(count)
-          const { epoch, version } = store
-          waiting.clear()
-          count = 0
-          if (missed !== undefined) return missed.map(({ commit }) => commit)
-          return [{ epoch, version, changes: [{ op: "replace", path: [], value: store.document.snapshot([])! }] }]
-        }),
-        Stream.flattenIterable
-      )
-    })
-  )
-
-const listening = (store: Store, listener: () => void): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.asVoid(Effect.acquireRelease(Effect.sync(() => store.watch(listener)), (stop) => Effect.sync(stop)))
+/** @internal */
+export const withHolding = <A>(
+  changes: Stream.Stream<A, Schema.SchemaError>,
+  holding: Changes<A>["holding"]
+): Changes<A> => Object.assign(changes, { holding })

@@ -502,6 +502,47 @@ describe("JugglerState", () => {
       assert.deepStrictEqual(seen, [0, 1, 4])
     }))
 
+  it.effect("gives no change to a reader that holds the value already, whatever it holds it from", () =>
+    Effect.gen(function*() {
+      const Counter = Schema.Struct({ at: Schema.DateFromString, n: Schema.Finite })
+      const at = new Date(0)
+      const state = yield* JugglerState.make({ schema: Counter, initial: { at, n: 1 } })
+      for (const [held, expected] of [[{ at: new Date(0), n: 1 }, [2]], [{ at, n: 7 }, [1, 2]]] as const) {
+        yield* state.put(["n"], 1)
+        const seen = yield* observing(
+          state.changes.holding(held),
+          (_, settle) => Effect.andThen(settle, Effect.andThen(state.put(["n"], 2), settle))
+        )
+        assert.deepStrictEqual(seen.map(({ n }) => n), expected.slice())
+      }
+      assert.strictEqual(
+        (yield* Effect.flip(Stream.runHead(state.changes.holding({ at, n: "?" } as never))))._tag,
+        "SchemaError"
+      )
+    }))
+
+  it.effect("gives commits to a reader that holds something: what leads from there first, or nothing", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson({ a: { b: 1 }, list: [1, 2] })
+      for (
+        const [holding, expected] of [
+          [{ list: [1, 2], a: { b: 1 } }, []],
+          [{ a: { b: 0 }, list: [1, 2] }, [[{ op: "replace", path: ["a", "b"], value: 1 }]]],
+          [NaN, [[{ op: "replace", path: [], value: { a: { b: 1 }, list: [1, 2] } }]]]
+        ] as const
+      ) {
+        const seen = yield* observing(
+          state.commits({ holding: holding as never }),
+          (_, settle) => Effect.andThen(settle, Effect.andThen(state.put(["n"], 1), settle))
+        )
+        assert.deepStrictEqual(seen.map(({ changes }): unknown => changes), [
+          ...expected,
+          [{ op: "add", path: ["n"], value: 1 }]
+        ])
+        yield* state.remove(["n"])
+      }
+    }))
+
   it.effect("selects a part by pointer and gives it only when it changes", () =>
     Effect.gen(function*() {
       const state = yield* JugglerState.makeJson({ a: { b: 1 }, c: 1, list: [1] })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { JsonPointer, JugglerClient, JugglerServer, JugglerState } from "effect-wire/juggler"
 import { MemorySocket } from "effect-wire/socket"
 import { TestClock } from "effect/testing"
@@ -207,5 +207,42 @@ describe("resume", () => {
       yield* client.connect
       yield* Stream.runHead(Stream.filter(client.state.changes, (value) => value !== null))
       assert.deepStrictEqual(yield* client.state.json, yield* state.json)
+    }))
+
+  it.effect("goes on in another run with what it holds from an earlier one", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson(entries(3_000))
+      const memory = yield* served({ state, keepAlive: false, autoflush: 0 })
+      const client = yield* JugglerClient.fromSocket(memory.connect())
+      yield* client.connect
+      yield* settle
+      const held = { value: yield* client.state.json, position: yield* client.position }
+      assert.strictEqual(held.position?.version, yield* state.version)
+      yield* client.disconnect
+      yield* state.put(["key7"], "missed")
+      // another run: what was written somewhere is read again
+      const options = { state: Schema.Json, holding: JSON.parse(JSON.stringify(held)), connect: "lazy" } as const
+      const later = yield* JugglerClient.fromSocket(memory.connect(), options)
+      assert.strictEqual(((yield* later.state.get) as any).key7, 7)
+      const seen: Array<Json> = []
+      yield* Effect.forkScoped(Stream.runForEach(later.state.commits({ holding: held.value }), ({ changes }) =>
+        Effect.sync(() =>
+          void seen.push(changes as never)
+        )))
+      yield* settle
+      yield* later.connect
+      yield* settle
+      assert.deepStrictEqual(seen as ReadonlyArray<unknown>, [[{ op: "replace", path: ["key7"], value: "missed" }]])
+      assert.deepStrictEqual(yield* later.state.json, yield* state.json)
+      // a position that the server does not know, and a value that is another: the whole repairs it
+      const foreign = yield* JugglerClient.fromSocket(memory.connect(), {
+        holding: { value: { other: true }, position: { epoch: "other", version: 7 } }
+      })
+      yield* foreign.connect
+      yield* settle
+      assert.deepStrictEqual(yield* foreign.state.json, yield* state.json)
+      // what cannot be a state is not begun with
+      const broken = yield* JugglerClient.fromSocket(memory.connect(), { connect: "lazy", holding: { value: NaN } })
+      assert.isNull(yield* broken.state.json)
     }))
 })

@@ -50,24 +50,20 @@ const sizeOfValue = (value: Json): number => {
 }
 
 export class CommitLog {
-  private maxCommits = 0
-  private maxBytes = 0
+  readonly maxCommits: number
+  readonly maxBytes: number
   private entries: Array<Entry> = []
   /** Index of the oldest entry; those before it are gone. */
   private first = 0
   private bytes = 0
 
   constructor(bounds: LogBounds) {
-    this.widen(bounds)
+    this.maxCommits = bounds.maxCommits ?? 1_024
+    this.maxBytes = bounds.maxBytes ?? 1_048_576
   }
 
-  /** Somebody else wants as much. */
-  widen(bounds: LogBounds): void {
-    this.maxCommits = Math.max(this.maxCommits, bounds.maxCommits ?? 1_024)
-    this.maxBytes = Math.max(this.maxBytes, bounds.maxBytes ?? 1_048_576)
-  }
-
-  add(commit: Commit, inverse: ReadonlyArray<Change> | undefined): void {
+  /** Gives the bytes that it takes, by estimate. */
+  add(commit: Commit, inverse: ReadonlyArray<Change> | undefined): number {
     const size = sizeOfChanges(commit.changes) + (inverse === undefined ? 0 : sizeOfChanges(inverse))
     this.entries.push({ commit, inverse, size })
     this.bytes += size
@@ -80,6 +76,7 @@ export class CommitLog {
       this.entries = this.entries.slice(this.first)
       this.first = 0
     }
+    return size
   }
 
   clear(): void {

@@ -37,14 +37,18 @@ export const diffInto = (
   return differ.fault ?? differ.growth
 }
 
-/** Like {@link diffInto}; where something differs `to` is frozen, as far as it is not what `from` has. */
+/**
+ * Like {@link diffInto}; where something differs `to` is frozen, as far as it is not what `from` has. What takes the changes
+ * back is appended too, the last one last, where it is wanted.
+ */
 export const diffAndFreeze = (
   changes: Array<Change>,
   from: Json,
   to: Json,
-  limits: DiffLimits
+  limits: DiffLimits,
+  inverse?: Array<Change>
 ): Fault | number => {
-  const differ = new Differ(changes, limits)
+  const differ = new Differ(changes, limits, inverse)
   differ.value(from, to, [], 0)
   if (differ.fault !== undefined) return differ.fault
   if (changes.length === 0) return 0
@@ -66,10 +70,13 @@ class Differ {
   private bytes = 0
   private visited = 0
   private readonly changes: Array<Change>
+  /** As many as the changes. */
+  private readonly inverse: Array<Change> | undefined
   private readonly limits: DiffLimits
 
-  constructor(changes: Array<Change>, limits: DiffLimits) {
+  constructor(changes: Array<Change>, limits: DiffLimits, inverse?: Array<Change>) {
     this.changes = changes
+    this.inverse = inverse
     this.limits = limits
   }
 
@@ -96,6 +103,7 @@ class Differ {
     const limit = (this.bytes - bytes - length(path) - overhead) / 2
     if (added > this.limits.maxOperations || (limit > 0 && textUpTo(to, limit) <= limit)) {
       this.changes.length = count
+      if (this.inverse !== undefined) this.inverse.length = count
       this.bytes = bytes
       this.growth = growth
       this.replace(path, from, to, depth)
@@ -248,6 +256,7 @@ class Differ {
     if (size < 0) return
     this.growth += size - sizeOf(from)
     this.changes.push({ op: "replace", path, value: to })
+    this.inverse?.push({ op: "replace", path, value: from })
   }
 
   private add(path: Pointer, value: Json, depth: number, key?: string): void {
@@ -259,12 +268,14 @@ class Differ {
     if (size < 0) return
     this.growth += size + (key === undefined ? 0 : keySize(key))
     this.changes.push({ op: "add", path, value })
+    this.inverse?.push({ op: "remove", path })
   }
 
   private drop(path: Pointer, value: Json, around: number): void {
     this.growth -= sizeOf(value) + around
     this.bytes += overhead + length(path)
     this.changes.push({ op: "remove", path })
+    this.inverse?.push({ op: "add", path, value })
   }
 
   /** Bytes of memory of a value that is to be written; counts its text too. */

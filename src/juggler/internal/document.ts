@@ -9,6 +9,7 @@ import * as JsonPointer from "../JsonPointer.ts"
 import type { Json, Pointer } from "../JsonPointer.ts"
 import { deepCopy, equals, forbiddenKey, freezeAll, keySize, Meter, scalarSize, shallowCopy, sizeOf } from "./json.ts"
 import { type Change, type Container, type Fault, fault, isContainer, type JsonRecord, type Limits } from "./model.ts"
+import { moved, startsWith } from "./places.ts"
 
 /** The fields of an operation, none of them checked yet. */
 interface Raw {
@@ -58,7 +59,7 @@ export class OwnedDocument {
   inverse: Array<Change> | undefined = undefined
   /** Somebody keeps the changes: their values may not be changed in place. */
   retained = false
-  protected readonly limits: Limits
+  limits: Limits
   private copied = 0
   /** Bytes that `move` had to walk in this patch, to find out how deep they go. */
   private walked = 0
@@ -351,7 +352,7 @@ export class OwnedDocument {
   private move(source: Pointer, target: Pointer): boolean {
     const value = this.peek(source)
     if (value === undefined) return this.missing(source)
-    if (source.length <= target.length && source.every((token, i) => String(token) === String(target[i]))) {
+    if (source.length <= target.length && startsWith(target, source)) {
       return source.length === target.length ||
         this.fail(fault("InvalidOperation", "a value cannot be moved into itself"))
     }
@@ -371,10 +372,12 @@ export class OwnedDocument {
       this.rollbackTo(begun, before)
       return false
     }
-    if (target.length === 0) {
+    if (target.length < source.length && startsWith(source, target)) {
+      // it has taken the place of what it was in, which goes on without it
       inverse?.push({ op: "add", path: source, value: deepCopy(value, true) }, put!)
     } else {
-      if (put?.op === "replace") inverse!.push({ op: "add", path: place, value: put.value })
+      // once it is back, what it gave way to may be one place further on
+      if (put?.op === "replace") inverse!.push({ op: "add", path: moved(place, source, this.root), value: put.value })
       inverse?.push({ op: "move", from: place, path: source })
     }
     this.changes.push({ op: "move", from: source, path: place })

@@ -44,6 +44,14 @@ export interface Limits {
   readonly maxCopied: number
 }
 
+/** Limits for what leads to something that has been there before. */
+export const unlimited = (maxDepth: number): Limits => ({
+  maxDepth,
+  maxOperations: Infinity,
+  maxSize: Infinity,
+  maxCopied: Infinity
+})
+
 /** What a document or an operation does wrong. */
 export type Reason =
   | "InvalidOperation"

@@ -4,6 +4,7 @@
  * what was told is applied, and they run again on that. All is synchronous: what is in between is seen by nobody.
  */
 import { JsonPatchError } from "../JsonPatch.ts"
+import type { Json } from "../JsonPointer.ts"
 import type { Stamp } from "../JugglerGeneration.ts"
 import type { Change } from "./model.ts"
 import type { Point } from "./resume.ts"
@@ -39,6 +40,15 @@ export class Replica {
 
   constructor(store: Store) {
     this.store = store
+  }
+
+  /** What is held from elsewhere, before the first connection. */
+  begin(value: Json, point: Point | undefined): JsonPatchError | undefined {
+    const error = this.store.set(value)
+    if (error !== undefined) return error
+    this.known = true
+    this.held = point
+    return undefined
   }
 
   /** A connection begins; gives where the last one stopped. */

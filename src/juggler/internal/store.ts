@@ -5,15 +5,21 @@
 import { errorOf, JsonPatchError } from "../JsonPatch.ts"
 import type { Json, Pointer } from "../JsonPointer.ts"
 import * as JsonPointer from "../JsonPointer.ts"
-import { type Commit, CommitLog, type LogBounds } from "./commitLog.ts"
+import type { Commit } from "./commitLog.ts"
 import { diffAndFreeze, diffInto } from "./diff.ts"
 import { OwnedDocument, type Source } from "./document.ts"
 import { Refused, runRecipe } from "./draft.ts"
-import { type Change, type Fault, fault, type Limits } from "./model.ts"
+import { type Change, type Fault, fault, type Limits, unlimited } from "./model.ts"
+import { moved } from "./places.ts"
 import type { Inspection } from "./sharing.ts"
 
 /** Hears of each commit at once; must neither throw nor write. */
 export type Listener = (commit: Commit) => void
+
+/** Keeps each commit with what takes it back. */
+export interface Keeper {
+  readonly add: (commit: Commit, inverse: ReadonlyArray<Change>) => void
+}
 
 /** How many changes `set` finds before it replaces the container that they are in. */
 const maxFound = 10_000
@@ -28,8 +34,7 @@ export class Store {
   epoch: string
   /** Counts the commits. */
   version = 0
-  /** The newest commits, since somebody asked for them. */
-  log: CommitLog | undefined
+  private keeper: Keeper | undefined
   private readonly inspect: (() => Inspection) | undefined
   private readonly listeners = new Set<Listener>()
   private recorder: Listener | undefined
@@ -51,7 +56,8 @@ export class Store {
     this.document.retained = true
     return () => {
       this.listeners.delete(listener)
-      this.document.retained = this.listeners.size > 0 || this.recorder !== undefined || this.log !== undefined
+      this.document.retained = this.listeners.size > 0 || this.recorder !== undefined ||
+        this.keeper !== undefined
     }
   }
 
@@ -67,12 +73,11 @@ export class Store {
     return () => this.watchers.delete(watcher)
   }
 
-  /** Keeps the commits from now on; `inverse`: also what takes them back. */
-  keep(bounds: LogBounds, inverse: boolean): void {
-    if (this.log === undefined) this.log = new CommitLog(bounds)
-    else this.log.widen(bounds)
+  /** From now on the keeper is told of each commit, before all others. */
+  keep(keeper: Keeper): void {
+    this.keeper = keeper
     this.document.retained = true
-    if (inverse) this.document.inverse = []
+    this.document.inverse = []
   }
 
   /** What `f` commits is told to the watchers once, at its end; to the listeners at once. */
@@ -84,8 +89,13 @@ export class Store {
       f()
     } finally {
       this.quiet = false
-      if (this.version !== before) { for (const watcher of this.watchers) watcher() }
+      if (this.version !== before) this.notify()
     }
+  }
+
+  /** Tells the watchers that something may be another. */
+  notify(): void {
+    for (const watcher of this.watchers) watcher()
   }
 
   /** Sets the whole, and freezes it; what is the same reference as before is not entered, what is equal is no change. */
@@ -94,16 +104,15 @@ export class Store {
     const { root } = document
     const changes: Array<Change> = []
     const bounds = { ...limits, maxOperations: maxFound }
-    const growth = diffAndFreeze(changes, root, next, bounds)
+    const inverse: Array<Change> | undefined = document.inverse && []
+    const growth = diffAndFreeze(changes, root, next, bounds, inverse)
     if (typeof growth !== "number") return toError(growth)
     if (changes.length === 0) return undefined
     if (document.size + growth > limits.maxSize) {
       return toError(fault("TooLarge", `the document would be larger than ${limits.maxSize} bytes`))
     }
     document.become(next, document.size + growth)
-    const inverse: Array<Change> | undefined = document.inverse && []
-    if (inverse !== undefined) diffInto(inverse, next, root, bounds)
-    this.emit(changes, inverse)
+    this.emit(changes, inverse?.reverse())
     return undefined
   }
 
@@ -171,6 +180,15 @@ export class Store {
     return undefined
   }
 
+  /** Applies what leads to what has been there before. */
+  travel(changes: ReadonlyArray<Change>): void {
+    const { document, limits } = this
+    document.limits = unlimited(limits.maxDepth)
+    const error = this.write(changes, "found")
+    document.limits = limits
+    if (error !== undefined) throw error
+  }
+
   /**
    * What several writers would do one after the other, without doing it: each tells what it would do, on top of those before
    * it. `seen` is shown each of them while the document is as that writer leaves it.
@@ -223,10 +241,10 @@ export class Store {
 
   private emit(changes: ReadonlyArray<Change>, inverse: ReadonlyArray<Change> | undefined): void {
     const commit: Commit = { epoch: this.epoch, version: ++this.version, changes }
-    this.log?.add(commit, inverse)
+    this.keeper?.add(commit, inverse!)
     this.recorder?.(commit)
     for (const listener of this.listeners) listener(commit)
-    if (!this.quiet) { for (const watcher of this.watchers) watcher() }
+    if (!this.quiet) this.notify()
   }
 }
 
@@ -239,19 +257,4 @@ const show = (inspection: Inspection, root: Json, change: Change): void => {
   if (op === "remove") return inspection.wrote(root, path, undefined)
   if (op === "move") inspection.wrote(root, moved(change.from, path, root), undefined)
   inspection.wrote(root, path, "value" in change ? change.value : JsonPointer.get(root, path))
-}
-
-/** Where a place is after something was put at `path`, which may have moved what is behind it in the same array. */
-const moved = (place: Pointer, path: Pointer, root: Json): Pointer => {
-  const last = path.length - 1
-  if (
-    last < 0 || place.length <= path.length || path.some((token, i) => i < last && String(token) !== String(place[i]))
-  ) {
-    return place
-  }
-  const index = JsonPointer.indexOf(place[last]!)
-  if (!Array.isArray(JsonPointer.get(root, path.slice(0, last))) || index < JsonPointer.indexOf(path[last]!)) {
-    return place
-  }
-  return [...place.slice(0, last), index + 1, ...place.slice(path.length)]
 }

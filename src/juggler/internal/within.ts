@@ -4,16 +4,11 @@
 import type { Pointer } from "../JsonPointer.ts"
 import type { OwnedDocument } from "./document.ts"
 import type { Change } from "./model.ts"
+import { startsWith } from "./places.ts"
 
 /** Whether something written at, or removed from, a place moves its neighbours: they are in an array. */
 export const shifts = (document: OwnedDocument, { op }: Change, at: Pointer): boolean =>
   op !== "replace" && op !== "test" && at.length > 0 && Array.isArray(document.peek(at.slice(0, -1)))
-
-const startsWith = (place: Pointer, prefix: Pointer): boolean => {
-  if (place.length < prefix.length) return false
-  for (let i = 0; i < prefix.length; i++) if (String(place[i]) !== String(prefix[i])) return false
-  return true
-}
 
 /** How a place lies to a part: strictly inside, outside, or so that the part may be another now. */
 const relation = (
