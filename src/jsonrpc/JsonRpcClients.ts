@@ -12,8 +12,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { type Connection, CurrentConnection } from "../rpc/RpcConnection.ts"
-import * as Codec from "./JsonRpcCodec.ts"
-import type { Params, Remote } from "./JsonRpcRemote.ts"
+import { notificationOf, type Wire } from "./internal/wireModel.ts"
+import type { NotificationParams, Remote } from "./JsonRpcRemote.ts"
+import { standard } from "./wires/standard.ts"
 
 /**
  * A connected client: the other end of a connection, and what is known of the connection (id, address, headers, connected
@@ -24,6 +25,8 @@ import type { Params, Remote } from "./JsonRpcRemote.ts"
  */
 export interface ConnectedClient extends Remote {
   readonly connection: Connection
+  /** What it speaks. */
+  readonly wire: Wire
 }
 
 /**
@@ -52,12 +55,12 @@ export class JsonRpcClients extends Context.Service<JsonRpcClients, {
   /** One by the id of its connection; `undefined` when it is gone. */
   readonly get: (id: number) => Effect.Effect<ConnectedClient | undefined>
   /**
-   * Sends a notification to all clients, or to those that `filter` accepts; encoded once. Gives the number of clients it
-   * was handed to. Params that are no JSON are a defect.
+   * Sends a notification to all clients, or to those that `filter` accepts; encoded once for each wire. Gives the number of
+   * clients it was handed to. Params that are no JSON are a defect.
    */
   readonly broadcast: (
     method: string,
-    params?: Params,
+    params?: NotificationParams,
     filter?: (client: ConnectedClient) => boolean
   ) => Effect.Effect<number>
   /** A registry for one more server. Servers take it when they are made. */
@@ -96,10 +99,15 @@ const makeWith = (shared: boolean): Effect.Effect<JsonRpcClients["Service"]> =>
       get: (id) => Effect.map(clients, (found) => found.get(id)),
       broadcast: (method, params, filter) =>
         Effect.map(clients, (found) => {
-          const frame = Codec.encodeNotification(method, params)
           let count = 0
+          let wire: Wire | undefined
+          let frame = ""
           for (const client of found.values()) {
             if (filter !== undefined && !filter(client)) continue
+            if (client.wire !== wire) {
+              wire = client.wire
+              frame = notificationOf(wire, method, params)
+            }
             if (client.connection.outbox?.send(frame) === true) count++
           }
           return count
@@ -149,6 +157,20 @@ export const layerShared: Layer.Layer<JsonRpcClients> = Layer.effect(JsonRpcClie
 export const CurrentClient: Context.Reference<ConnectedClient | undefined> = Context.Reference<
   ConnectedClient | undefined
 >("effect-wire/jsonrpc/JsonRpcClients/CurrentClient", { defaultValue: () => undefined })
+
+/** @internal */
+export const CurrentWire: Context.Reference<Wire> = Context.Reference<Wire>(
+  "effect-wire/jsonrpc/JsonRpcClients/CurrentWire",
+  { defaultValue: () => standard }
+)
+
+/**
+ * What the peer of a connection speaks.
+ *
+ * @internal
+ */
+export const wireOf = (connection: Connection): Wire =>
+  connection.get(CurrentClient)?.wire ?? connection.get(CurrentWire)
 
 /**
  * The client whose request the current fiber handles, to notify it or to call it back. `undefined` where the wire cannot

@@ -301,6 +301,21 @@ export const encodeResult = (id: string, result: unknown): string =>
     : `{"jsonrpc":"2.0","result":${JSON.stringify(result) ?? "null"},"id":${id}}`
 
 /**
+ * {@link encodeNotification} of parameters that are JSON text already, empty for none.
+ *
+ * @internal
+ */
+export const notificationOfText = (method: string, params: string): string =>
+  `{"jsonrpc":"2.0","method":${JSON.stringify(method)}${params === "" ? "" : `,"params":${params}`}}`
+
+/**
+ * {@link encodeResult} of a result that is JSON text already.
+ *
+ * @internal
+ */
+export const resultOfText = (id: string, result: string): string => `{"jsonrpc":"2.0","result":${result},"id":${id}}`
+
+/**
  * Encodes an error.
  *
  * @category encoding

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { Connection } from "../rpc/RpcConnection.ts"
 import * as Caller from "./internal/caller.ts"
+import type { Wire } from "./internal/wireModel.ts"
 import type { JsonRpcError } from "./JsonRpcError.ts"
 
 /**
@@ -17,6 +18,15 @@ import type { JsonRpcError } from "./JsonRpcError.ts"
  * @since 0.1.0
  */
 export type Params = ReadonlyArray<unknown> | { readonly [name: string]: unknown } | undefined
+
+/**
+ * Parameters of a notification: those of calls, or one value, which some wires carry bare and others as the only element of
+ * an array.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type NotificationParams = Params | string | number | boolean | null
 
 /**
  * The other end of a connection, or of several: an app may implement it, e.g. to log or to choose among remotes
@@ -37,7 +47,7 @@ export interface Remote {
     options?: Caller.CallOptions
   ) => Effect.Effect<Schema.Json, JsonRpcError>
   /** Sends a notification. Completes when it is handed to the connection; nothing tells whether it arrived. */
-  readonly notify: (method: string, params?: Params) => Effect.Effect<void, JsonRpcError>
+  readonly notify: (method: string, params?: NotificationParams) => Effect.Effect<void, JsonRpcError>
   /**
    * The short way of our own remotes.
    *
@@ -56,7 +66,7 @@ const call = (
 ): Effect.Effect<Schema.Json, JsonRpcError> =>
   Caller.call(port, method, params, options) as Effect.Effect<Schema.Json, JsonRpcError>
 
-const notify = (port: Caller.Port, method: string, params: Params): Effect.Effect<void, JsonRpcError> =>
+const notify = (port: Caller.Port, method: string, params: NotificationParams): Effect.Effect<void, JsonRpcError> =>
   Effect.withFiber((fiber) => {
     const error = port.caller.notify(method, params, fiber.getRef(Caller.CurrentBatch), port.connection)
     return error === undefined ? Effect.void : Effect.fail(error)
@@ -76,6 +86,7 @@ export const fromPort = (port: Caller.Port): Remote & { readonly port: Caller.Po
  */
 export const ofConnection = (caller: Caller.Caller, connection: Connection): Remote & {
   readonly connection: Connection
+  readonly wire: Wire
 } => new RemoteOfConnection(caller, connection)
 
 class RemoteOfConnection implements Remote {
@@ -85,13 +96,16 @@ class RemoteOfConnection implements Remote {
     this.caller = caller
     this.connection = connection
   }
+  get wire(): Wire {
+    return this.caller.wire
+  }
   get port(): Caller.Port {
     return { caller: this.caller, connection: undefined }
   }
   call(method: string, params?: Params, options?: Caller.CallOptions): Effect.Effect<Schema.Json, JsonRpcError> {
     return call(this.port, method, params, options)
   }
-  notify(method: string, params?: Params): Effect.Effect<void, JsonRpcError> {
+  notify(method: string, params?: NotificationParams): Effect.Effect<void, JsonRpcError> {
     return notify(this.port, method, params)
   }
 }

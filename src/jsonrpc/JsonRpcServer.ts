@@ -282,7 +282,7 @@ export const layerHttp = <Rpcs extends Rpc.Any>(
       const upgrade = yield* WebSocketRoute.make(run, {
         ...options,
         protocols: options.protocols ?? (wire.subprotocol === undefined ? undefined : [wire.subprotocol])
-      })
+      }, wire.maxFrameSize)
       const post = yield* Post.make(yield* onWire(wire, methods), wire, options, registry?.adopt)
       yield* router.add("GET", options.path, Post.orNotAllowed(upgrade))
       yield* router.add("POST", options.path, Cors.readable(post, options.allowedOrigins))

@@ -202,6 +202,9 @@ export const layerSocketServer = <Rpcs extends Rpc.Any = never, R = never>(
     yield* Effect.forkScoped(server.run(run))
   }))
 
+/** Bytes of one message where neither the route nor the server says: what the servers of the other generations take. */
+const maxFrameSize = 4 * 1024 * 1024
+
 /**
  * Options of a server on a route of an `HttpRouter`.
  *
@@ -247,7 +250,8 @@ export const layerHttp = <Rpcs extends Rpc.Any = never, R = never>(
             ...handshake,
             remoteAddress: TrustedProxies.remoteAddress(handshake, trusted)
           })),
-        options
+        options,
+        maxFrameSize
       )
       yield* router.add(
         "*",

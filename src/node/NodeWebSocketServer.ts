@@ -41,7 +41,7 @@ export type { CompressionOptions, Limits, TlsOptions } from "./internal/wsModel.
  * @category models
  * @since 0.1.0
  */
-export interface Options extends Limits, WebSocketRoute.Options {
+export interface Options extends Limits, Omit<WebSocketRoute.Options, "maxFrameSize"> {
   /** Default: a free port. */
   readonly port?: number | undefined
   /** Default `127.0.0.1`, which only programs on the same machine can reach. */
@@ -147,7 +147,7 @@ export const make = (
         return refuse(socket, 503, ["Retry-After: 5"])
       }
       const protocol = WebSocketRoute.selectProtocol(headers["sec-websocket-protocol"], options.protocols)
-      acceptor.accept(request, socket, head, protocol, (connection) => {
+      acceptor.accept(request, socket, head, protocol, undefined, (connection) => {
         listener.accept({
           socket: connection,
           handshake: {

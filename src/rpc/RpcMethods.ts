@@ -64,6 +64,8 @@ export interface Method {
   readonly shape: Shape
   /** Names of the payload's fields in declared order; empty unless `shape` is `struct`. */
   readonly fields: ReadonlyArray<string>
+  /** How many elements a tuple has; `undefined` where it may have any number, and unless `shape` is `tuple`. */
+  readonly arity: number | undefined
   readonly isStream: boolean
   readonly decodePayload: Codec
   /** {@link Method.decodePayload}, which stops at the first issue, going on to the last: to say what is wrong. */
@@ -100,6 +102,8 @@ export const withoutSurplus = (method: Method, params: unknown): unknown => {
       return Array.isArray(params) && params.length > method.fields.length
         ? params.slice(0, method.fields.length)
         : params
+    case "tuple":
+      return Array.isArray(params) && method.arity !== undefined ? params.slice(0, method.arity) : params
     case "scalar":
     case "record":
       return Array.isArray(params) && params.length > 1 ? params.slice(0, 1) : params
@@ -128,12 +132,13 @@ export const fromRpc = (self: Rpc.Any): Method => {
   const failures = new Set<Schema.Top>([rpc.errorSchema])
   if (stream !== undefined) failures.add(stream.error)
   for (const middleware of rpc.middlewares) failures.add(middleware.error)
-  const { fields, shape } = shapeOf(rpc.payloadSchema)
+  const { arity, fields, shape } = shapeOf(rpc.payloadSchema)
   const method: Method = {
     name: rpc._tag,
     rpc,
     shape,
     fields,
+    arity,
     isStream: stream !== undefined,
     decodePayload: shape === "raw" ? orOnly(payload.decode) : payload.decode,
     explainPayload: Schema.decodeUnknownEffect(Schema.toCodecJson(rpc.payloadSchema), {
@@ -316,12 +321,18 @@ const members = (schema: Schema.Top): ReadonlyArray<Schema.Top> => {
   return [schema]
 }
 
-const shapeOf = (schema: Schema.Top): { readonly shape: Shape; readonly fields: ReadonlyArray<string> } => {
+const shapeOf = (schema: Schema.Top): {
+  readonly shape: Shape
+  readonly fields: ReadonlyArray<string>
+  readonly arity?: number | undefined
+} => {
   const ast = SchemaAST.toEncoded(Schema.toCodecJson(schema).ast)
   if (SchemaAST.isVoid(SchemaAST.toType(schema.ast)) || SchemaAST.isUndefined(SchemaAST.toType(schema.ast))) {
     return { shape: "none", fields: [] }
   }
-  if (SchemaAST.isArrays(ast)) return { shape: "tuple", fields: [] }
+  if (SchemaAST.isArrays(ast)) {
+    return { shape: "tuple", fields: [], arity: ast.rest.length === 0 ? ast.elements.length : undefined }
+  }
   if (SchemaAST.isObjects(ast)) {
     if (ast.indexSignatures.length > 0) return { shape: "record", fields: [] }
     return { shape: "struct", fields: ast.propertySignatures.map((property) => String(property.name)) }

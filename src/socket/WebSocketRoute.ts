@@ -51,6 +51,25 @@ export interface Options extends ConnectionGroup.Options {
    * that offers only others than these is served without a subprotocol.
    */
   readonly protocols?: ReadonlyArray<string> | undefined
+  /**
+   * Bytes of one message on this route; a larger one closes the connection with 1009 before it is read. Default: what the
+   * server says (`NodeWebSocketServer.Limits`), else what peers of the protocol expect (4 MiB for Juggler and aiohttp),
+   * else 1 MiB. The default host (`HttpServerRequest.upgrade`) has no limit of one route.
+   */
+  readonly maxFrameSize?: number | undefined
+}
+
+/**
+ * How large a message of a route may be, in bytes.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface FrameLimit {
+  /** What the route says. */
+  readonly max: number | undefined
+  /** What counts where neither the route nor the server says anything. */
+  readonly orElse: number
 }
 
 /**
@@ -63,7 +82,8 @@ export interface Host {
   /** Completes the handshake and gives the connected socket; its connection does not depend on the request's fiber. */
   readonly upgrade: (
     request: HttpServerRequest.HttpServerRequest,
-    protocol: string | undefined
+    protocol: string | undefined,
+    frames: FrameLimit
   ) => Effect.Effect<Socket.Socket, Socket.SocketError | HttpServerError.HttpServerError>
   /** The groups of connections of all routes, which the platform shuts down before it waits for requests to end. */
   readonly groups: Set<ConnectionGroup.ConnectionGroup>
@@ -171,7 +191,8 @@ const upgraded = HttpServerResponse.empty({ status: 204 })
  * **Details**
  *
  * Before the upgrade it answers 405 to a method other than GET, 426 to a request that does not ask for a WebSocket, 403
- * to a foreign `Origin`, 503 when {@link Options.maxConnections} exist or the server shuts down.
+ * to a foreign `Origin`, 503 when {@link Options.maxConnections} exist or the server shuts down. `defaultFrameSize` is what
+ * peers of the protocol expect, in bytes.
  *
  * **Example** (An echo)
  *
@@ -195,7 +216,8 @@ const upgraded = HttpServerResponse.empty({ status: 204 })
  */
 export const make = <A, E, R>(
   handler: (socket: Socket.Socket) => Effect.Effect<A, E, R>,
-  options?: Options
+  options?: Options,
+  defaultFrameSize = 1024 * 1024
 ): Effect.Effect<
   Effect.Effect<
     HttpServerResponse.HttpServerResponse,
@@ -213,6 +235,7 @@ export const make = <A, E, R>(
       () => Effect.sync(() => host.groups.delete(group))
     )
     const context = yield* Effect.context<R>()
+    const frames: FrameLimit = { max: options?.maxFrameSize, orElse: defaultFrameSize }
     const refusedOrigin = Metric.update(SocketMetrics.refusedFor("origin"), 1)
     const refusedConnections = Metric.update(SocketMetrics.refusedFor("connections"), 1)
     const total = () => {
@@ -242,7 +265,7 @@ export const make = <A, E, R>(
         url: pathOf(request.originalUrl),
         protocol
       }
-      const socket = yield* host.upgrade(request, protocol)
+      const socket = yield* host.upgrade(request, protocol, frames)
       group.fork(
         handler(socket),
         Context.add(context, Handshake.CurrentHandshake, handshake),

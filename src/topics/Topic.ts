@@ -14,10 +14,12 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Exit from "effect/Exit"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Rpc from "effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
 import type { History } from "../backplane/Backplane.ts"
+import type { Wire } from "../jsonrpc/internal/wireModel.ts"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 
 /**
@@ -195,10 +197,14 @@ export const Published: Context.Reference<Group<Any>> = Context.Reference<Group<
 /** @internal */
 export interface Compiled {
   readonly method: RpcMethods.Method
-  /** Parameters of the notification that carries an encoded value. */
+  /** Parameters of the notification that carries an encoded value; what the backplane carries is their text. */
   readonly toParams: (encoded: unknown) => unknown
   /** The encoded value of such parameters. */
   readonly fromParams: (params: unknown) => unknown
+  /** Such parameters, as text, the way a wire wants them. */
+  readonly onWire: (wire: Wire, text: string) => string
+  /** The encoded value of parameters that came by a wire: as they stood in the message, where the wire has bare values. */
+  readonly fromWire: (wire: Wire, params: unknown) => unknown
 }
 
 const compiled = new WeakMap<Schema.Top, Compiled>()
@@ -214,16 +220,32 @@ export const compile = (topic: Any): Compiled => {
   if (codec === undefined) {
     const method = RpcMethods.fromRpc(Rpc.make("topic", { payload: topic.payload }))
     const wraps = method.shape === "scalar" || method.shape === "raw"
+    const fromParams = (params: unknown) =>
+      method.shape === "none" ? undefined : wraps && Array.isArray(params) && params.length === 1 ? params[0] : params
     codec = {
       method,
+      fromParams,
+      onWire: (wire, text) =>
+        text === ""
+          ? text
+          : wire.bareNotifications === true
+          ? wraps && text.startsWith("[") ? text.slice(1, -1) : text
+          : wire.positional === true && method.shape === "struct"
+          ? JSON.stringify(RpcMethods.toParams(method, JSON.parse(text), true))
+          : text,
+      fromWire: (wire, params) => {
+        if (wire.positional === true && method.shape === "struct") return RpcMethods.toPayload(method, params)
+        if (wire.bareNotifications !== true || !wraps) return fromParams(params)
+        // our servers of 0.1 send it in an array
+        const exit = method.decodePayload(params)
+        return Exit.isExit(exit) && exit._tag === "Success" ? params : fromParams(params)
+      },
       toParams: (encoded) =>
         method.shape === "none"
           ? undefined
           : wraps && (typeof encoded !== "object" || encoded === null || Array.isArray(encoded))
           ? [encoded]
-          : encoded,
-      fromParams: (params) =>
-        method.shape === "none" ? undefined : wraps && Array.isArray(params) && params.length === 1 ? params[0] : params
+          : encoded
     }
     compiled.set(topic.payload, codec)
   }

@@ -33,6 +33,8 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { Backplane, type BackplaneError, makeMemory } from "../backplane/Backplane.ts"
 import * as Access from "../identity/Access.ts"
+import { nameOn } from "../jsonrpc/internal/wireModel.ts"
+import { wireOf } from "../jsonrpc/JsonRpcClients.ts"
 import * as RpcConnection from "../rpc/RpcConnection.ts"
 import { TopicChannel } from "./internal/topicChannel.ts"
 import { InvalidParameters, type Requested, Rpcs, TooManySubscriptions } from "./internal/topicRpcs.ts"
@@ -296,6 +298,7 @@ export const make = Effect.fnUntraced(function*(
         const { outbox } = connection
         // a wire that cannot send by itself has no subscriptions
         if (outbox === undefined) return []
+        const wire = wireOf(connection)
         const mine = yield* mineOf(connection)
         const wanted = new Map<string, { readonly channel: TopicChannel; readonly request: Requested }>()
         for (const request of requested) {
@@ -331,6 +334,7 @@ export const make = Effect.fnUntraced(function*(
             channel.add({
               connection,
               outbox,
+              wire,
               topic: name,
               hearsNotices: request.notices,
               positions: request.positions,
@@ -380,9 +384,15 @@ export const layerHandlers = <Methods extends Rpc.Any>(options: {
       Effect.gen(function*() {
         const connection = yield* RpcConnection.current
         const access = yield* RpcConnection.MethodAccess
-        return [...(options.methods.requests as ReadonlyMap<string, Rpc.Any>).values()]
-          .filter((rpc) => access(rpc as unknown as Rpc.AnyWithProps, connection))
-          .map((rpc) => rpc._tag)
+        const wire = wireOf(connection)
+        const isLoggedIn = (yield* Access.identityOf(connection)) !== undefined
+        return [
+          ...(options.methods.requests as ReadonlyMap<string, unknown> as ReadonlyMap<string, Rpc.AnyWithProps>)
+            .values()
+        ]
+          .filter((rpc) => access(rpc, connection))
+          .map((rpc) => nameOn(wire, rpc))
+          .filter((name) => wire.lists?.(name, isLoggedIn) !== false)
       }),
     get_topics: () => Effect.flatMap(RpcConnection.current, topics.visible),
     get_subscriptions: () => Effect.flatMap(RpcConnection.current, topics.subscriptions),

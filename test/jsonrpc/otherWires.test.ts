@@ -107,6 +107,47 @@ it.effect("version 1: the frames as the specification of 2005 shows them, and an
     assert.match((yield* Fiber.join(failing)).message, /no such method/)
   }).pipe(Effect.scoped))
 
+it.effect("version 1 answers batches as its messages in an array; CDP, which has none, refuses them", () =>
+  Effect.gen(function*() {
+    const calls = JSON.stringify([
+      { method: "add", params: [2, 3], id: 1 },
+      { method: "ping", params: [], id: null },
+      { method: "nothing", params: [], id: 2 }
+    ])
+    const first = yield* fromSocket((yield* serve(Wire.version1)).socket)
+    yield* first.send(calls)
+    assert.deepStrictEqual(yield* first.takeJson, [
+      { result: 5, error: null, id: 1 },
+      { result: null, error: { code: -32601, message: "Method not found" }, id: 2 }
+    ])
+    const second = yield* fromSocket((yield* serve(Wire.cdp)).socket)
+    yield* second.send(calls)
+    assert.deepStrictEqual(yield* second.takeJson, {
+      id: null,
+      error: { code: -32600, message: "Invalid Request", data: "there are no batches" }
+    })
+  }).pipe(Effect.scoped))
+
+for (const wire of [Wire.version1, Wire.cdp, Wire.aiohttp]) {
+  it.effect(`streams come by credits between two ends of ours, and as one answer elsewhere (${wire.name})`, () =>
+    Effect.gen(function*() {
+      class Streams extends RpcGroup.make(Rpc.make("numbers", { success: Schema.Int, stream: true })) {}
+      const run = yield* JsonRpcServer.make(Streams, { wire }).pipe(
+        Effect.provide(Streams.toLayer({ numbers: () => Stream.range(1, 300) }))
+      )
+      const [near, far] = yield* MemorySocket.makePair()
+      yield* Effect.forkScoped(run(far), { startImmediately: true })
+      const remote = yield* JsonRpcClient.fromSocket(near, { wire })
+      const client = yield* JsonRpcClient.fromRemote(Streams, remote)
+      assert.strictEqual((yield* Stream.runCollect(client.numbers())).length, 300)
+      const [left, right] = yield* MemorySocket.makePair()
+      yield* Effect.forkScoped(run(right), { startImmediately: true })
+      const peer = yield* fromSocket(left)
+      yield* peer.send(wire.encode.request("1", "numbers", undefined))
+      assert.strictEqual((yield* peer.takeJson).result.length, 300)
+    }).pipe(Effect.scoped))
+}
+
 it.effect("a wire may take notifications without the member jsonrpc", () =>
   Effect.gen(function*() {
     const [near, far] = yield* MemorySocket.makePair()

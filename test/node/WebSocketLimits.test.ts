@@ -1,8 +1,11 @@
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Logger, Queue, Scope } from "effect"
-import { ConnectionGroup } from "effect-wire/socket"
+import { Deferred, Effect, Exit, Layer, Logger, Queue, Scope } from "effect"
+import { NodeWebSocketServer } from "effect-wire/node"
+import { ConnectionGroup, WebSocketRoute } from "effect-wire/socket"
+import { HttpRouter, HttpServer } from "effect/http"
 import { Socket } from "effect/socket"
 import { TestClock } from "effect/testing"
+import { createServer } from "node:http"
 import { fileURLToPath } from "node:url"
 import {
   closedCount,
@@ -11,6 +14,7 @@ import {
   type Mode,
   ownMetrics,
   peer,
+  portOf,
   raw,
   rawUpgraded,
   refusedCount,
@@ -40,6 +44,69 @@ both("a frame over the limit closes with 1009 at both ends, and is counted", (mo
     assert.strictEqual(client.closed, 1009)
     assert.strictEqual(yield* closedCount("frame_size"), 1)
   }))
+
+it.effect("a route says how large its messages may be, else the server, else the protocol", () =>
+  ownMetrics(Effect.scoped(Effect.gen(function*() {
+    const echo = (socket: Socket.Socket) =>
+      Effect.scoped(Effect.gen(function*() {
+        const { pull } = yield* socket.reader
+        const writer = yield* socket.writer
+        return yield* Effect.forever(Effect.flatMap(pull, writer.writeAll))
+      }))
+    const start = (maxFrameSize?: number) =>
+      Effect.gen(function*() {
+        const route = (path: HttpRouter.PathInput, options: WebSocketRoute.Options, orElse?: number) =>
+          HttpRouter.use((router) =>
+            Effect.flatMap(WebSocketRoute.make(echo, options, orElse), (handle) => router.add("GET", path, handle))
+          )
+        const listening = yield* Deferred.make<number>()
+        const Routes = Layer.mergeAll(
+          route("/own", { maxFrameSize: 100 }),
+          route("/default", {}),
+          route("/protocol", {}, 5000),
+          Layer.effectDiscard(
+            Effect.flatMap(HttpServer.HttpServer, ({ address }) => Deferred.succeed(listening, portOf(address)))
+          )
+        )
+        yield* Layer.build(
+          HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true }).pipe(
+            Layer.provide(NodeWebSocketServer.layerHttp(createServer, { port: 0, maxFrameSize }))
+          )
+        )
+        return yield* Deferred.await(listening)
+      })
+    const fits = (port: number, path: string, size: number) =>
+      Effect.scoped(Effect.gen(function*() {
+        const client = yield* peer(port, { path })
+        client.ws.send("x".repeat(size))
+        yield* eventually(() => client.messages.length === 1 || client.closed !== undefined)
+        return client.closed ?? "fits"
+      }))
+    const mega = 1024 * 1024
+    const port = yield* start()
+    // one after the other on one server, in any order
+    for (const round of [1, 2]) {
+      assert.deepStrictEqual([round, yield* fits(port, "/own", 100), yield* fits(port, "/own", 101)], [
+        round,
+        "fits",
+        1009
+      ])
+      assert.deepStrictEqual([yield* fits(port, "/protocol", 5000), yield* fits(port, "/protocol", 5001)], [
+        "fits",
+        1009
+      ])
+    }
+    assert.deepStrictEqual([yield* fits(port, "/default", mega), yield* fits(port, "/default", mega + 1)], [
+      "fits",
+      1009
+    ])
+    const other = yield* start(1000)
+    assert.deepStrictEqual([yield* fits(other, "/protocol", 1000), yield* fits(other, "/protocol", 1001)], [
+      "fits",
+      1009
+    ])
+    assert.deepStrictEqual([yield* fits(other, "/own", 101)], [1009])
+  }))))
 
 both(
   "pings cost a peer no connection: each is answered, and the newest where it takes nothing",

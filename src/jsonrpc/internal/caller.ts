@@ -12,7 +12,7 @@ import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { own } from "./record.ts"
 import { type StreamAsk, streamMethods } from "./streamModel.ts"
 import { StreamWindow } from "./streamWindow.ts"
-import type { Wire } from "./wireModel.ts"
+import { notificationOf, notificationOfText, type Wire } from "./wireModel.ts"
 
 /**
  * A call as the wire settles it: by one of the three, once.
@@ -148,9 +148,9 @@ export class Caller extends Calls<string> {
   protected join(frames: ReadonlyArray<string>): string {
     return this.wire.encode.batch!(frames)
   }
-  /** Where the wire has no batches each message goes out by itself. */
+  /** Where no batches are sent each message goes out by itself. */
   private joins(batch: Batch<string> | undefined): Batch<string> | undefined {
-    return this.wire.encode.batch === undefined ? undefined : batch
+    return this.wire.encode.batch === undefined || this.wire.sendsBatches === false ? undefined : batch
   }
   override submit(call: Call<string>, batch?: Batch<string>): void {
     super.submit(call, this.joins(batch))
@@ -163,7 +163,7 @@ export class Caller extends Calls<string> {
   }
 
   private credit(id: number, credit: number): void {
-    this.outbox?.send(`{"jsonrpc":"2.0","method":"${streamMethods.credit}","params":{"id":${id},"credit":${credit}}}`)
+    this.outbox?.send(notificationOfText(this.wire, streamMethods.credit, `{"id":${id},"credit":${credit}}`))
   }
 
   /** Asks for more elements of a stream. */
@@ -216,7 +216,7 @@ export class Caller extends Calls<string> {
   ): JsonRpcError.JsonRpcError | undefined {
     let frame: string
     try {
-      frame = this.wire.encode.notification(method, params)
+      frame = notificationOf(this.wire, method, params)
     } catch (cause) {
       return JsonRpcError.protocol(`${method}: the parameters are no JSON`, cause)
     }

@@ -39,7 +39,7 @@ export interface Client extends Remote {
    *
    * @internal
    */
-  readonly listen: (listener: (notification: Notification) => void) => () => void
+  readonly listen: (listener: (notification: Call) => void) => () => void
   /** @internal */
   readonly port: Port
   /** Every frame that comes in, as it came. Of those that are read too slowly the newest 4,096 are kept. */

@@ -14,7 +14,7 @@ import type { Answerer, Sink } from "./answer.ts"
 import type { Caller } from "./caller.ts"
 import { wireOf } from "./foreignWire.ts"
 import { numberTexts } from "./json.ts"
-import { isRecord, own } from "./record.ts"
+import { isRecord, named, own } from "./record.ts"
 import type { Serving } from "./serving.ts"
 import { streamMethods } from "./streamModel.ts"
 import type { Wire } from "./wireModel.ts"
@@ -52,6 +52,12 @@ const tooMany: ErrorObject = {
   data: { retryable: true }
 }
 const shuttingDown: ErrorObject = { code: JsonRpcError.code.serverError, message: "Server is shutting down" }
+
+const noBatches: ErrorObject = {
+  code: JsonRpcError.code.invalidRequest,
+  message: "Invalid Request",
+  data: "there are no batches"
+}
 
 const internalError: ErrorObject = { code: JsonRpcError.code.internalError, message: "Internal error" }
 
@@ -165,9 +171,13 @@ export class Endpoint implements Answerer, Sink {
     this.text = text
     if (Array.isArray(frame)) {
       const messages = frame as ReadonlyArray<Codec.Message>
+      const { batch: encodeBatch } = this.wire.encode
+      if (encodeBatch === undefined && messages.some(isAnswered)) {
+        return sink.answer(this.wire.encode.error("null", noBatches))
+      }
       this.messages = messages.length
       this.maxWeight = overhead + Math.ceil(text.length * Weight.heaviestCharacter / messages.length)
-      const batch = new BatchSink(messages, sink)
+      const batch = new BatchSink(messages, sink, encodeBatch ?? Codec.encodeBatch)
       for (let i = 0; i < messages.length; i++) this.guarded(messages[i]!, batch)
       this.messages = 1
     } else {
@@ -239,9 +249,9 @@ export class Endpoint implements Answerer, Sink {
     if (cancellation !== undefined && call.method === cancellation.method) {
       this.cancel(cancellation.decode(call.params))
     } else if (call.method === streamMethods.credit) {
-      this.credit(call.params)
+      this.credit(named(call.params))
     } else if (call.method === streamMethods.elements) {
-      caller?.elements(call.params, this.text.length)
+      caller?.elements(named(call.params), this.text.length)
     } else if (progress === undefined || call.method !== progress.method || caller?.progress(call.params) !== true) {
       this.notified(call)
     }
@@ -322,14 +332,23 @@ export class Endpoint implements Answerer, Sink {
   }
 }
 
+const isAnswered = (message: Codec.Message): boolean =>
+  message._tag === "Call" ? message.id !== undefined : message._tag === "Invalid" && message.answer !== undefined
+
 // Gathers the answers of a batch; the last one sends them.
 class BatchSink implements Sink {
   private readonly sink: Sink
   private readonly texts: Array<string> = []
   private remaining: number
+  private readonly encode: (messages: ReadonlyArray<string>) => string
 
-  constructor(messages: ReadonlyArray<Codec.Message>, sink: Sink) {
+  constructor(
+    messages: ReadonlyArray<Codec.Message>,
+    sink: Sink,
+    encode: (messages: ReadonlyArray<string>) => string
+  ) {
     this.sink = sink
+    this.encode = encode
     this.remaining = messages.length
   }
   answer(text: string): void {
@@ -339,6 +358,6 @@ class BatchSink implements Sink {
   skip(): void {
     if (--this.remaining > 0) return
     if (this.texts.length === 0) this.sink.skip()
-    else this.sink.answer(Codec.encodeBatch(this.texts))
+    else this.sink.answer(this.encode(this.texts))
   }
 }

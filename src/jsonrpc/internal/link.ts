@@ -9,6 +9,8 @@ import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import { addressOf } from "../../socket/internal/describe.ts"
 import type * as Reconnect from "../../socket/Reconnect.ts"
+import { CurrentWire } from "../JsonRpcClients.ts"
+import type { Call } from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import * as JsonRpcRemote from "../JsonRpcRemote.ts"
 import { standard } from "../wires/standard.ts"
@@ -58,7 +60,7 @@ export const make = (
     // made when somebody listens: they are what a client costs most
     let frames: PubSub.PubSub<string | Uint8Array> | undefined
     let notifications: PubSub.PubSub<Notification> | undefined
-    const listeners = new Set<(notification: Notification) => void>()
+    const listeners = new Set<(notification: Call) => void>()
 
     const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>())
     const limits = ClientHalf.limits(options, context, ClientHalf.reason(address))
@@ -66,7 +68,7 @@ export const make = (
       { ...limits, wire, traceContext: options.traceContext === true },
       options.connect === "lazy" ? idle : initial
     )
-    const hear = (listener: (notification: Notification) => void, notification: Notification) => {
+    const hear = (listener: (notification: Call) => void, notification: Call) => {
       try {
         listener(notification)
       } catch (defect) {
@@ -99,6 +101,7 @@ export const make = (
       address,
       open: Effect.map(connect(socket, config, caller), (connected) => {
         caller.use(connected.outbox)
+        connected.connection.set(CurrentWire, wire)
         return { read: connected.read, close: connected.outbox.close(1000) }
       }),
       onConnect: onConnect === undefined

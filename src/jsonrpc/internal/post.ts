@@ -17,6 +17,7 @@ import { Budget } from "../../socket/Budget.ts"
 import * as Handshake from "../../socket/Handshake.ts"
 import * as SocketMetrics from "../../socket/SocketMetrics.ts"
 import * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
+import { CurrentWire } from "../JsonRpcClients.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import { type ConnectOptions, decodeOptions } from "./connect.ts"
 import { Endpoint, type EndpointConfig } from "./endpoint.ts"
@@ -155,6 +156,7 @@ export const make = (
             Effect.provideService(Scope.Scope, scope),
             Effect.updateContext((own: Context.Context<never>) => Context.merge(context, own))
           )
+          connection.set(CurrentWire, wire)
           onConnection?.(connection)
           const session = yield* Scope.provide(RpcEngine.open(connection, options), scope)
           // the span that the HTTP server made of the caller's `traceparent`, where the app traces; else the caller's

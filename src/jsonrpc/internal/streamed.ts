@@ -6,6 +6,7 @@ import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { AnsweredRequest, type Answerer, type Sink } from "./answer.ts"
 import { own } from "./record.ts"
 import { type StreamAsk, streamMethods } from "./streamModel.ts"
+import { notificationOfText, resultOfText } from "./wireModel.ts"
 
 const isCount = (u: unknown): u is number => typeof u === "number" && Number.isSafeInteger(u) && u >= 0
 
@@ -133,8 +134,8 @@ export class StreamedRequest extends AnsweredRequest {
     const { wire, outbox } = this.answerer
     outbox!.send(
       this.byCredit
-        ? `{"jsonrpc":"2.0","method":"${streamMethods.elements}","params":{"id":${this.id},"elements":${elements}}}`
-        : this.answerer.wire.encode.notification(
+        ? notificationOfText(wire, streamMethods.elements, `{"id":${this.id},"elements":${elements}}`)
+        : wire.encode.notification(
           wire.progress!.method,
           wire.progress!.encodeElements!(this.token, JSON.parse(elements))
         )
@@ -144,7 +145,7 @@ export class StreamedRequest extends AnsweredRequest {
   override onSuccess(): void {
     // a stream that ends as soon as it began is one frame, but who goes on has to see that it does
     if (this.sent || this.resumed) this.flush()
-    this.reply(`{"jsonrpc":"2.0","result":[${this.texts.join(",")}],"id":${this.id}}`)
+    this.reply(resultOfText(this.answerer.wire, this.id, `[${this.texts.join(",")}]`))
   }
 
   protected override fail(error: ErrorObject): void {

@@ -104,7 +104,8 @@ export const make = <Rpcs extends Rpc.Any>(
     const nameOf = (method: RpcMethods.Method) => wire === undefined ? method.name : nameOn(wire, method.rpc)
 
     const send = (method: RpcMethods.Method, message: Request, payload: unknown) => {
-      const params = message.discard === true && wire?.bareNotifications === true && method.shape === "scalar"
+      const params = message.discard === true && wire?.bareNotifications === true &&
+          (method.shape === "scalar" || method.shape === "raw")
         ? payload
         : RpcMethods.toParams(method, payload, options.positional ?? wire?.positional === true)
       const headers = headersOf(message.headers)

@@ -1,6 +1,7 @@
 import * as Context from "effect/Context"
 import type * as Rpc from "effect/rpc/Rpc"
 import type { Report } from "../../rpc/Progress.ts"
+import * as Codec from "../JsonRpcCodec.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
 
 /**
@@ -61,9 +62,45 @@ export interface Encode {
   /** `undefined` stands for `null`. */
   readonly result: (id: string, result: unknown) => string
   readonly error: (id: string, error: ErrorObject) => string
-  /** Several messages in one frame; `undefined` where the wire has no batches: members go out one after the other. */
+  /**
+   * Several messages in one frame; `undefined` where the wire has no batches: members go out one after the other, and a
+   * peer that sends an array is answered -32600.
+   */
   readonly batch: ((messages: ReadonlyArray<string>) => string) | undefined
 }
+
+/**
+ * The text of a notification whose parameters are JSON text, empty for none: what goes to many subscribers. A wire that
+ * writes notifications its own way gets them as values.
+ *
+ * @internal
+ */
+export const notificationOfText = ({ encode }: Wire, method: string, params: string): string =>
+  encode.notification === Codec.encodeNotification
+    ? Codec.notificationOfText(method, params)
+    : encode.notification(method, params === "" ? undefined : JSON.parse(params))
+
+/**
+ * The text of an answer whose result is JSON text: a stream.
+ *
+ * @internal
+ */
+export const resultOfText = ({ encode }: Wire, id: string, result: string): string =>
+  encode.result === Codec.encodeResult ? Codec.resultOfText(id, result) : encode.result(id, JSON.parse(result))
+
+/**
+ * The text of a notification of the app: a value that is neither array nor object is sent bare, or, where the wire has no
+ * bare ones, as the only element of an array.
+ *
+ * @internal
+ */
+export const notificationOf = (wire: Wire, method: string, params: unknown): string =>
+  wire.encode.notification(
+    method,
+    wire.bareNotifications === true || params === undefined || (typeof params === "object" && params !== null)
+      ? params
+      : [params]
+  )
 
 /**
  * The names that a procedure has on some wires, by the name of the wire, where its own is reserved there or is another:
@@ -112,8 +149,22 @@ export interface Wire {
   readonly positional?: boolean | undefined
   /** Whether parameters beyond those of the method are ignored; default `false`: -32602. */
   readonly ignoresSurplus?: boolean | undefined
-  /** Whether a typed client's notifications carry one value bare, whatever it is; default `false`: in an array. */
+  /**
+   * Whether notifications and publications carry one value bare, whatever it is; default `false`: what is neither array nor
+   * object is the only element of an array.
+   */
   readonly bareNotifications?: boolean | undefined
+  /** Whether several calls are sent in one frame, where the wire can; default `true`. Batches of the peer are answered. */
+  readonly sendsBatches?: boolean | undefined
+  /**
+   * Whether a client names topics by nothing but their names, where the contract asks for no more (parameters, a history);
+   * default `false`: with what our servers understand beyond it (notices).
+   */
+  readonly topicsByName?: boolean | undefined
+  /** Whether `get_methods` lists a method that the caller may use; default: all of them. */
+  readonly lists?: ((method: string, isLoggedIn: boolean) => boolean) | undefined
+  /** Bytes of one message where neither the route nor the server says; default 1 MiB. */
+  readonly maxFrameSize?: number | undefined
   /** Whether a contract may not define a method of this name. */
   readonly isReserved: (method: string) => boolean
   /** Members that the wire itself puts into parameters (tokens); methods never see them. */

@@ -10,8 +10,9 @@ const isEmptyCall = (params: unknown): boolean => {
 }
 
 /**
- * aiohttp-json-rpc: parameters may be a bare value, those of notifications are; surplus ones are ignored; an id of `null`
- * makes a notification.
+ * aiohttp-json-rpc: parameters may be a bare value, those of notifications and publications are; surplus ones are ignored;
+ * an id of `null` makes a notification; topics are subscribed by name; who has logged in is told of no `login`; messages may
+ * have 4 MiB.
  *
  * Source: PROTOCOLS.md, "aiohttp-json-rpc".
  *
@@ -26,5 +27,8 @@ export const aiohttp: Wire = {
   // what the original's client context sends for a call without arguments
   params: (params) => isEmptyCall(params) ? undefined : params,
   ignoresSurplus: true,
-  bareNotifications: true
+  bareNotifications: true,
+  topicsByName: true,
+  lists: (method, isLoggedIn) => !(isLoggedIn && method === "login"),
+  maxFrameSize: 4 * 1024 * 1024
 }

@@ -6,9 +6,12 @@ import type { Buffer } from "node:buffer"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
 import * as Ws from "ws"
+import type { FrameLimit } from "../../socket/WebSocketRoute.ts"
 import { WireWebSocket, WsConnection } from "./wsConnection.ts"
 import type { Keeper } from "./wsKeeper.ts"
 import type { CompressionOptions, Limits } from "./wsModel.ts"
+
+const defaultFrameSize = 1024 * 1024
 
 /** @internal */
 export const deflateOptions = (
@@ -29,12 +32,14 @@ export const deflateOptions = (
  */
 export class Acceptor {
   private readonly keeper: Keeper
+  private readonly limits: Limits
   private readonly server: Ws.WebSocketServer
   /** The subprotocol of the handshake that is being completed, which takes one turn. */
   private protocol: string | undefined = undefined
 
   constructor(keeper: Keeper, limits: Limits) {
     this.keeper = keeper
+    this.limits = limits
     this.server = new Ws.WebSocketServer({
       ...wsOptions(limits),
       noServer: true,
@@ -50,9 +55,12 @@ export class Acceptor {
     net: Net.Socket,
     head: Buffer,
     protocol: string | undefined,
+    frames: FrameLimit | undefined,
     onAccepted: (connection: WsConnection) => void
   ): void {
     this.protocol = protocol
+    // read in this turn
+    this.server.options.maxPayload = frames?.max ?? this.limits.maxFrameSize ?? frames?.orElse ?? defaultFrameSize
     this.server.handleUpgrade(request, net, head, (ws) => {
       onAccepted(new WsConnection(ws as WireWebSocket, net, true, this.keeper))
     })
@@ -65,7 +73,7 @@ export class Acceptor {
  * @internal
  */
 export const wsOptions = (limits: Limits) => ({
-  maxPayload: limits.maxFrameSize ?? 1024 * 1024,
+  maxPayload: limits.maxFrameSize ?? defaultFrameSize,
   perMessageDeflate: deflateOptions(limits.compression),
   // pongs are ours: `ws` cuts a connection without a close frame when 60 of them wait
   autoPong: false,

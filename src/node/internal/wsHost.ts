@@ -65,7 +65,7 @@ export class Upgrades {
   }
 
   /** Completes the handshake of a request that the app decided to upgrade. */
-  readonly upgrade: WebSocketRoute.Host["upgrade"] = (request, protocol) =>
+  readonly upgrade: WebSocketRoute.Host["upgrade"] = (request, protocol, frames) =>
     Effect.callback<WsConnection, Socket.SocketError>((resume) => {
       const incoming = NodeHttpServerRequest.toIncomingMessage(request) as Http.IncomingMessage
       // the app may decide in the turn of the event, before all of its listeners were called
@@ -96,7 +96,7 @@ export class Upgrades {
         }
         const onClose = () => settle(Exit.fail(closedEarly))
         net.once("close", onClose)
-        this.acceptor.accept(incoming, net, head, protocol, (connection) => settle(Exit.succeed(connection)))
+        this.acceptor.accept(incoming, net, head, protocol, frames, (connection) => settle(Exit.succeed(connection)))
       })
     })
 }

@@ -14,7 +14,10 @@ import type * as Tls from "node:tls"
  * @since 0.1.0
  */
 export interface Limits {
-  /** Bytes of one message; a larger one closes the connection with 1009 before it is read. Default 1 MiB. */
+  /**
+   * Bytes of one message; a larger one closes the connection with 1009 before it is read. Default 1 MiB; on routes of
+   * Juggler and of the aiohttp wire 4 MiB. A route may have a limit of its own.
+   */
   readonly maxFrameSize?: number | undefined
   /**
    * From the TCP connection to the complete upgrade request, and for the headers of every further request. Default 10

@@ -71,7 +71,7 @@ export class Follower extends Subscription {
   }
 
   private pump(): void {
-    const { outbox, positions, slow } = this.options
+    const { outbox, positions, slow, wire } = this.options
     if (this.paused || this.ended) return
     const { history } = this
     const { ring } = history
@@ -89,7 +89,7 @@ export class Follower extends Subscription {
       const published = ring.at(++this.cursor)!
       if (this.wants(published)) {
         this.passed = 0
-        outbox.send(positions ? published.positionedFrame : published.frame)
+        outbox.send(positions ? published.positionedFrame(wire) : published.frame(wire))
       } else if (positions && ++this.passed >= silent) {
         this.passed = 0
         this.tell(notices.position, { epoch: this.epoch, offset: this.cursor, recovered: true })

@@ -1,5 +1,6 @@
 import * as Exit from "effect/Exit"
 import type { Entry } from "../../backplane/internal/ring.ts"
+import { notificationOfText, type Wire } from "../../jsonrpc/internal/wireModel.ts"
 import type { Any } from "../Topic.ts"
 import { compile, type Compiled } from "../Topic.ts"
 import { notices } from "./topicNotices.ts"
@@ -10,22 +11,29 @@ import { notices } from "./topicNotices.ts"
  * @internal
  */
 export class Writing {
+  readonly name: string
   readonly codec: Compiled
-  /** A notification up to its parameters. */
-  readonly head: string
-  /** A notification with a position up to its number. */
+  /** The parameters of a notification with a position up to its number. */
   readonly positionedHead: string
 
   constructor(topic: Any) {
+    this.name = topic.name
     this.codec = compile(topic)
-    const name = JSON.stringify(topic.name)
-    this.head = `{"jsonrpc":"2.0","method":${name}`
-    this.positionedHead = `{"jsonrpc":"2.0","method":"${notices.value}","params":{"topic":${name},"offset":`
+    this.positionedHead = `{"topic":${JSON.stringify(topic.name)},"offset":`
   }
 }
 
+/** The frames of one publication on one wire. */
+interface Frames {
+  readonly wire: Wire
+  plain: string | undefined
+  positioned: string | undefined
+  next: Frames | undefined
+}
+
 /**
- * One publication of a topic: its text and number, and, each made once for all subscribers, its frames and its value.
+ * One publication of a topic: its text and number, and, each made once for all subscribers of a wire, its frames, and its
+ * value.
  *
  * @internal
  */
@@ -35,8 +43,7 @@ export class Published implements Entry {
   readonly bytes: number
   readonly time: number
   private readonly writing: Writing
-  private plain: string | undefined = undefined
-  private positioned: string | undefined = undefined
+  private frames: Frames | undefined = undefined
   private decoded: { readonly value: unknown } | undefined = undefined
 
   constructor(writing: Writing, text: string, sequence: number, bytes: number, time: number) {
@@ -47,16 +54,31 @@ export class Published implements Entry {
     this.time = time
   }
 
+  private on(wire: Wire): Frames {
+    let frames = this.frames
+    while (frames !== undefined && frames.wire !== wire) frames = frames.next
+    return frames ?? (this.frames = { wire, plain: undefined, positioned: undefined, next: this.frames })
+  }
+
   /** The notification by the topic's own name. */
-  get frame(): string {
-    const { head } = this.writing
-    return this.plain ??= this.text === "" ? `${head}}` : `${head},"params":${this.text}}`
+  frame(wire: Wire): string {
+    const { codec, name } = this.writing
+    const frames = this.on(wire)
+    return frames.plain ??= notificationOfText(wire, name, codec.onWire(wire, this.text))
   }
 
   /** The notification with the number. */
-  get positionedFrame(): string {
-    const value = this.text === "" ? "" : `,"value":${this.text}`
-    return this.positioned ??= `${this.writing.positionedHead}${this.sequence}${value}}}`
+  positionedFrame(wire: Wire): string {
+    const frames = this.on(wire)
+    if (frames.positioned === undefined) {
+      const value = this.text === "" ? "" : `,"value":${this.text}`
+      frames.positioned = notificationOfText(
+        wire,
+        notices.value,
+        `${this.writing.positionedHead}${this.sequence}${value}}`
+      )
+    }
+    return frames.positioned
   }
 
   /** Decoded; `undefined` where it does not fit the schema, too. */

@@ -1,8 +1,10 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { isRecord } from "../../jsonrpc/internal/record.ts"
-import type { Client, Notification } from "../../jsonrpc/JsonRpcClient.ts"
+import { isRecord, named } from "../../jsonrpc/internal/record.ts"
+import type { Wire } from "../../jsonrpc/internal/wireModel.ts"
+import type { Client } from "../../jsonrpc/JsonRpcClient.ts"
+import type { Call as Received } from "../../jsonrpc/JsonRpcCodec.ts"
 import * as JsonRpcError from "../../jsonrpc/JsonRpcError.ts"
 import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Topic from "../Topic.ts"
@@ -51,7 +53,8 @@ export interface Reader {
 /** @internal */
 export type ReaderError = JsonRpcError.JsonRpcError | "unavailable" | "ended"
 
-interface Wanted {
+/** A topic by its name alone, or with what a server is to know of the subscription. */
+type Wanted = string | {
   readonly topic: string
   readonly notices: true
   readonly positions?: true
@@ -64,6 +67,8 @@ interface Entry {
   /** Whether positions are asked for: the topic has a history, as far as this side knows. */
   readonly positions: boolean
   readonly decode: Decode
+  /** As it comes by the name of the topic. */
+  readonly decodeReceived: Decode
   readonly readers: Set<Reader>
   /** What the server has been asked for and granted on this connection; `undefined`: nothing. */
   granted: string | undefined
@@ -108,6 +113,7 @@ interface Entry {
  */
 export class TopicSubscriber {
   private readonly client: Client
+  private readonly wire: Wire
   private readonly entries = new Map<string, Entry>()
   private unlisten: (() => void) | undefined
   private isOpen = false
@@ -116,6 +122,7 @@ export class TopicSubscriber {
   constructor(client: Client) {
     const { caller } = client.port
     this.client = client
+    this.wire = caller.wire
     caller.observe((status) => this.onStatus(status))
     this.onStatus(caller.status)
   }
@@ -129,7 +136,11 @@ export class TopicSubscriber {
         name,
         kind,
         positions: reader.topic.history !== undefined,
-        decode: decoder(reader.topic),
+        decode: decoder(reader.topic, Topic.compile(reader.topic).fromParams),
+        decodeReceived: decoder(
+          reader.topic,
+          (params) => Topic.compile(reader.topic).fromWire(this.wire, params)
+        ),
         readers: new Set(),
         granted: undefined,
         asking: undefined,
@@ -146,7 +157,7 @@ export class TopicSubscriber {
     }
     entry.readers.add(reader)
     if (reader.position !== undefined) entry.rewinds = true
-    else if (entry.isCurrent && (entry.asking ?? entry.granted) === JSON.stringify(wantedOf(entry))) {
+    else if (entry.isCurrent && (entry.asking ?? entry.granted) === JSON.stringify(this.wantedOf(entry))) {
       reader.position = entry.position
       // otherwise the server is about to send it
       if (kind === "state" && entry.last !== undefined) this.hand(entry, reader, entry.last.value)
@@ -178,7 +189,7 @@ export class TopicSubscriber {
         else left.push(entry)
         continue
       }
-      const wanted = wantedOf(entry)
+      const wanted = this.wantedOf(entry)
       const text = JSON.stringify(wanted)
       if (this.isOpen && (text !== entry.granted || entry.rewinds)) asked.push({ entry, wanted, text })
     }
@@ -204,7 +215,7 @@ export class TopicSubscriber {
     this.command(
       "subscribe",
       asked.map(({ entry }) => entry),
-      asked.map(({ entry, wanted }) => ({ ...wanted, ...positionOf(entry) })),
+      asked.map(({ entry, wanted }) => typeof wanted === "string" ? wanted : { ...wanted, ...positionOf(entry) }),
       (entry, names, index) => {
         entry.repeats = false
         entry.isCurrent = true
@@ -273,9 +284,12 @@ export class TopicSubscriber {
     this.schedule()
   }
 
-  private receive({ method, params }: Notification): void {
+  private receive({ message, method, params: received }: Received): void {
     const entry = this.entries.get(method)
-    if (entry !== undefined) return this.value(entry, params)
+    if (entry !== undefined) {
+      return this.value(entry, this.wire.bareNotifications === true ? message.params : received)
+    }
+    const params = named(received)
     if (!isRecord(params) || typeof params.topic !== "string") return
     const other = this.entries.get(params.topic)
     if (other === undefined) return
@@ -336,7 +350,7 @@ export class TopicSubscriber {
 
   // To those of now: one that hears it may go, and another come, before the next has heard it.
   private value(entry: Entry, params: unknown): void {
-    const value = new Value(params, entry.decode)
+    const value = new Value(params, entry.decodeReceived)
     if (entry.kind === "plain") {
       for (const reader of Array.from(entry.readers)) if (isFor(reader, value)) reader.buffer.push(value)
       return
@@ -350,23 +364,25 @@ export class TopicSubscriber {
     }
   }
 
+  /** Readers that want different parts of a topic share a subscription of all of it, and choose here. */
+  private wantedOf(entry: Entry): Wanted {
+    const texts = new Map<string | undefined, unknown>()
+    for (const { parameters } of entry.readers) texts.set(JSON.stringify(parameters), parameters)
+    const [only] = texts.values()
+    const parameters = texts.size === 1 ? only : undefined
+    if (this.wire.topicsByName === true && !entry.positions && parameters === undefined) return entry.name
+    return {
+      topic: entry.name,
+      notices: true,
+      ...(entry.positions ? { positions: true } : {}),
+      ...(parameters === undefined ? {} : { parameters })
+    }
+  }
+
   private hand(entry: Entry, reader: Reader, value: Value): void {
     if (!isFor(reader, value)) return
     entry.served.add(reader)
     reader.buffer.push(value)
-  }
-}
-
-/** Readers that want different parts of a topic share a subscription of all of it, and choose here. */
-const wantedOf = (entry: Entry): Wanted => {
-  const texts = new Map<string | undefined, unknown>()
-  for (const { parameters } of entry.readers) texts.set(JSON.stringify(parameters), parameters)
-  const [only] = texts.values()
-  return {
-    topic: entry.name,
-    notices: true,
-    ...(entry.positions ? { positions: true } : {}),
-    ...(texts.size === 1 && only !== undefined ? { parameters: only } : {})
   }
 }
 
@@ -412,8 +428,8 @@ export const subscriberOf = (client: Client): TopicSubscriber => {
   return subscriber
 }
 
-const decoder = (topic: Topic.Any): Decode => {
-  const { fromParams, method } = Topic.compile(topic)
+const decoder = (topic: Topic.Any, fromParams: (params: unknown) => unknown): Decode => {
+  const { method } = Topic.compile(topic)
   return (params) => {
     const decoded = method.decodePayload(fromParams(params))
     if (Exit.isExit(decoded) && decoded._tag === "Success") return decoded as Exit.Exit<unknown, never>

@@ -1,4 +1,4 @@
-import * as Codec from "../../jsonrpc/JsonRpcCodec.ts"
+import type { Wire } from "../../jsonrpc/internal/wireModel.ts"
 import type { Connection } from "../../rpc/RpcConnection.ts"
 import type { Outbox } from "../../socket/Outbox.ts"
 import type { SlowPolicy } from "../Topic.ts"
@@ -26,6 +26,8 @@ export interface SlowReading {
 export interface SubscriptionOptions {
   readonly connection: Connection
   readonly outbox: Outbox
+  /** What the subscriber speaks. */
+  readonly wire: Wire
   readonly topic: string
   /** Whether the client understands {@link notices}. */
   readonly hearsNotices: boolean
@@ -75,7 +77,8 @@ export abstract class Subscription {
   }
 
   protected tell(method: string, params: Record<string, unknown>): void {
-    this.options.outbox.send(Codec.encodeNotification(method, { topic: this.options.topic, ...params }))
+    const { outbox, topic, wire } = this.options
+    outbox.send(wire.encode.notification(method, { topic, ...params }))
   }
 
   /** Ends it; with a reason that the client is told. */
@@ -102,9 +105,10 @@ export class BufferedSubscription extends Subscription {
 
   deliver(published: Published): void {
     if (!this.wants(published)) return
-    const { outbox, slow } = this.options
-    if (this.waiting === undefined && outbox.waiting() <= slow.highWater) outbox.send(published.frame)
-    else this.keep(published.frame)
+    const { outbox, slow, wire } = this.options
+    const frame = published.frame(wire)
+    if (this.waiting === undefined && outbox.waiting() <= slow.highWater) outbox.send(frame)
+    else this.keep(frame)
   }
 
   private keep(frame: string): void {
