@@ -13,11 +13,12 @@ import { spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { parseArgs } from "node:util"
 import WebSocket from "ws"
 import { attacks } from "./attacks.ts"
 import { sleep } from "./peer.ts"
+import type { Probed } from "./probe.ts"
 
 const { values: options } = parseArgs({
   options: {
@@ -31,11 +32,19 @@ const here = dirname(fileURLToPath(import.meta.url))
 const root = join(here, "../..")
 
 const directory = mkdtempSync(join(tmpdir(), "effect-wire-attack-"))
-const gateway = spawn(process.execPath, ["--import", "tsx", "examples/gateway/main.ts"], {
+const probe = pathToFileURL(join(here, "probe.ts")).href
+const gateway = spawn(process.execPath, ["--import", "tsx", "--import", probe, "examples/gateway/main.ts"], {
   cwd: root,
   env: { ...process.env, NODE_ENV: "production", HOST: "127.0.0.1", PORT: "0", DATA_DIR: directory, LOG_LEVEL: "Warn" },
-  stdio: ["ignore", "pipe", "ignore"]
+  stdio: ["ignore", "pipe", "ignore", "ipc"]
 })
+/** What the gateway says of itself since it was asked for the last time. */
+const probed = (what: "read" | "collect") =>
+  new Promise<Probed>((resolve) => {
+    gateway.once("message", (message) => resolve(message as Probed))
+    gateway.once("exit", () => resolve({ wall: 0, cpu: 0, heap: 0, buffers: 0 }))
+    gateway.send(what, () => {})
+  })
 let ended: string | undefined
 gateway.on("exit", (code, signal) => {
   ended = `ended with ${signal ?? code}`
@@ -46,7 +55,7 @@ process.on("exit", () => {
 })
 const url = await new Promise<string>((resolve, reject) => {
   let output = ""
-  gateway.stdout.on("data", (data: Buffer) => {
+  gateway.stdout!.on("data", (data: Buffer) => {
     output += data.toString()
     const found = /^listening on (\S+)$/m.exec(output)
     if (found !== null) resolve(found[1]!)
@@ -145,7 +154,8 @@ const attack = (names: ReadonlyArray<string>, seconds: number) =>
   })
 
 const failures: Array<string> = []
-const print = (name: string, notes: string) => {
+const print = async (name: string, notes: string) => {
+  const loop = await probed("read")
   const calls = seen.calls.sort((a, b) => a - b)
   const slowest = calls.at(-1) ?? 0
   const median = calls[calls.length >> 1] ?? 0
@@ -161,7 +171,9 @@ const print = (name: string, notes: string) => {
     judge(`a call after ${slowest.toFixed(0)} ms`, slowest <= limits.call)
   }
   process.stdout.write(
-    `${name.padEnd(58)} ${String(seen.rss).padStart(5)} MB  /health ${seen.health.toFixed(0).padStart(5)} ms  calls ${
+    `${name.padEnd(56)} ${String(seen.rss).padStart(4)} MB (${loop.heap.toFixed(0)}+${loop.buffers.toFixed(0)})  turn ${
+      loop.cpu.toFixed(0).padStart(4)
+    } ms (${loop.wall.toFixed(0)})  /health ${seen.health.toFixed(0).padStart(5)} ms  calls ${
       median.toFixed(1).padStart(6)
     } ms, at most ${slowest.toFixed(0).padStart(5)} ms  ${notes}\n`
   )
@@ -172,19 +184,19 @@ const { only } = options
 const names = Object.keys(attacks).filter((name) => only === undefined || name.includes(only))
 await sleep(2000)
 const before = rss()
-print("before", "")
+await print("before", "")
 for (const name of [...names, ...(names.length > 1 ? ["all together"] : [])]) {
   if (ended !== undefined) break
   seen = nothing()
   const notes = await attack(name === "all together" ? names : [name], seconds)
   await sleep(2000)
-  print(name, notes)
+  await print(name, notes)
 }
 if (ended === undefined) {
   seen = nothing()
   await sleep(Math.min(30_000, seconds * 3000))
   seen.rss = rss()
-  print("after", `${rss() - before} MB more than before`)
+  await print("after", `${rss() - before} MB more than before`)
 }
 watching = false
 gateway.kill("SIGTERM")

@@ -9,15 +9,15 @@ import { isLoopback, Settings } from "./config.ts"
 const nameOf = (host: string): string | undefined =>
   URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname.replace(/^\[(.*)\]$/, "$1") : undefined
 
-const misdirected = HttpServerResponse.text("The gateway has no such name: see ALLOWED_ORIGINS.\n", { status: 421 })
+const misdirected = HttpServerResponse.text("The gateway has no such name: see ALLOWED_HOSTS.\n", { status: 421 })
 
 export const layer = HttpRouter.middleware(
   Effect.map(Settings, (settings) => {
-    const known = new Set(
-      settings.allowedOrigins === "same"
-        ? []
-        : settings.allowedOrigins.filter((origin) => URL.canParse(origin)).map((origin) => new URL(origin).hostname)
-    )
+    const origins = settings.allowedOrigins === "same" ? [] : settings.allowedOrigins
+    const known = new Set([
+      ...origins.filter((origin) => URL.canParse(origin)).map((origin) => new URL(origin).hostname),
+      ...settings.allowedHosts.map((host) => nameOf(host))
+    ])
     const isKnown = (host: string | undefined): boolean => {
       const name = host === undefined ? undefined : nameOf(host)
       return name !== undefined && (isLoopback(name) || known.has(name))

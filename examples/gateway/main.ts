@@ -73,6 +73,7 @@ const Gateway = Start.layerAnnounce.pipe(
   Layer.provide(Database.layer),
   Layer.provide(NodeServices.layer),
   Layer.provide(Start.layerLogging),
+  Layer.provide(Start.layerMemory),
   Layer.provide(Config.layer)
 )
 

@@ -2,7 +2,9 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Console, Effect, Exit, Layer, References } from "effect"
 import { NodeLogger } from "effect-wire/node"
+import { Budget } from "effect-wire/socket"
 import { HttpServer } from "effect/http"
+import { setFlagsFromString } from "node:v8"
 import { Settings } from "./config.ts"
 import { served } from "./served.ts"
 import type { StartError } from "./startError.ts"
@@ -31,6 +33,15 @@ export const layerLogging = Layer.unwrap(Effect.map(Settings, ({ logLevel }) =>
     Layer.succeed(References.MinimumLogLevel, logLevel),
     NodeLogger.layer()
   )))
+
+/**
+ * What peers may make the gateway hold, and how far the garbage may grow beside it: by default V8 lets it come to several
+ * times of what is held before it collects it.
+ */
+export const layerMemory = Layer.unwrap(Effect.map(Settings, ({ memoryBudget }) => {
+  setFlagsFromString("--heap-growing-percent=40")
+  return Budget.layer(memoryBudget)
+}))
 
 /** What standard output and standard error raise where nobody reads them any more is no reason to end. */
 const ignoreClosedPipes = () => {

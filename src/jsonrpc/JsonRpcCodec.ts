@@ -8,7 +8,8 @@
  *
  * @since 0.1.0
  */
-import { exceedsDepth, idTexts } from "./internal/json.ts"
+import * as Weight from "../rpc/internal/weight.ts"
+import { exceedsDepth, idTexts, memberTexts } from "./internal/json.ts"
 import { code } from "./JsonRpcError.ts"
 import type { ErrorObject } from "./JsonRpcMessage.ts"
 
@@ -93,6 +94,8 @@ export interface DecodeOptions {
   readonly maxDepth?: number | undefined
   /** Entries of a batch; default 100. */
   readonly maxBatch?: number | undefined
+  /** Bytes of memory that a frame may cost once it is parsed, by an estimate that is made before; default: any. */
+  readonly maxWeight?: number | undefined
   /** Whether `params` may be any JSON value, which then stands for an array of it; default `false`. */
   readonly scalarParams?: ((method: string) => boolean) | undefined
   /** Whether `"id": null` makes a notification; default `false`, a request whose answer has `"id": null`. */
@@ -109,6 +112,7 @@ export interface DecodeOptions {
 }
 
 const defaultDepth = 128
+const byteOrderMark = 0xfeff
 const defaultBatch = 100
 
 /**
@@ -118,11 +122,16 @@ const defaultBatch = 100
  * @since 0.1.0
  */
 export const decode = (text: string, options: DecodeOptions = {}): Frame => {
+  const { maxWeight } = options
+  if (maxWeight !== undefined && Weight.exceeds(text, maxWeight)) return tooHeavy(text, maxWeight)
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
-    return invalid("null", code.parseError, "Parse error")
+    // a byte order mark is none of the text (RFC 8259, section 8.1)
+    return text.charCodeAt(0) === byteOrderMark && text.charCodeAt(1) !== byteOrderMark
+      ? decode(text.slice(1), options)
+      : invalid("null", code.parseError, "Parse error")
   }
   const maxDepth = options.maxDepth ?? defaultDepth
   // each level takes two characters: a short text needs no look
@@ -158,6 +167,24 @@ class ExactIds {
   at(index: number): string | undefined {
     this.texts ??= idTexts(this.text, this.isBatch)
     return this.texts[index]
+  }
+}
+
+/**
+ * What would take too much memory to look at: of a single message it is found out without a parser what may be said of it.
+ * Whether it is JSON at all nobody knows.
+ */
+const tooHeavy = (text: string, limit: number): Invalid => {
+  const refusal = invalidRequest("null", `the message takes more than ${limit} bytes of memory`)
+  if (!/^\ufeff?\s*\{/.test(text)) return refusal
+  const member = (name: string) => memberTexts(text, false, name)[0]
+  try {
+    const found = member("id")
+    const id = found !== undefined && /^(?:-?\d{1,32}|"[^"\\]{0,256}")$/.test(found) ? found : "null"
+    if (member("method") === undefined) return { ...silent, id }
+    return found === undefined ? silent : { ...refusal, id }
+  } catch {
+    return refusal
   }
 }
 

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Weight from "../rpc/internal/weight.ts"
 import type { Json } from "./JsonPointer.ts"
 
 /**
@@ -76,6 +77,11 @@ export interface Limits {
   readonly maxSegments: number
   /** Nesting of a message; default 256 (a state of 128 levels inside a patch fits). */
   readonly maxDepth: number
+  /**
+   * Bytes of memory that a message may cost once it is parsed, by an estimate that is made before. Default: any; of a server
+   * 8,388,608, what one connection may hold.
+   */
+  readonly maxWeight: number
 }
 
 /**
@@ -84,7 +90,12 @@ export interface Limits {
  * @category constants
  * @since 0.1.0
  */
-export const defaultLimits: Limits = { maxMessageSize: 16_777_216, maxSegments: 4_096, maxDepth: 256 }
+export const defaultLimits: Limits = {
+  maxMessageSize: 16_777_216,
+  maxSegments: 4_096,
+  maxDepth: 256,
+  maxWeight: Infinity
+}
 
 /**
  * Reads frames of one connection, in order: gives a message, `undefined` while segments are still missing, or what is
@@ -152,10 +163,15 @@ const parse = (
   read: (record: { readonly [key: string]: Json }) => Message | undefined
 ): Message | Malformed => {
   if (text.length > limits.maxMessageSize) return malformed(1009, "the message is too long")
+  if (Weight.exceeds(text, limits.maxWeight)) {
+    return malformed(1009, `the message takes more than ${limits.maxWeight} bytes of memory`)
+  }
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
+    // a byte order mark is none of the text (RFC 8259, section 8.1)
+    if (text.charCodeAt(0) === 0xfeff && text.charCodeAt(1) !== 0xfeff) return parse(text.slice(1), limits, read)
     return malformed(1007, `the message is no JSON${hint(text)}`)
   }
   if (!isRecord(value)) return malformed(1002, `the message is no object${hint(text)}`)

@@ -38,6 +38,8 @@ export interface Outbox {
   readonly close: (code?: number, reason?: string) => Effect.Effect<void>
   /** What the connection holds of the `Budget` of the process; when it is taken away the connection is closed with 1013. */
   readonly account: Account
+  /** Bytes that the connection may hold more; opens no account. */
+  readonly room: () => number
   /** `true` once {@link Outbox.close} has begun, a write has failed, too much waited, or its scope has closed. */
   readonly isClosed: () => boolean
 }
@@ -48,8 +50,9 @@ export interface Outbox {
  */
 export interface Options {
   /**
-   * Characters (text) or bytes (binary) that may wait while the carrier takes nothing more; default 16 MiB. Beyond it the
-   * connection is closed with 1013 and what waits is dropped, so that a peer that does not read costs a constant.
+   * Characters (text) or bytes (binary) that may wait while the carrier takes nothing more; default 16 MiB, and what the
+   * `Budget` leaves to the connection. Beyond it the connection is closed with 1013 and what waits is dropped, so that a
+   * peer that does not read costs a constant.
    */
   readonly maxWaiting?: number | undefined
 }
@@ -171,9 +174,15 @@ class OutboxImpl implements Outbox {
   }
 
   get account(): Account {
-    return this.opened ??= Context.get(this.context, Budget).open(() =>
-      this.abort("budget", "what the server keeps for it is the most of all, and there is no room left")
+    return this.opened ??= Context.get(this.context, Budget).open((over) =>
+      over === "connection"
+        ? this.abort("connection_budget", "what is kept for it is more than one connection may hold")
+        : this.abort("budget", "what is kept for it is the most of all, and there is no room left")
     )
+  }
+
+  room(): number {
+    return this.opened === undefined ? Infinity : this.opened.room()
   }
 
   /** What the carrier was offered and did not take counts; in steps, so that it costs nothing. */
@@ -224,7 +233,10 @@ class OutboxImpl implements Outbox {
     const port = this.writer[SyncWriterId]()
     if (port !== this.port) {
       this.port = port
-      if (port !== undefined) port.backlog = () => this.queued
+      if (port !== undefined) {
+        port.backlog = () => this.queued
+        port.account = () => this.account
+      }
     }
     return port
   }

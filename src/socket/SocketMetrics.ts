@@ -27,8 +27,8 @@ export const refused: Metric.Counter<number> = Metric.counter("effect_wire_socke
 })
 
 /**
- * Connections closed by a limit; `reason` is `frame_size`, `fragments`, `invalid_frame`, `idle` or
- * `slow_reader`, `slow_sender`, `budget`.
+ * Connections closed by a limit; `reason` is `frame_size`, `fragments`, `invalid_frame`, `idle`,
+ * `slow_reader`, `slow_sender`, `connection_budget` or `budget` (of the process).
  *
  * @category metrics
  * @since 0.1.0
@@ -55,6 +55,7 @@ export type ClosedReason =
   | "idle"
   | "slow_reader"
   | "slow_sender"
+  | "connection_budget"
   | "budget"
 
 /**

@@ -2,8 +2,10 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { JsonRpcClient } from "effect-wire/jsonrpc"
 import { NodeWebSocket } from "effect-wire/node"
+import { get } from "node:http"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
+import { urlToHttpOptions } from "node:url"
 import { start } from "./support/Gateway.ts"
 
 /** Each test starts processes, one after the other. */
@@ -158,3 +160,37 @@ it.live("a log that cannot be written changes nothing for anybody", () =>
     gateway.kill("SIGTERM")
     assert.strictEqual(yield* gateway.exit, 0)
   }), timeout)
+
+it.live(
+  "MEMORY_BUDGET is what its peers may make it hold, and ALLOWED_HOSTS are names that it has besides",
+  () =>
+    Effect.gen(function*() {
+      const { code, line } = yield* failing({ MEMORY_BUDGET: "a lot" })
+      assert.strictEqual(code, 1)
+      assert.include(line, `["MEMORY_BUDGET"]`)
+      const gateway = yield* start({ MEMORY_BUDGET: "1 MiB", ALLOWED_HOSTS: "proxy.example" })
+      const address = yield* gateway.address
+      const post = (length: number) =>
+        Effect.promise(() =>
+          fetch(`http://${address}/rpc`, {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "echo", params: ["x".repeat(length)] })
+          })
+        )
+      assert.strictEqual((yield* post(1_000)).status, 200)
+      const refused = yield* post(600_000)
+      assert.strictEqual(refused.status, 503)
+      assert.strictEqual(refused.headers.get("retry-after"), "1")
+      const statusFor = (host: string) =>
+        Effect.callback<number | undefined>((resume) => {
+          get({ ...urlToHttpOptions(new URL(`http://${address}/health`)), headers: { host } }, (response) => {
+            response.resume()
+            resume(Effect.succeed(response.statusCode))
+          })
+        })
+      assert.strictEqual(yield* statusFor("proxy.example"), 200)
+      assert.strictEqual(yield* statusFor("other.example"), 421)
+    }),
+  timeout
+)

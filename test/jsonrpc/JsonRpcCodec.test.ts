@@ -322,9 +322,11 @@ table("bad input", [
   ["null", `null`, errorOf(-32600)],
   ["true", `true`, errorOf(-32600)],
   ["an object without members", `{}`, errorOf(-32600)],
-  ["a byte order mark", `\ufeff${request(`"method":"fence","id":1`)}`, errorOf(-32700)],
-  ["1,000,000 brackets", million, errorOf(-32700)],
-  ["1,000,000 brackets, closed", nested(1_000_000), [errorOf(-32600)]],
+  ["a byte order mark", `\ufeff${request(`"method":"sum","params":[1],"id":1`)}`, result(1, 1)],
+  ["two byte order marks", `\ufeff\ufeff${request(`"method":"sum","params":[1],"id":1`)}`, errorOf(-32700)],
+  ["1,000,000 brackets", million, errorOf(-32600)],
+  ["1,000,000 brackets, closed", nested(1_000_000), errorOf(-32600)],
+  ["100,000 brackets, closed", nested(100_000), [errorOf(-32600)]],
   [
     "1,000,000 brackets as parameters",
     request(`"method":"any","params":${nested(1_000_000)},"id":1`),
@@ -339,6 +341,13 @@ table("bad input", [
   [
     "1,000,000 brackets in an entry of a batch",
     `[${request(`"method":"any","params":${nested(1_000_000)},"id":1`)},${
+      request(`"method":"sum","params":[1],"id":2`)
+    }]`,
+    errorOf(-32600)
+  ],
+  [
+    "100,000 brackets in an entry of a batch",
+    `[${request(`"method":"any","params":${nested(100_000)},"id":1`)},${
       request(`"method":"sum","params":[1],"id":2`)
     }]`,
     [errorOf(-32600, 1), result(1, 2)]
@@ -612,3 +621,31 @@ it.effect.prop(
       }
     })
 )
+
+const empties = (count: number) => `[${Array.from({ length: count }, () => "{}").join(",")}]`
+
+it("what would cost more memory than it may is refused unread: by its id, silently, or as a whole", () => {
+  const maxWeight = 100_000
+  const decoded = (text: string) => JsonRpcCodec.decode(text, { maxWeight }) as JsonRpcCodec.Message
+  assert.strictEqual(decoded(request(`"method":"any","params":${empties(1_000)},"id":1`))._tag, "Call")
+  const heavy = `"params":${empties(2_000)}`
+  const refused = (id: string) => ({
+    _tag: "Invalid",
+    id,
+    answer: { ...invalidRequest.error, data: "the message takes more than 100000 bytes of memory" }
+  })
+  assert.deepStrictEqual<unknown>(decoded(request(`"method":"any",${heavy},"id":1`)), refused("1"))
+  assert.deepStrictEqual<unknown>(decoded(request(`"id" : "\\u0061b", ${heavy},"method":"any"`)), refused("null"))
+  assert.deepStrictEqual<unknown>(decoded(request(`"id" : "a", ${heavy},"method":"any"`)), refused(`"a"`))
+  assert.deepStrictEqual<unknown>(decoded(`[${request(`"method":"any",${heavy},"id":1`)}]`), refused("null"))
+  assert.deepStrictEqual<unknown>(decoded(request(`"method":"any",${heavy}`)), {
+    _tag: "Invalid",
+    id: "null",
+    answer: undefined
+  })
+  assert.deepStrictEqual<unknown>(decoded(request(`"result":${empties(2_000)},"id":7`)), {
+    _tag: "Invalid",
+    id: "7",
+    answer: undefined
+  })
+})

@@ -91,10 +91,12 @@ const answersTo = (entry: unknown): string | undefined => {
   return jsonrpc !== "2.0" || typeof method !== "string" || id !== undefined ? echo : undefined
 }
 
+const parse = (text: string): unknown => JSON.parse(text.replace(/^\ufeff/, ""))
+
 const expected = (text: string): string | undefined => {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parse(text)
   } catch {
     return "null"
   }
@@ -214,7 +216,7 @@ const cancels = (texts: ReadonlyArray<string>): ReadonlyArray<string> => {
 
 const parsed = (text: string): ReadonlyArray<unknown> => {
   try {
-    return [JSON.parse(text)].flat()
+    return [parse(text)].flat()
   } catch {
     return []
   }
@@ -285,7 +287,7 @@ for (const wire of [Wire.mcp, Wire.aiohttp, Wire.cdp, Wire.version1]) {
     Effect.gen(function*() {
       const random = seeded(seed + 3)
       const run = yield* JsonRpcServer.make(Group, { wire })
-      for (let sent = 0; sent < frames / 10; sent += round) {
+      for (let sent = 0; sent < frames / 4; sent += round) {
         yield* Effect.scoped(Effect.gen(function*() {
           const [near, far] = yield* MemorySocket.makePair()
           yield* Effect.forkScoped(run(far), { startImmediately: true })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Logger, Option, Schema, Stream } from "effect"
 import { JugglerClient, JugglerClients, JugglerGeneration, JugglerServer, JugglerState } from "effect-wire/juggler"
-import { MemorySocket } from "effect-wire/socket"
+import { Budget, MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import { settle } from "./wire.ts"
@@ -282,7 +282,7 @@ describe("JugglerClient", () => {
       const answer = yield* client.call("echo", { text })
       assert.strictEqual((answer as { text: string }).text.length, 5_000_000)
       assert.strictEqual(((yield* client.state.json) as { text: string }).text.length, 5_000_000)
-    }))
+    }).pipe(Effect.provide(Budget.layer(268_435_456, { maxConnectionBytes: 33_554_432 }))))
 
   it.effect("ten thousand requests at once, more than every buffer takes, are all answered", () =>
     Effect.gen(function*() {

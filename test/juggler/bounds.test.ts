@@ -80,4 +80,38 @@ describe("bounds", () => {
       yield* settle
       assert.strictEqual(budget.taken(), 0)
     }).pipe(Effect.provide(Budget.layer(20_000))))
+
+  it.effect("messages that nobody takes, and halves of messages, count against the share of their connection", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.Budget
+      const { connection, peer } = yield* connected()
+      yield* peer.send(message("x".repeat(4_000)))
+      yield* settle
+      assert.isAbove(budget.taken(), 4_000)
+      yield* connection.receive
+      assert.isBelow(budget.taken(), 100)
+      yield* peer.send(message("x".repeat(4_000)))
+      yield* peer.send(message("x".repeat(7_000)))
+      yield* settle
+      assert.strictEqual(peer.closed(), 1013)
+      // what was not taken is there for a moment longer
+      yield* TestClock.adjust("1 second")
+      const segments = yield* serveRaw(yield* JugglerServer.make(undefined, { generation: JugglerGeneration.v07 }))
+      yield* segments.send(`1${"x".repeat(6_000)}`)
+      yield* settle
+      assert.isAbove(budget.taken(), 6_000)
+      yield* segments.send(`1${"x".repeat(6_000)}`)
+      yield* settle
+      assert.strictEqual(segments.closed(), 1013)
+      assert.strictEqual(budget.taken(), 0)
+    }).pipe(Effect.provide(Budget.layer(1_000_000, { maxConnectionBytes: 10_000 }))))
+
+  it.effect("a message that would cost more memory than a connection may hold is refused before it is parsed", () =>
+    Effect.gen(function*() {
+      const { peer } = yield* connected()
+      const value = Array.from({ length: 120_000 }, () => ({}))
+      yield* peer.json({ type: "DATA", payload: [{ op: "replace", path: "", value }] })
+      yield* settle
+      assert.strictEqual(peer.closed(), 1009)
+    }))
 })

@@ -26,7 +26,8 @@ const outboxOf = (frames: Array<string>): Outbox.Outbox => ({
   drained: () => Effect.void,
   close: () => Effect.void,
   isClosed: () => false,
-  account: Budget.make(Infinity).open(() => {})
+  account: Budget.make(Infinity).open(() => {}),
+  room: () => Infinity
 })
 
 /** What a client may ask for: the server does it its own way, or refuses. */

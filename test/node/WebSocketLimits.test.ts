@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Layer, Logger, Queue, Scope } from "effect"
 import { NodeWebSocketServer } from "effect-wire/node"
-import { ConnectionGroup, WebSocketRoute } from "effect-wire/socket"
+import { Budget, ConnectionGroup, WebSocketRoute } from "effect-wire/socket"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Socket } from "effect/socket"
 import { TestClock } from "effect/testing"
@@ -107,6 +107,36 @@ it.effect("a route says how large its messages may be, else the server, else the
     ])
     assert.deepStrictEqual([yield* fits(other, "/own", 101)], [1009])
   }))))
+
+both(
+  "messages that have not arrived whole count against the budget, whatever pings come between",
+  (mode) =>
+    Effect.gen(function*() {
+      const { open, port } = yield* serve(mode, { closeTimeout: "100 millis" })
+      const half = yield* rawUpgraded(port)
+      const other = yield* rawUpgraded(port)
+      const head = (length: number) => {
+        const frame = Buffer.alloc(14)
+        frame.set([0x01, 0xff])
+        frame.writeUInt32BE(length, 6)
+        return frame
+      }
+      const ping = Buffer.from([0x89, 0x80, 0, 0, 0, 0])
+      const quarter = Buffer.alloc(262_144)
+      other.write(Buffer.concat([head(900_000), quarter]))
+      half.write(Buffer.concat([head(262_144), quarter, ping]))
+      const budget = yield* Budget.Budget
+      yield* eventually(() => budget.taken() > 400_000)
+      half.write(Buffer.concat([Buffer.from([0x00]), head(262_144).subarray(1), quarter, ping]))
+      yield* eventually(() => half.closed)
+      yield* eventually(() => open() === 1)
+      assert.strictEqual(yield* closedCount("budget"), 1)
+      // what it held is free again, and the other one goes on
+      yield* eventually(() => budget.taken() < 400_000)
+      other.destroy()
+      yield* eventually(() => budget.taken() === 0)
+    }).pipe(Effect.provide(Budget.layer(700_000)))
+)
 
 both(
   "pings cost a peer no connection: each is answered, and the newest where it takes nothing",

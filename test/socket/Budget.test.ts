@@ -46,3 +46,19 @@ it.effect("what belongs to no connection has half, so that it ends no connection
     account.close()
     assert.strictEqual(budget.taken(), 50)
   }).pipe(Effect.provide(Budget.layer(100))))
+
+it.effect("a connection that would hold more than its share is ended, whatever room there is; one thing is taken whatever it costs", () =>
+  Effect.gen(function*() {
+    const budget = yield* Budget.Budget
+    const ended: Array<string> = []
+    const [a, b] = ["a", "b"].map((name) => budget.open((over) => ended.push(`${name}: ${over}`)))
+    assert.strictEqual(a!.room(), Infinity)
+    assert.isTrue(a!.take(300))
+    assert.strictEqual(a!.room(), -200)
+    assert.isTrue(b!.take(60))
+    assert.strictEqual(b!.room(), 40)
+    assert.isFalse(b!.take(41))
+    assert.isFalse(a!.take(1))
+    assert.deepStrictEqual(ended, ["b: connection", "a: connection"])
+    assert.strictEqual(budget.taken(), 0)
+  }).pipe(Effect.provide(Budget.layer(1_000, { maxConnectionBytes: 100 }))))

@@ -45,6 +45,7 @@ export const decodeOptions = (
   return {
     maxBatch: options.maxBatch,
     maxDepth: options.maxDepth,
+    maxWeight: options.maxRequestBytes ?? 8_388_608,
     scalarParams: wire.scalarParams ? () => true : names.size === 0 ? undefined : (method) => names.has(method),
     nullIdIsNotification: wire.nullIdIsNotification,
     anyVersion: wire.anyVersion,

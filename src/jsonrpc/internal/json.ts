@@ -56,7 +56,15 @@ export const exceedsDepth = (value: object, limit: number): boolean => {
  *
  * @internal
  */
-export const idTexts = (text: string, isBatch: boolean): ReadonlyArray<string | undefined> => {
+export const idTexts = (text: string, isBatch: boolean): ReadonlyArray<string | undefined> =>
+  memberTexts(text, isBatch, "id")
+
+/**
+ * The same of members of another name; of a value that is no scalar only the beginning is told.
+ *
+ * @internal
+ */
+export const memberTexts = (text: string, isBatch: boolean, name: string): ReadonlyArray<string | undefined> => {
   const level = isBatch ? 2 : 1
   const found: Array<string | undefined> = []
   let depth = 0
@@ -66,7 +74,7 @@ export const idTexts = (text: string, isBatch: boolean): ReadonlyArray<string | 
     const c = text.charCodeAt(i)
     if (c === quote) {
       const end = skipString(text, i)
-      if (depth === level && isKey && JSON.parse(text.slice(i, end)) === "id") {
+      if (depth === level && isKey && nameOf(text.slice(i, end)) === name) {
         let start = text.indexOf(":", end) + 1
         while (text.charCodeAt(start) <= 32) start++
         let stop = start
@@ -90,6 +98,9 @@ export const idTexts = (text: string, isBatch: boolean): ReadonlyArray<string | 
   }
   return found
 }
+
+/** A text that is no JSON has names that are none. */
+const nameOf = (text: string): unknown => text.includes("\\") ? JSON.parse(text) : text.slice(1, -1)
 
 /**
  * The texts of the numbers in a JSON text that are parsed to `value`: several for integers beyond 2^53.

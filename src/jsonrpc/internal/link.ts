@@ -77,7 +77,7 @@ export const make = (
         )
       }
     }
-    const decode = { ...decodeOptions(wire, options, methods), expectsAnswers: true }
+    const decode = { ...decodeOptions(wire, options, methods), maxWeight: undefined, expectsAnswers: true }
     const config: ConnectConfig = {
       wire,
       options,

@@ -96,7 +96,7 @@ export class StreamedRequest extends AnsweredRequest {
       if (this.isSent) {
         if (this.size >= frameSize) this.flush()
         else this.schedule()
-      } else if (this.size > this.answerer.maxStreamBytes) {
+      } else if (this.size > this.answerer.maxStreamBytes || !this.hold(text.length + 1)) {
         return Effect.die(new StreamTooLong(this.answerer.maxStreamBytes))
       }
     }

@@ -102,8 +102,11 @@ export class ServedRequest extends EngineRequest {
   override onElements(values: ReadonlyArray<unknown>): Effect.Effect<void> {
     this.elements ??= []
     for (const value of values) {
-      this.size += Weight.ofValue(value)
-      if (this.size > this.maxStreamBytes) return Effect.die(new StreamTooLong(this.maxStreamBytes))
+      const weight = Weight.ofValue(value)
+      this.size += weight
+      if (this.size > this.maxStreamBytes || !this.hold(weight)) {
+        return Effect.die(new StreamTooLong(this.maxStreamBytes))
+      }
       this.elements.push(value as Json)
     }
     return Effect.void

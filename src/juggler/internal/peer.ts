@@ -15,6 +15,7 @@ import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as ClientHalf from "../../rpc/internal/clientHalf.ts"
+import * as Weight from "../../rpc/internal/weight.ts"
 import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import * as RpcEngine from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
@@ -40,7 +41,7 @@ import type { Shown } from "./views.ts"
 
 const json = Sharing.make<Json, Json>(Schema.Json)
 
-/** A message that nobody has taken, and its characters. */
+/** A message that nobody has taken, and the bytes that it costs. */
 interface Held {
   readonly payload: Json
   readonly size: number
@@ -57,6 +58,11 @@ const sentUnasked = 16_384
 
 /** How long, in milliseconds, a peer may take to say whether it resumes. */
 const answersWithin = 1_000
+
+const tooMuch = "more is kept for it than may be"
+
+/** Bytes of memory that a message of a client may cost. */
+const defaultWeight = 8_388_608
 
 /** How often a peer may ask on one connection for what it missed. */
 const maxAsked = 16
@@ -113,8 +119,10 @@ class PeerImpl implements Peer, Line {
   private readonly config: PeerConfig
   private readonly replica: Replica
   private readonly queue: Queue.Queue<Held, JugglerError.JugglerError>
-  /** Characters of the messages that nobody has taken. */
+  /** Bytes of the messages that nobody has taken. */
   private queued = 0
+  /** Characters of a message whose last segment has not come. */
+  private half = 0
   private readonly closedSignal: Deferred.Deferred<void>
   private readonly fork: <A, E>(effect: Effect.Effect<A, E>) => import("effect/Fiber").Fiber<A, E>
   private readonly context: Context.Context<never>
@@ -163,7 +171,9 @@ class PeerImpl implements Peer, Line {
     this.context = Context.add(context, CurrentJuggler, this)
     this.caller = config.caller ??
       new Caller(ClientHalf.limits(config.options, context, () => this.ending), { _tag: "Dialling", attempt: 1 })
-    this.receiver = config.generation.receiver(config.options.limits)
+    this.receiver = config.generation.receiver(
+      config.role === "server" ? { maxWeight: defaultWeight, ...config.options.limits } : config.options.limits
+    )
     this.access = Context.get(context, RpcConnection.MethodAccess)
     this.peerRole = config.role === "server" ? "client" : "server"
     this.highWater = config.options.highWaterMark ?? 1_048_576
@@ -336,7 +346,16 @@ class PeerImpl implements Peer, Line {
     const message = this.receiver(
       this.decoder === undefined || typeof frame === "string" ? frame : this.decoder.decode(frame)
     )
-    if (message === undefined) return
+    if (message === undefined) {
+      // a segment
+      if (!this.outbox.account.take(frame.length)) return this.abort(1013, tooMuch)
+      this.half += frame.length
+      return
+    }
+    if (this.half > 0) {
+      this.outbox.account.give(this.half)
+      this.half = 0
+    }
     if (message._tag === "Malformed") return this.abort(message.code, message.detail)
     if (!this.generation.allows(message._tag, this.peerRole)) {
       return this.abort(1002, `a ${this.peerRole} sends no ${message._tag}`)
@@ -345,10 +364,13 @@ class PeerImpl implements Peer, Line {
     switch (message._tag) {
       case "State":
         return this.onState(message.patch, message.stamp)
-      case "Message":
-        this.queued += frame.length
-        Queue.offerUnsafe(this.queue, { payload: message.payload, size: frame.length })
+      case "Message": {
+        const size = 64 + (typeof frame === "string" ? Weight.ofText(frame) : frame.length)
+        if (!this.outbox.account.take(size)) return this.abort(1013, tooMuch)
+        this.queued += size
+        Queue.offerUnsafe(this.queue, { payload: message.payload, size })
         return
+      }
       case "Request":
         return this.onRequest(message)
       case "Response":
@@ -374,9 +396,12 @@ class PeerImpl implements Peer, Line {
   /** What a client shows a server is kept at the client's wish. */
   private account(): void {
     if (this.config.role === "server") {
-      const growth = this.replica.store.document.size - this.taken
+      const { local } = this.config
+      // data of this connection only, that the application shows it in return
+      const own = local === undefined && this.shown === undefined ? JugglerState.storeOf(this.local).document.size : 0
+      const growth = this.replica.store.document.size + own - this.taken
       const { account } = this.outbox
-      if (growth > 0 && !account.take(growth)) return this.abort(1013, "the server keeps too much already")
+      if (growth > 0 && !account.take(growth)) return this.abort(1013, tooMuch)
       if (growth < 0) account.give(-growth)
       this.taken += growth
     }
@@ -510,6 +535,7 @@ class PeerImpl implements Peer, Line {
   get receive(): Effect.Effect<Json, JugglerError.JugglerError> {
     return Effect.map(Queue.take(this.queue), ({ payload, size }) => {
       this.queued -= size
+      this.outbox.account.give(size)
       this.onTaken?.()
       return payload
     })

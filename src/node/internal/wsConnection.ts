@@ -9,15 +9,20 @@ import * as Socket from "effect/socket/Socket"
 import { Buffer } from "node:buffer"
 import type * as Net from "node:net"
 import * as Ws from "ws"
+import type { Account } from "../../socket/Budget.ts"
 import { type Frame, Inbox } from "../../socket/internal/inbox.ts"
 import { closeError, exitCode, writeError } from "../../socket/internal/socketErrors.ts"
 import { type SyncPort, type SyncWriter, SyncWriterId } from "../../socket/internal/syncWriter.ts"
 import type { ClosedReason } from "../../socket/SocketMetrics.ts"
+import type { Served } from "./turns.ts"
 import { writeMasked, writeUnmasked } from "./wsFrames.ts"
 import type { Keeper, Kept, Pipe } from "./wsKeeper.ts"
 
 /** Bytes received and not pulled at which the peer is made to wait. */
 const readHighWaterMark = 64 * 1024
+
+/** Bytes received and not handed over that are not counted. */
+const step = 64 * 1024
 
 /** Bytes given to the compression and not written at which a writer is made to wait. */
 const compressHighWaterMark = 64 * 1024
@@ -41,11 +46,13 @@ export class WireWebSocket extends Ws.WebSocket {
       }
       case "ping": {
         connection.completed++
+        connection.onControl(a as Buffer)
         connection.onPing(a as Buffer)
         return true
       }
       case "pong": {
         connection.completed++
+        connection.onControl(a as Buffer)
         return super.emit(event, a, b, ...rest)
       }
       case "error": {
@@ -90,9 +97,17 @@ export class NoPipe implements Pipe {
   setKeepAlive(): void {}
 }
 
-const deliver = (connection: WsConnection): void => {
-  connection.scheduled = false
-  connection.deliver()
+const deliver = (connection: WsConnection): void => connection.keeper.turns.take(connection)
+
+/** Comes after the one of `ws`, which has taken the bytes by then. */
+function onData(this: Read): void {
+  this[connectionOf].onBytes()
+}
+
+const connectionOf = Symbol()
+
+interface Read {
+  [connectionOf]: WsConnection
 }
 
 const uncork = (connection: WsConnection): void => {
@@ -101,7 +116,7 @@ const uncork = (connection: WsConnection): void => {
 }
 
 /** @internal */
-export class WsConnection extends Inbox implements SyncPort, Kept {
+export class WsConnection extends Inbox implements SyncPort, Kept, Served {
   readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
   readonly ws: WireWebSocket
   readonly net: Pipe
@@ -112,10 +127,17 @@ export class WsConnection extends Inbox implements SyncPort, Kept {
   scheduled = false
   corked = false
   private queued = 0
+  /** Bytes of the budget that what was received, and not handed over, has taken. */
+  private charged = 0
+  /** What its frames cost in the current window of {@link Turns}. */
+  window = 0
+  spent = 0
   private compressing = 0
   private waiters: Array<() => void> | undefined = undefined
   /** Frames that an outbox above holds back, in bytes or characters. */
   backlog: (() => number) | undefined = undefined
+  account: (() => Account) | undefined = undefined
+  private own: Account | undefined = undefined
 
   // What the keeper remembers: ticks at which the peer last sent something, or took something.
   lastRead = 0
@@ -127,6 +149,8 @@ export class WsConnection extends Inbox implements SyncPort, Kept {
   takenTick = 0
   /** Messages, pings and pongs received. */
   completed = 0
+  /** Bytes received when a message was complete for the last time. */
+  private received = 0
   lastCompleted = 0
   /** Bytes received, and the tick, when nothing was under way for the last time. */
   messageStart = 0
@@ -140,9 +164,14 @@ export class WsConnection extends Inbox implements SyncPort, Kept {
     this.keeper = keeper
     this.raw = ws.extensions !== "" || net instanceof NoPipe ? undefined : net
     this.readTick = this.takenTick = this.messageTick = keeper.tick
-    this.messageStart = net.bytesRead
+    this.messageStart = this.received = net.bytesRead
     ws.connection = this
     keeper.connections.add(this)
+    if (isServer && !(net instanceof NoPipe)) {
+      const read = net as Net.Socket & Read
+      read[connectionOf] = this
+      read.on("data", onData)
+    }
     // Finds a peer that vanished while we do not read, which no ping can.
     net.setKeepAlive(true, 60_000)
   }
@@ -153,6 +182,7 @@ export class WsConnection extends Inbox implements SyncPort, Kept {
     if (this.error !== undefined) return
     if (this.net instanceof NoPipe) this.net.bytesRead += data.length
     this.queued += data.length
+    this.received = this.net.bytesRead
     this.add(isBinary ? data : data.toString("utf8"))
     if (this.isAwaited && !this.scheduled) {
       this.scheduled = true
@@ -161,8 +191,34 @@ export class WsConnection extends Inbox implements SyncPort, Kept {
     if (this.queued > readHighWaterMark && !this.ws.isPaused) this.ws.pause()
   }
 
+  /** Bytes came: what is kept of them is counted, in steps, so that small frames cost nothing. */
+  onBytes(): void {
+    const kept = this.queued + this.net.bytesRead - this.received
+    if (kept > this.charged + step) this.charge(kept - this.charged)
+    else if (this.charged > 0 && kept <= step) this.discharge()
+  }
+
+  /** Nothing is kept of a ping or a pong, which may come in the middle of a message. */
+  onControl(data: Buffer): void {
+    this.received += data.length + 6
+  }
+
+  private charge(bytes: number): void {
+    this.own ??= this.account?.() ?? this.keeper.budget.open((over) => {
+      this.keeper.closedBy(this.net, over === "process" ? "budget" : "connection_budget", "too much of it is kept")
+      this.cut("too much waits")
+    })
+    if (this.own.take(bytes)) this.charged += bytes
+  }
+
+  private discharge(): void {
+    if (this.charged > 0) this.own!.give(this.charged)
+    this.charged = 0
+  }
+
   protected override onTake(): void {
     this.queued = 0
+    if (this.charged > 0 && this.net.bytesRead === this.received) this.discharge()
     if (this.ws.isPaused) this.ws.resume()
   }
 
@@ -194,6 +250,7 @@ export class WsConnection extends Inbox implements SyncPort, Kept {
 
   onClose(code: number, reason: Buffer): void {
     this.keeper.connections.delete(this)
+    this.discharge()
     this.end(closeError(code, reason.length === 0 ? undefined : reason.toString()))
   }
 
@@ -221,9 +278,9 @@ export class WsConnection extends Inbox implements SyncPort, Kept {
     if (this.ws.isPaused) this.ws.resume()
   }
 
-  cut(): void {
-    this.ws.close(1013, "slow reader")
-    this.end(closeError(1013, "slow reader"))
+  cut(reason = "slow reader"): void {
+    this.ws.close(1013, reason)
+    this.end(closeError(1013, reason))
   }
 
   // -- what goes out

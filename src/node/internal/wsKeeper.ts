@@ -2,7 +2,7 @@
  * One timer for all connections of a server: who has gone silent, who has stopped reading, who connected and never shook
  * hands.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
@@ -10,9 +10,11 @@ import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
+import * as Budget from "../../socket/Budget.ts"
 import { closeError } from "../../socket/internal/socketErrors.ts"
 import * as SocketMetrics from "../../socket/SocketMetrics.ts"
 import { HttpWatch, leastRate } from "./httpWatch.ts"
+import { Turns } from "./turns.ts"
 import type { Limits } from "./wsModel.ts"
 
 const seconds = (input: Duration.Input | undefined, orElse: number): number =>
@@ -108,6 +110,8 @@ export class Keeper {
   /** Connections that are no WebSockets: only how they take what is written is watched. */
   readonly streams = new Set<Written>()
   readonly shutdownCode: number
+  readonly turns = new Turns()
+  readonly budget: Budget.BudgetShape
   /** What the next sweep says of connections that were closed since the last, and how many it does not name. */
   private said: Array<string> = []
   private unsaid = 0
@@ -121,6 +125,7 @@ export class Keeper {
 
   constructor(limits: Limits, context: Context.Context<never>) {
     this.context = context
+    this.budget = Context.get(context, Budget.Budget)
     this.shutdownCode = limits.shutdownCode ?? 1001
     this.pingAfter = seconds(limits.pingAfter, 25)
     this.silentAfter = this.pingAfter + seconds(limits.pongTimeout, 20)

@@ -24,8 +24,10 @@ export interface Options {
   /** Requests of one connection that may wait their turn; default 1,024. Beyond it they are refused. */
   readonly maxWaiting?: number | undefined
   /**
-   * Bytes that the requests of one connection may hold in memory together, those that run and those that wait; default
-   * 8 MiB. A request beyond it is refused, but one is taken whatever its size. Notifications have this bound only.
+   * Bytes that the requests of one connection may hold in memory, those that run and those that wait, together with
+   * whatever else the connection holds; default 8 MiB. A request beyond it is refused, but one is taken whatever its size
+   * where nothing else is held. Notifications have this bound only. A frame that would take more by itself is refused
+   * before it is parsed.
    */
   readonly maxRequestBytes?: number | undefined
   /**
@@ -82,6 +84,8 @@ export class StreamTooLong {
   }
 }
 
+const unbounded = () => true
+
 /**
  * One request under way. A wire extends it with what it does with the outcome; exactly one of the `on…` outcomes is
  * called, once, unless the connection closed first: then none is. An outcome that throws, since what the handler gave back
@@ -110,6 +114,11 @@ export abstract class EngineRequest {
   startedAt = -1
   /** Bytes that it is held to cost, while it runs or waits. @internal */
   held = 0
+  /**
+   * Of a stream: takes so many bytes more for elements that are kept for the answer, until it is given; `false` where the
+   * connection may hold no more.
+   */
+  hold: (bytes: number) => boolean = unbounded
 
   constructor(key: string | undefined, method: RpcMethods.ServedMethod, payload: unknown) {
     this.key = key

@@ -84,8 +84,13 @@ export class EngineSession implements Session {
 
   submit(request: EngineRequest): boolean {
     // who was told that the connection closes is served no more
-    if (this.closed || this.connection.outbox?.isClosed() === true) return true
-    if (this.held + request.maxWeight > this.maxBytes && !this.fits(request)) return this.refuse(request)
+    const { outbox } = this.connection
+    if (this.closed || outbox?.isClosed() === true) return true
+    const room = outbox === undefined ? Infinity : outbox.room()
+    const { maxWeight } = request
+    if ((this.held + maxWeight > this.maxBytes || maxWeight > room) && !this.fits(request, room)) {
+      return this.refuse(request)
+    }
     if (this.counts !== undefined) this.counts.inFlight++
     if (this.running < this.concurrency && this.head === this.line.length && !this.isCongested) {
       this.start(request)
@@ -104,14 +109,28 @@ export class EngineSession implements Session {
       this.awaitRoom()
     }
     if (!request.done) {
-      this.held += request.held = request.weight
-      this.connection.outbox?.account.take(request.held)
+      this.hold(request, request.weight)
     }
     return true
   }
 
-  private fits(request: EngineRequest): boolean {
-    return this.active() === 0 || this.held + request.weight <= this.maxBytes
+  private hold(request: EngineRequest, bytes: number): void {
+    this.held += bytes
+    request.held += bytes
+    this.connection.outbox?.account.take(bytes)
+  }
+
+  /** What a stream keeps for its answer ends the stream, not the connection, where there is no room for it. */
+  private holdMore(request: EngineRequest, bytes: number): boolean {
+    if (this.held + bytes > this.maxBytes || bytes > (this.connection.outbox?.room() ?? Infinity)) return false
+    this.hold(request, bytes)
+    return true
+  }
+
+  /** `room`: what the connection may hold more, requests or not. */
+  private fits(request: EngineRequest, room: number): boolean {
+    const { weight } = request
+    return weight <= room && (this.active() === 0 || this.held + weight <= this.maxBytes)
   }
 
   private refuse(request: EngineRequest): false {
@@ -291,7 +310,10 @@ export class EngineSession implements Session {
         request.forked = result.fork
         result = result.value
       }
-      effect = method.isStream ? collect(request, result) : effectOf(result)
+      if (method.isStream) {
+        request.hold = (bytes) => this.holdMore(request, bytes)
+        effect = collect(request, result)
+      } else effect = effectOf(result)
       for (const tag of method.rpc.middlewares) {
         const middleware = Context.getUnsafe(method.context as Context.Context<any>, tag as any) as any
         effect = middleware(effect, metadata)

@@ -3,6 +3,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Socket from "effect/socket/Socket"
+import type { Account } from "../Budget.ts"
 import type { Frame } from "./inbox.ts"
 
 /** @internal */
@@ -19,6 +20,8 @@ export interface SyncPort {
   readonly room: Effect.Effect<void, Socket.SocketError>
   /** Tells how much the sender itself holds back, for the judgement of slow readers. */
   backlog: (() => number) | undefined
+  /** Where what is received by halves is counted; `undefined` while nobody has written. */
+  account?: (() => Account) | undefined
 }
 
 /** @internal */
