@@ -348,8 +348,10 @@ class PeerImpl implements Peer, Line {
     )
     if (message === undefined) {
       // a segment
-      if (!this.outbox.account.take(frame.length)) return this.abort(1013, tooMuch)
+      const { account } = this.outbox
+      account.give(this.half)
       this.half += frame.length
+      if (!account.take(this.half)) this.abort(1013, tooMuch)
       return
     }
     if (this.half > 0) {

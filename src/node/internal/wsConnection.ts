@@ -194,7 +194,7 @@ export class WsConnection extends Inbox implements SyncPort, Kept, Served {
   /** Bytes came: what is kept of them is counted, in steps, so that small frames cost nothing. */
   onBytes(): void {
     const kept = this.queued + this.net.bytesRead - this.received
-    if (kept > this.charged + step) this.charge(kept - this.charged)
+    if (kept > this.charged + step) this.charge(kept)
     else if (this.charged > 0 && kept <= step) this.discharge()
   }
 
@@ -208,7 +208,9 @@ export class WsConnection extends Inbox implements SyncPort, Kept, Served {
       this.keeper.closedBy(this.net, over === "process" ? "budget" : "connection_budget", "too much of it is kept")
       this.cut("too much waits")
     })
-    if (this.own.take(bytes)) this.charged += bytes
+    // as a whole: one message alone may be as large as the limits of the carrier say
+    this.discharge()
+    if (this.own.take(bytes)) this.charged = bytes
   }
 
   private discharge(): void {
