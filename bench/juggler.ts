@@ -1,7 +1,7 @@
 /**
  * What Juggler's parts cost, beside the libraries that others use for them. Medians, in microseconds; the last column
- * says how many times the first row's figure that is. Run: `npm run bench -- juggler`, or one
- * part of it: `npm run bench -- juggler fan-out` (patch, wire, fan-out, memory, resume, views, guesses)
+ * says how many times the first row's figure that is; rows take turns. Run: `npm run bench -- juggler`, or one
+ * part of it: `npm run bench -- juggler fan-out` (patch, writes, wire, fan-out, memory, resume, views, guesses)
  */
 import { Effect, Layer, Result } from "effect"
 import {
@@ -30,37 +30,47 @@ const flat = (size: number): Flat => Object.fromEntries(Array.from({ length: siz
 const grouped = (groups: number, size: number): { [key: string]: Flat } =>
   Object.fromEntries(Array.from({ length: groups }, (_, g) => [`group${g}`, flat(size)]))
 
-/** Median of the time of one call, in microseconds; runs for about `budget` milliseconds. */
-const median = (call: (i: number) => unknown, budget = 150): number => {
-  const samples: Array<number> = []
-  const began = performance.now()
-  let inner = 1
-  let i = 0
-  while (samples.length < 5 || (performance.now() - began < budget && samples.length < 5_000)) {
+/** The median of one call, in microseconds, of several that take turns, so that all of them meet the same machine. */
+const medians = (calls: ReadonlyArray<(i: number) => unknown>, budget = 150): ReadonlyArray<number> => {
+  const rows = calls.map((call) => ({ call, inner: 1, samples: [] as Array<number>, i: 0 }))
+  const sample = (row: typeof rows[number]): number => {
     const start = performance.now()
-    for (let j = 0; j < inner; j++) call(i++)
-    const took = performance.now() - start
-    samples.push((took * 1_000) / inner)
-    if (took < 0.05 && inner < 4_096) {
-      inner *= 2
-      samples.length = 0
+    for (let j = 0; j < row.inner; j++) row.call(row.i++)
+    return performance.now() - start
+  }
+  // once cold, once compiled
+  for (const _ of [1, 2]) {
+    for (const row of rows) {
+      row.inner = 1
+      while (sample(row) < 0.05 && row.inner < 4_096) row.inner *= 2
     }
   }
-  return samples.sort((a, b) => a - b)[samples.length >> 1]!
+  const began = performance.now()
+  for (let round = 0; round < 9 || (performance.now() - began < budget * rows.length && round < 5_000); round++) {
+    for (const row of rows) row.samples.push((sample(row) * 1_000) / row.inner)
+  }
+  return rows.map(({ samples }) => samples.sort((a, b) => a - b)[samples.length >> 1]!)
 }
 
-const table = (title: string, rows: ReadonlyArray<readonly [string, () => number]>) => {
+const median = (call: (i: number) => unknown): number => medians([call])[0]!
+
+const table = (title: string, rows: ReadonlyArray<readonly [string, (i: number) => unknown]>) => {
   print(`\n${title}`)
-  let first: number | undefined
-  for (const [name, measure] of rows) {
-    let text: string
+  const failed = new Map<string, string>()
+  for (const [name, call] of rows) {
     try {
-      const value = measure()
-      first ??= value
-      text = `${value.toFixed(2).padStart(12)} us  ${(value / first).toFixed(2).padStart(9)} x`
+      call(0)
     } catch (error) {
-      text = `${(error as Error).message}`.padStart(12)
+      failed.set(name, (error as Error).message)
     }
+  }
+  const measured = rows.filter(([name]) => !failed.has(name))
+  const times = medians(measured.map(([, call]) => call))
+  for (const [name] of rows) {
+    const value = times[measured.findIndex((row) => row[0] === name)]
+    const text = value === undefined
+      ? failed.get(name)!.padStart(12)
+      : `${value.toFixed(2).padStart(12)} us  ${(value / times[0]!).toFixed(2).padStart(9)} x`
     print(`  ${name.padEnd(44)}${text}`)
   }
 }
@@ -72,16 +82,16 @@ const libraries = () => {
     const from = flat(size)
     const to = { ...from, key5: -1 }
     table(`diff: one field of a flat object of ${size} changed`, [
-      ["JsonPatch.diff, to and fro", () => median((i) => i % 2 === 0 ? ours(from, to) : ours(to, from))],
-      ["fast-json-patch compare", () => median(() => fastJsonPatch.compare(from, to))],
-      ["rfc6902 createPatch", () => median(() => rfc6902.createPatch(from, to))]
+      ["JsonPatch.diff, to and fro", (i) => i % 2 === 0 ? ours(from, to) : ours(to, from)],
+      ["fast-json-patch compare", () => fastJsonPatch.compare(from, to)],
+      ["rfc6902 createPatch", () => rfc6902.createPatch(from, to)]
     ])
     table(`apply: one replace, the document stays as it was, flat object of ${size}`, [
-      ["JsonPatch.apply", () => median((i) => JsonPatch.apply(from, [{ op: "replace", path: "/key5", value: i }]))],
-      ["mutative apply", () => median((i) => mutative.apply(from, [{ op: "replace", path: ["key5"], value: i }]))],
+      ["JsonPatch.apply", (i) => JsonPatch.apply(from, [{ op: "replace", path: "/key5", value: -1 - i }])],
+      ["mutative apply", (i) => mutative.apply(from, [{ op: "replace", path: ["key5"], value: -1 - i }])],
       [
         "fast-json-patch applyPatch, copying",
-        () => median((i) => fastJsonPatch.applyPatch(from, [{ op: "replace", path: "/key5", value: i }], false, false))
+        (i) => fastJsonPatch.applyPatch(from, [{ op: "replace", path: "/key5", value: -1 - i }], false, false)
       ]
     ])
   }
@@ -90,9 +100,9 @@ const libraries = () => {
     const from = grouped(1_000, 100)
     const to = { ...from, group5: { ...from["group5"]!, key5: -1 } }
     table("diff: one field of 1,000 groups of 100 changed, the rest shared", [
-      ["JsonPatch.diff, to and fro", () => median((i) => i % 2 === 0 ? ours(from, to) : ours(to, from))],
-      ["fast-json-patch compare", () => median(() => fastJsonPatch.compare(from, to))],
-      ["rfc6902 createPatch", () => median(() => rfc6902.createPatch(from, to))]
+      ["JsonPatch.diff, to and fro", (i) => i % 2 === 0 ? ours(from, to) : ours(to, from)],
+      ["fast-json-patch compare", () => fastJsonPatch.compare(from, to)],
+      ["rfc6902 createPatch", () => rfc6902.createPatch(from, to)]
     ])
   }
 
@@ -104,21 +114,18 @@ const libraries = () => {
     const other = list.slice()
     other[50_000] = { id: -1 }
     table("diff: one of 100,000 items of an array changed, the rest shared", [
-      ["JsonPatch.diff", () => median(() => ours(list, other))],
-      ["fast-json-patch compare", () => median(() => fastJsonPatch.compare(list, other))]
+      ["JsonPatch.diff", () => ours(list, other)],
+      ["fast-json-patch compare", () => fastJsonPatch.compare(list, other)]
     ])
     table("diff: an item inserted at the head of 10,000", [
-      ["JsonPatch.diff", () => median(() => ours(items, to))],
-      ["JsonPatch.diff, nothing shared", () => median(() => ours(items, parsed))],
-      ["fast-json-patch compare", () => median(() => fastJsonPatch.compare(items, to))],
+      ["JsonPatch.diff", () => ours(items, to)],
+      ["JsonPatch.diff, nothing shared", () => ours(items, parsed)],
+      ["fast-json-patch compare", () => fastJsonPatch.compare(items, to)],
       [
         "mutative create, unshift",
-        () =>
-          median(() =>
-            mutative.create(items, (draft) => void draft.unshift({ id: -1, name: "new" }), { enablePatches: true })
-          )
+        () => mutative.create(items, (draft) => void draft.unshift({ id: -1, name: "new" }), { enablePatches: true })
       ],
-      ["rfc6902 createPatch", () => median(() => rfc6902.createPatch(items, to))]
+      ["rfc6902 createPatch", () => rfc6902.createPatch(items, to)]
     ])
     const { [1]: patches } = mutative.create(items, (draft) => void draft.unshift({ id: -1, name: "new" }), {
       enablePatches: true
@@ -130,6 +137,58 @@ const libraries = () => {
     )
   }
 }
+
+/** The least that a comparison of two objects costs: each key of the one, and its value by reference in both. */
+const floor = (from: Flat, to: Flat): number => {
+  let differing = 0
+  const keys = Object.keys(to)
+  for (let i = 0; i < keys.length; i++) if (from[keys[i]!] !== to[keys[i]!]) differing++
+  return differing
+}
+
+/** Writes to a state that is large; sizes the goals are set for. */
+const writes = Effect.gen(function*() {
+  for (const size of [1_000, 100_000]) {
+    const state = yield* JugglerState.makeJson(flat(size))
+    const last = Effect.runSync(state.json) as Flat
+    let copy: Flat = last
+    const next = (i: number) => (copy = { ...last, key5: -1 - i })
+    const took: Array<Array<number>> = [[], [], []]
+    const timed = (row: number, call: () => void) => {
+      const start = performance.now()
+      call()
+      took[row]!.push((performance.now() - start) * 1_000)
+    }
+    for (let i = 0; i < (size > 10_000 ? 30 : 1_000); i++) {
+      const before = Effect.runSync(state.json) as Flat
+      next(i)
+      timed(0, () => floor(before, copy))
+      timed(1, () => Effect.runSync(state.set(copy)))
+      timed(2, () => fastJsonPatch.compare(before, copy))
+    }
+    print(`\nset of a flat map of ${size} with one change`)
+    const [first, ...rest] = took.map((times) => times.sort((a, b) => a - b)[times.length >> 1]!)
+    for (const [i, name] of ["the floor: one pass by reference", "state.set", "fast-json-patch compare"].entries()) {
+      const value = [first!, ...rest][i]!
+      print(`  ${name.padEnd(44)}${value.toFixed(2).padStart(12)} us  ${(value / first!).toFixed(2).padStart(9)} x`)
+    }
+
+    const owned = yield* JugglerState.makeJson(flat(size))
+    const seen = yield* JugglerState.makeJson(flat(size))
+    let held: Flat = flat(size)
+    table(`one field of a flat map of ${size}`, [
+      ["put", (i) => Effect.runSync(owned.put(["key5"], -1 - i))],
+      ["recipe", (i) => Effect.runSync(owned.update((draft: Flat) => void (draft["key5"] = -1 - i)))],
+      ["put, and the whole is read each time", (i) => {
+        Effect.runSync(seen.put(["key5"], -1 - i))
+        return Effect.runSync(seen.json)
+      }],
+      ["mutative create with patches", (i) => {
+        held = mutative.create(held, (draft) => void (draft["key5"] = -1 - i), { enablePatches: true })[0]
+      }]
+    ])
+  }
+})
 
 /** Serves a WebSocket on a free port. */
 const serve = (options: JugglerServer.Options) =>
@@ -433,6 +492,7 @@ const guesses = Effect.scoped(Effect.gen(function*() {
 
 const parts: ReadonlyArray<readonly [string, Effect.Effect<void>]> = [
   ["patch", Effect.sync(libraries)],
+  ["writes", Effect.orDie(writes)],
   ["wire", Effect.orDie(wire)],
   ["fan-out", fanOuts as Effect.Effect<void>],
   ["memory", memory as Effect.Effect<void>],

@@ -502,6 +502,50 @@ describe("JugglerState", () => {
       assert.deepStrictEqual(seen, [0, 1, 4])
     }))
 
+  it.effect("finds what changed in a wide object, whatever was done to it before, and by which way", () =>
+    Effect.gen(function*() {
+      const random = generator(7)
+      const entries = (): Array<readonly [string, Json]> => Array.from({ length: 1_500 }, (_, i) => [`key${i}`, i])
+      const state = yield* JugglerState.makeJson({ wide: Object.fromEntries(entries()) })
+      const client = { json: yield* state.json }
+      yield* Effect.forkScoped(Stream.runForEach(state.commits(), ({ changes }) =>
+        Effect.sync(() => {
+          client.json = Result.getOrThrow(JsonPatch.apply(client.json, JsonPatch.encode(changes)))
+        })))
+      yield* Effect.yieldNow
+      for (let step = 0; step < 300; step++) {
+        const key = `key${random.int(1_600)}`
+        const { wide } = (yield* state.json) as { readonly wide: { readonly [key: string]: Json } }
+        switch (random.int(5)) {
+          case 0:
+            yield* state.put(["wide", key], step)
+            break
+          case 1:
+            yield* Effect.ignore(state.remove(["wide", key]))
+            break
+          case 2: {
+            const others = Object.entries(wide).filter(([name]) => name !== key)
+            others.splice(random.int(others.length), random.int(3), [`new${step}`, step])
+            yield* state.set({ wide: Object.fromEntries(others) })
+            break
+          }
+          case 3:
+            yield* state.set({ wide: { ...wide, [key]: step } })
+            break
+          default:
+            // another order
+            yield* state.set({ wide: Object.fromEntries(Object.entries(wide).reverse()) })
+        }
+        yield* Effect.yieldNow
+      }
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(client.json, yield* state.json)
+      assert.deepStrictEqual(
+        Object.keys((client.json as any).wide).sort(),
+        Object.keys((yield* state.at(["wide"])) as object).sort()
+      )
+    }))
+
   it.effect("gives no change to a reader that holds the value already, whatever it holds it from", () =>
     Effect.gen(function*() {
       const Counter = Schema.Struct({ at: Schema.DateFromString, n: Schema.Finite })

@@ -5,6 +5,7 @@ import * as JsonPointer from "../JsonPointer.ts"
 import type { Json, Pointer } from "../JsonPointer.ts"
 import { equals, forbiddenKey, freezeAll, isPlain, keySize, Meter, scalarSize, sizeOf, textUpTo } from "./json.ts"
 import { type Change, type Fault, fault, isContainer, type Limits } from "./model.ts"
+import { agree, manyKeys, remember, type Table, tableOf } from "./tables.ts"
 
 type JsonRecord = { readonly [key: string]: Json }
 
@@ -20,7 +21,6 @@ const maxEdits = 128
  */
 const widths = new WeakMap<object, number>()
 const wide = 64
-const manyKeys = 2_000
 
 type DiffLimits = Pick<Limits, "maxOperations" | "maxDepth" | "maxSize">
 
@@ -32,7 +32,7 @@ export const diffInto = (
   limits: DiffLimits,
   path: Pointer = []
 ): Fault | number => {
-  const differ = new Differ(changes, limits)
+  const differ = new Differ(changes, limits, false)
   differ.value(from, to, path, path.length)
   return differ.fault ?? differ.growth
 }
@@ -48,13 +48,14 @@ export const diffAndFreeze = (
   limits: DiffLimits,
   inverse?: Array<Change>
 ): Fault | number => {
-  const differ = new Differ(changes, limits, inverse)
+  const differ = new Differ(changes, limits, true, inverse)
   differ.value(from, to, [], 0)
   if (differ.fault !== undefined) return differ.fault
   if (changes.length === 0) return 0
-  for (const [container, width] of differ.entered) {
+  for (const [container, keys] of differ.entered) {
     Object.freeze(container)
-    if (width >= wide) widths.set(container, width)
+    if (typeof keys !== "number") remember(container, keys)
+    else if (keys >= wide) widths.set(container, keys)
   }
   for (const value of differ.added) freezeAll(value)
   return differ.growth
@@ -63,8 +64,8 @@ export const diffAndFreeze = (
 class Differ {
   fault: Fault | undefined = undefined
   growth = 0
-  /** Containers of `to` whose members were compared one by one, with their number of keys; -1 for arrays. */
-  readonly entered = new Map<object, number>()
+  /** Containers of `to` whose members were compared one by one, with their keys, or the number of these; -1 for arrays. */
+  readonly entered = new Map<object, number | Table>()
   /** Containers of `to` that are not those of `from`, with all that is in them. */
   readonly added: Array<Json> = []
   private bytes = 0
@@ -73,9 +74,12 @@ class Differ {
   /** As many as the changes. */
   private readonly inverse: Array<Change> | undefined
   private readonly limits: DiffLimits
+  /** What is compared is going to be frozen. */
+  private readonly freezes: boolean
 
-  constructor(changes: Array<Change>, limits: DiffLimits, inverse?: Array<Change>) {
+  constructor(changes: Array<Change>, limits: DiffLimits, freezes: boolean, inverse?: Array<Change>) {
     this.changes = changes
+    this.freezes = freezes
     this.inverse = inverse
     this.limits = limits
   }
@@ -95,13 +99,14 @@ class Differ {
     }
     const count = this.changes.length
     const { bytes, growth } = this
-    if (isArray) this.array(from as ReadonlyArray<Json>, to, path, depth)
-    else this.record(from as JsonRecord, to as JsonRecord, path, depth)
+    const members = isArray
+      ? this.array(from as ReadonlyArray<Json>, to, path, depth)
+      : this.record(from as JsonRecord, to as JsonRecord, path, depth)
     const added = this.changes.length - count
     if (added === 0 || this.fault !== undefined) return
     // a patch tells the other end what stayed the same, so the value has to be much shorter to be sent instead
     const limit = (this.bytes - bytes - length(path) - overhead) / 2
-    if (added > this.limits.maxOperations || (limit > 0 && textUpTo(to, limit) <= limit)) {
+    if (added > this.limits.maxOperations || (members * 2 < limit && textUpTo(to, limit) <= limit)) {
       this.changes.length = count
       if (this.inverse !== undefined) this.inverse.length = count
       this.bytes = bytes
@@ -110,39 +115,68 @@ class Differ {
     }
   }
 
-  private record(from: JsonRecord, to: JsonRecord, path: Pointer, depth: number): void {
-    const limit = this.changes.length + this.limits.maxOperations
-    const known = widths.get(from)
-    let common = 0
-    let count = 0
-    if (known !== undefined && known > manyKeys) {
-      // objects of so many keys are hash tables, over which `for in` would look up every key once more
-      const keys = Object.keys(to)
-      count = keys.length
-      for (let i = 0; i < count; i++) {
-        const key = keys[i]!
-        if (alike(from[key], to[key])) {
-          common++
-          continue
-        }
-        common += this.member(from, to, key, path, depth)
-        if (this.fault !== undefined || this.changes.length > limit) return
-      }
-    } else {
-      // `for in` finds own keys first; an inherited one could only come from a prototype that somebody polluted
-      for (const key in to) {
-        count++
-        if (alike(from[key], to[key])) {
-          common++
-          continue
-        }
-        common += this.member(from, to, key, path, depth)
-        if (this.fault !== undefined || this.changes.length > limit) return
-      }
+  /** Gives the number of members of `to`, as {@link array} does. */
+  private record(from: JsonRecord, to: JsonRecord, path: Pointer, depth: number): number {
+    const keys = Object.keys(to)
+    const { length } = keys
+    if (length > manyKeys) {
+      this.table(from, to, keys, path, depth)
+      return length
     }
-    this.entered.set(to, count)
-    if (known === common) return
-    const before = Object.keys(from)
+    const limit = this.changes.length + this.limits.maxOperations
+    let common = 0
+    // `for in` finds own keys first; an inherited one could only come from a prototype that somebody polluted
+    for (const key in to) {
+      if (alike(from[key], to[key])) {
+        common++
+        continue
+      }
+      common += this.member(from, to, key, path, depth)
+      if (this.fault !== undefined || this.changes.length > limit) return length
+    }
+    this.entered.set(to, length)
+    if (widths.get(from) !== common) this.dropped(from, to, common, path, limit)
+    return length
+  }
+
+  /** Like {@link record}, for objects of many keys. */
+  private table(from: JsonRecord, to: JsonRecord, keys: ReadonlyArray<string>, path: Pointer, depth: number): void {
+    const limit = this.changes.length + this.limits.maxOperations
+    const known = tableOf(from)
+    const values = known?.values
+    const seen: Array<Json> = []
+    let common = 0
+    let at = 0
+    /** Where in the keys of `from` it is, as long as both have the same order. */
+    let before = 0
+    while (at < keys.length) {
+      const same = values === undefined
+        ? alikeUntil(from, to, keys, at, seen)
+        : agree(to, keys, at, known!.keys, values, before, seen)
+      common += same - at
+      before += same - at
+      at = same
+      if (at === keys.length) break
+      const key = keys[at++]!
+      if (known !== undefined) {
+        // one was removed, or one was added
+        if (known.keys[before + 1] === key) before += 2
+        else if (known.keys[before] === key) before++
+      }
+      if (alike(from[key], to[key])) {
+        common++
+        continue
+      }
+      common += this.member(from, to, key, path, depth)
+      if (this.fault !== undefined || this.changes.length > limit) return
+    }
+    if (this.freezes) this.entered.set(to, { keys, values: seen })
+    if (known?.keys.length !== common) this.dropped(from, to, common, path, limit)
+  }
+
+  /** What only `from` has. */
+  private dropped(from: JsonRecord, to: JsonRecord, common: number, path: Pointer, limit: number): void {
+    const before = tableOf(from)?.keys ?? Object.keys(from)
     if (before.length === common) return
     for (const key of before) {
       if (Object.hasOwn(to, key)) continue
@@ -163,7 +197,8 @@ class Differ {
     return 0
   }
 
-  private array(from: ReadonlyArray<Json>, to: ReadonlyArray<Json>, path: Pointer, depth: number): void {
+  private array(from: ReadonlyArray<Json>, to: ReadonlyArray<Json>, path: Pointer, depth: number): number {
+    const { length } = to
     this.entered.set(to, -1)
     let start = 0
     const shorter = Math.min(from.length, to.length)
@@ -174,17 +209,19 @@ class Differ {
       fromEnd--
       toEnd--
     }
-    if (this.fault !== undefined) return
+    if (this.fault !== undefined) return length
     const removed = fromEnd - start
     const added = toEnd - start
     if (removed === 0 || added === 0 || (removed === 1 && added === 1)) {
-      return this.run(from, to, start, removed, start, added, path, depth, start)
+      this.run(from, to, start, removed, start, added, path, depth, start)
+      return length
     }
-    if (!this.valid(to, start, toEnd, depth) || !this.valid(from, start, fromEnd, depth)) return
+    if (!this.valid(to, start, toEnd, depth) || !this.valid(from, start, fromEnd, depth)) return length
     const script = edits(from, start, fromEnd, to, start, toEnd)
     // one by one where nothing moved: an element that changed is entered
     if (script === undefined || (removed === added && script.length / 3 > removed / 2)) {
-      return this.run(from, to, start, removed, start, added, path, depth, start)
+      this.run(from, to, start, removed, start, added, path, depth, start)
+      return length
     }
     let at = start
     let a = start
@@ -197,10 +234,11 @@ class Differ {
       at += equal
       a += equal
       this.run(from, to, a, out, at, into, path, depth, at)
-      if (this.fault !== undefined || this.changes.length > limit) return
+      if (this.fault !== undefined || this.changes.length > limit) return length
       a += out
       at += into
     }
+    return length
   }
 
   /** `removed` elements from `a` on give way to `added` elements from `b` on; `at` is where they are. */
@@ -306,6 +344,25 @@ const length = (path: Pointer): number => {
 
 /** The same value, and not one that both have from their prototype: that holds functions and objects only. */
 const alike = (a: unknown, b: unknown): boolean => a === b && typeof b !== "function" && b !== undefined
+
+/** From where on two objects differ, in the order of keys. */
+const alikeUntil = (
+  from: JsonRecord,
+  to: JsonRecord,
+  keys: ReadonlyArray<string>,
+  at: number,
+  seen: Array<Json>
+): number => {
+  const { length } = keys
+  while (at < length) {
+    const key = keys[at]!
+    const value = to[key]!
+    seen[at] = value
+    if (from[key] !== value || value === undefined || typeof value === "function") return at
+    at++
+  }
+  return at
+}
 
 /** Numbers that are equal exactly for elements that are equal (objects with keys in another order count as different). */
 const identities = () => {

@@ -10,6 +10,7 @@ import type { Json, Pointer } from "../JsonPointer.ts"
 import { deepCopy, equals, forbiddenKey, freezeAll, keySize, Meter, scalarSize, shallowCopy, sizeOf } from "./json.ts"
 import { type Change, type Container, type Fault, fault, isContainer, type JsonRecord, type Limits } from "./model.ts"
 import { moved, startsWith } from "./places.ts"
+import { remember, tableOf } from "./tables.ts"
 
 /** The fields of an operation, none of them checked yet. */
 interface Raw {
@@ -67,6 +68,8 @@ export class OwnedDocument {
   private sizeBefore = 0
   /** The parts that are not frozen of containers that were copied: an absent container may have any. */
   private readonly loose = new WeakMap<Container, Array<Container>>()
+  /** The keys of copies of wide objects, until one is added or removed. */
+  private readonly keys = new WeakMap<Container, ReadonlyArray<string>>()
 
   constructor(root: Json, limits: Limits) {
     this.root = root
@@ -256,6 +259,7 @@ export class OwnedDocument {
     }
     if (!Object.hasOwn(parent, token)) return this.nothing(tokens)
     const old = parent[token]!
+    this.keys.delete(parent)
     delete parent[token]
     this.undo.push({ target: parent, kind: "set", key: token, old })
     this.size -= (size ?? sizeOf(old)) + keySize(token)
@@ -305,6 +309,7 @@ export class OwnedDocument {
     if (this.size + growth > this.limits.maxSize) return this.tooLarge()
     this.undo.push({ target: parent, kind: "delete", key: token, old: undefined })
     this.inverse?.push({ op: "remove", path: tokens })
+    this.keys.delete(parent)
     parent[token] = value
     this.size += growth
     this.know(parent, value)
@@ -397,6 +402,8 @@ export class OwnedDocument {
       let current: Container = node
       if (!this.owns(current)) {
         const copy = shallowCopy(current)
+        const table = tableOf(current)
+        if (table !== undefined) this.keys.set(copy, table.keys)
         this.own(copy)
         this.undo.push({ target: parent, kind: "set", key, old: current })
         if (parent === undefined) this.root = copy
@@ -443,8 +450,10 @@ export class OwnedDocument {
   private freeze(value: Json): void {
     if (!isContainer(value) || Object.isFrozen(value)) return
     const parts = this.loose.get(value)
+    const keys = this.keys.get(value)
     this.loose.delete(value)
     Object.freeze(value)
+    if (keys !== undefined) remember(value, { keys, values: undefined })
     const members: ReadonlyArray<Json> = parts ?? (Array.isArray(value) ? value : Object.values(value))
     for (let i = 0; i < members.length; i++) this.freeze(members[i]!)
   }

@@ -6,6 +6,7 @@
  */
 import type { Json } from "../JsonPointer.ts"
 import { type Container, type Fault, fault, isContainer, type JsonRecord, type Reason } from "./model.ts"
+import { manyKeys, remember, tableOf } from "./tables.ts"
 
 /** The one key that no document may hold: peers that write `target[key] = value` would reach their prototype by it. */
 export const forbiddenKey = "__proto__"
@@ -132,7 +133,7 @@ export const textUpTo = (value: Json, limit: number): number => {
     }
     return characters
   }
-  for (const key of Object.keys(value)) {
+  for (const key of tableOf(value)?.keys ?? Object.keys(value)) {
     characters += key.length + 4
     if (characters > limit) break
     characters += textUpTo(value[key]!, limit - characters)
@@ -159,19 +160,20 @@ export const equals = (a: unknown, b: unknown): boolean => {
   return true
 }
 
-/** An object of many keys is a hash table for V8: copied key by key into one that is a hash table from the start. */
-const manyKeys = 1_024
-
 /** A copy of one level. */
 export const shallowCopy = (value: Container): Container => {
   if (Array.isArray(value)) return value.slice()
-  const keys = Object.keys(value)
-  if (keys.length <= manyKeys || keys.includes(forbiddenKey)) return { ...value }
+  const known = tableOf(value)
+  const keys = known?.keys ?? Object.keys(value)
+  if (keys.length <= manyKeys) return { ...value }
+  // key by key into what is a hash table from the start
   const copy = emptyTable()
   for (let i = 0; i < keys.length; i++) {
     const key = keys[i]!
+    if (key === forbiddenKey) return { ...value }
     copy[key] = value[key]!
   }
+  if (known === undefined && Object.isFrozen(value)) remember(value, { keys, values: undefined })
   return copy
 }
 
