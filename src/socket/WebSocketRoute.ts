@@ -258,13 +258,7 @@ export const make = <A, E, R>(
         return unavailable
       }
       const protocol = selectProtocol(headers["sec-websocket-protocol"], options?.protocols)
-      const handshake: Handshake.Handshake = {
-        carrier: "websocket",
-        remoteAddress: plainAddress(Option.getOrUndefined(request.remoteAddress)),
-        headers,
-        url: pathOf(request.originalUrl),
-        protocol
-      }
+      const handshake = handshakeOf(request, protocol)
       const socket = yield* host.upgrade(request, protocol, frames)
       group.fork(
         handler(socket),
@@ -277,6 +271,23 @@ export const make = <A, E, R>(
     )
     return handle
   })
+
+/**
+ * What a request to upgrade says about its connection.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const handshakeOf = (
+  request: HttpServerRequest.HttpServerRequest,
+  protocol: string | undefined
+): Handshake.Handshake => ({
+  carrier: "websocket",
+  remoteAddress: plainAddress(Option.getOrUndefined(request.remoteAddress)),
+  headers: request.headers,
+  url: pathOf(request.originalUrl),
+  protocol
+})
 
 /** Closes a connection whose handler never read it; on one that was read this does nothing. */
 const closed = (socket: Socket.Socket): Effect.Effect<void> => Effect.ignore(Effect.scoped(socket.reader))

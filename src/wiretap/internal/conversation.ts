@@ -1,0 +1,158 @@
+/**
+ * One connection of a replay: what the other end should say according to the recording, and what it does say.
+ */
+import type * as Recording from "../Recording.ts"
+import type { Comparison, Deviation } from "./compare.ts"
+import { type Item, itemsOfFrame, withIds } from "./messages.ts"
+
+/** @internal */
+export interface Difference {
+  readonly connection: number
+  readonly at: number
+  readonly kind: "changed" | "missing" | "unexpected"
+  readonly message: string
+  readonly deviations: ReadonlyArray<Deviation>
+  readonly value: unknown
+}
+
+interface Expected {
+  readonly item: Item
+  readonly at: number
+  isAwaited: boolean
+}
+
+/** How much of the recording is awaited, over all connections. */
+export interface Progress {
+  awaited: number
+  sent: number
+  received: number
+  matched: number
+  readonly onProgress: () => void
+}
+
+/** @internal */
+export class Conversation {
+  readonly differences: Array<Difference> = []
+  readonly connection: number
+  private readonly expected = new Map<string, Array<Expected>>()
+  private readonly early = new Map<string, Array<Item>>()
+  /** Ids of the other end's requests: recorded to those of this run, and back. */
+  private readonly there = new Map<string, string>()
+  private readonly back = new Map<string, string>()
+  private at = 0
+  private isOver = false
+  private readonly comparison: Comparison
+  private readonly progress: Progress
+
+  constructor(connection: number, comparison: Comparison, progress: Progress) {
+    this.connection = connection
+    this.comparison = comparison
+    this.progress = progress
+  }
+
+  /** The other end sent this in the recording. */
+  expect(frame: string | Uint8Array, at: number): void {
+    for (const item of itemsOfFrame(frame)) this.expectItem(item, at)
+  }
+
+  expectClose(code: number, at: number): void {
+    this.expectItem({ key: "close", value: { code } }, at)
+  }
+
+  /** This end closes the connection: the echo of that is no news. */
+  over(): void {
+    this.isOver = true
+  }
+
+  /** The other end has sent this now. */
+  receive(frame: string | Uint8Array): void {
+    this.progress.received++
+    const text = typeof frame === "string" && this.back.size > 0 ? withIds(frame, this.back) : frame
+    for (const item of itemsOfFrame(text)) this.receiveItem(item)
+  }
+
+  receiveClose(code: number): void {
+    if (!this.isOver) this.receiveItem({ key: "close", value: { code } })
+    // nothing more can come
+    this.isOver = true
+    this.giveUp()
+    this.progress.onProgress()
+  }
+
+  /** A frame of this end, as it is to be sent in this run. */
+  own(frame: string): string {
+    const current = this.comparison.withGenerated(frame)
+    return this.there.size === 0 ? current : withIds(current, this.there)
+  }
+
+  /** Nothing of what is still missing is waited for any longer; it may come late. */
+  giveUp(): void {
+    for (const list of this.expected.values()) {
+      for (const expected of list) {
+        if (!expected.isAwaited) continue
+        expected.isAwaited = false
+        this.progress.awaited--
+      }
+    }
+  }
+
+  /** What never came, and what came for nothing. */
+  finish(): void {
+    for (const list of this.expected.values()) {
+      for (const { at, item } of list) this.differs("missing", item, at)
+    }
+    for (const list of this.early.values()) for (const item of list) this.differs("unexpected", item, this.at)
+    this.differences.sort((a, b) => a.at - b.at)
+  }
+
+  private expectItem(item: Item, at: number): void {
+    this.at = at
+    const actual = this.early.get(item.key)?.shift()
+    if (actual !== undefined) return this.match(item, actual, at)
+    if (!this.isOver) this.progress.awaited++
+    push(this.expected, item.key, { item, at, isAwaited: !this.isOver })
+  }
+
+  private receiveItem(item: Item): void {
+    const expected = this.expected.get(item.key)?.shift()
+    if (expected === undefined) push(this.early, item.key, item)
+    else {
+      if (expected.isAwaited) this.progress.awaited--
+      this.match(expected.item, item, expected.at)
+    }
+    this.progress.onProgress()
+  }
+
+  private match(expected: Item, actual: Item, at: number): void {
+    this.progress.matched++
+    if (expected.asks !== undefined && actual.asks !== undefined && expected.asks !== actual.asks) {
+      this.there.set(expected.asks, actual.asks)
+      this.back.set(actual.asks, expected.asks)
+    }
+    const deviations = this.comparison.deviations(expected.value, actual.value)
+    if (deviations.length > 0) {
+      this.differences.push({
+        connection: this.connection,
+        at,
+        kind: "changed",
+        message: expected.key,
+        deviations,
+        value: actual.value
+      })
+    }
+  }
+
+  private differs(kind: "missing" | "unexpected", { key, value }: Item, at: number): void {
+    this.differences.push({ connection: this.connection, at, kind, message: key, deviations: [], value })
+  }
+}
+
+const push = <A>(map: Map<string, Array<A>>, key: string, value: A): void => {
+  const list = map.get(key)
+  if (list === undefined) map.set(key, [value])
+  else list.push(value)
+}
+
+/** The frame of an event. @internal */
+export const frameOf = (event: Recording.Frame, decode: (base64: string) => Uint8Array): string | Uint8Array =>
+  "text" in event ? event.text : decode(event.bytes)
