@@ -87,7 +87,7 @@ export interface Options {
    * says how many.
    */
   readonly maxWaiting?: number | undefined
-  /** How long what was seen may wait before it is written. Default 50 ms. */
+  /** How long what was seen may wait before it is written. Default 10 ms. */
   readonly every?: Duration.Input | undefined
 }
 
@@ -127,8 +127,9 @@ export const make = <E = never, R = never>(
         return Effect.logError("the recording has ended: it could not be written", cause)
       })
     const drain: Effect.Effect<void> = Effect.gen(function*() {
-      while (!recorder.isEmpty) {
-        const events = recorder.take(slice)
+      const entries = recorder.take()
+      for (let at = 0; at < entries.length; at += slice) {
+        const events = recorder.events(entries.slice(at, at + slice))
         if (watchers > 0) yield* PubSub.publishAll(live, events)
         if (write !== undefined) {
           yield* Effect.catchCause(
@@ -148,7 +149,7 @@ export const make = <E = never, R = never>(
     yield* Effect.addFinalizer(() => flush)
     yield* Effect.gen(function*() {
       yield* latch.await
-      yield* Effect.sleep(options?.every ?? "50 millis")
+      yield* Effect.sleep(options?.every ?? "10 millis")
       latch.closeUnsafe()
       yield* flush
     }).pipe(Effect.forever, Effect.forkScoped)

@@ -1,6 +1,7 @@
 import { Effect, Layer } from "effect"
 import { NodeStreamSocket, NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { Framing, MemorySocket } from "effect-wire/socket"
+import { Wiretap } from "effect-wire/wiretap"
 import { type Socket, SocketServer } from "effect/socket"
 import { emitters, messagePorts, pipes } from "../socket/carriers.ts"
 import { Dial, suite } from "./suite.ts"
@@ -33,3 +34,19 @@ suite("TCP with Content-Length", tcp(Framing.contentLength()))
 suite("message ports", messagePorts)
 suite("pipes with lines", pipes(Framing.lines()))
 suite("a carrier of the test", emitters)
+suite(
+  "WebSocket, both ends recorded",
+  Layer.effect(Dial)(Effect.gen(function*() {
+    const tap = yield* Wiretap.make({ write: () => Effect.void })
+    return Effect.map(yield* Dial, (socket) => tap.socket(socket))
+  })).pipe(
+    Layer.merge(
+      Layer.effect(SocketServer.SocketServer)(Effect.gen(function*() {
+        const tap = yield* Wiretap.make({ write: () => Effect.void })
+        return tap.server(yield* SocketServer.SocketServer)
+      }))
+    ),
+    Layer.provide(dial((port) => NodeWebSocket.make(`127.0.0.1:${port}`))),
+    Layer.provide(NodeWebSocketServer.layer())
+  )
+)

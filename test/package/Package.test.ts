@@ -7,7 +7,7 @@ import { join } from "node:path"
 
 const root = join(import.meta.dirname, "../..")
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
-const folders = ["socket", "rpc", "jsonrpc", "juggler", "queue", "simulation", "node"]
+const folders = ["socket", "rpc", "jsonrpc", "juggler", "queue", "simulation", "wiretap", "node"]
 
 const run = (command: string, args: ReadonlyArray<string>, cwd: string) =>
   execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })

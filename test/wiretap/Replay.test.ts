@@ -59,8 +59,7 @@ const record = Effect.fnUntraced(function*(rounds: number) {
 const hour = 120
 
 /** What ends by itself: a replay waits in virtual time. */
-const run = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) =>
-  Effect.scoped(Effect.provide(effect, TestClock.layer()))
+const run = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.scoped(Effect.provide(effect, TestClock.layer()))
 
 const played = (recording: Recording.Recording, version: Parameters<typeof shop>[0], options?: Replay.Options) =>
   Effect.gen(function*() {

@@ -107,10 +107,13 @@ describe("Wiretap", () => {
       yield* pull
       yield* tap.flush
       const events = yield* Fiber.join(seen)
-      assert.deepStrictEqual(events.map((event) => event.type === "frame" && "text" in event ? event.text : event.type), [
-        "open",
-        "after"
-      ])
+      assert.deepStrictEqual(
+        events.map((event) => event.type === "frame" && "text" in event ? event.text : event.type),
+        [
+          "open",
+          "after"
+        ]
+      )
     }))
 
   it.effect("a writer that is too slow loses frames of the recording, and nothing else", () =>
@@ -152,10 +155,13 @@ describe("Wiretap", () => {
       yield* writer.writeAll([secret, others])
       assert.deepStrictEqual(yield* pull, [secret, others])
       const { events } = yield* recording
-      assert.deepStrictEqual(events.flatMap((event) => event.type === "frame" && "bytes" in event ? [event.bytes] : []), [
-        btoa(`{"password":"***"}`),
-        "AP+A"
-      ])
+      assert.deepStrictEqual(
+        events.flatMap((event) => event.type === "frame" && "bytes" in event ? [event.bytes] : []),
+        [
+          btoa(`{"password":"***"}`),
+          "AP+A"
+        ]
+      )
     }))
 
   it.live("WebSockets on routes, and as a file", () =>
@@ -163,7 +169,10 @@ describe("Wiretap", () => {
       const fileSystem = yield* FileSystem.FileSystem
       const path = yield* fileSystem.makeTempFileScoped()
       const App = HttpRouter.serve(
-        JsonRpcServer.layerHttp(Door, { path: "/rpc" }).pipe(Layer.provide(Handlers), Layer.provide(Wiretap.layerRoutes)),
+        JsonRpcServer.layerHttp(Door, { path: "/rpc" }).pipe(
+          Layer.provide(Handlers),
+          Layer.provide(Wiretap.layerRoutes)
+        ),
         { disableListenLog: true, disableLogger: true }
       ).pipe(
         Layer.provideMerge(NodeWebSocketServer.layerHttp(createServer, { port: 0 })),

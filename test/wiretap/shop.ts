@@ -125,13 +125,16 @@ const handlers = (plant: Plant | undefined) =>
           return all
         }),
       offers: ({ count }) => {
-        const offers = Array.from({ length: plant === "an offer less" ? Math.max(0, count - 1) : count }, (_, i) => `${i}`)
+        const offers = Array.from({ length: plant === "an offer less" ? Math.max(0, count - 1) : count }, (_, i) =>
+          `${i}`)
         return Stream.fromIterable(plant === "offers the other way round" ? offers.toReversed() : offers)
       },
       bake: Effect.fnUntraced(function*() {
         for (let i = 1; i <= 4; i++) {
           yield* Effect.sleep("10 seconds")
-          if (plant === "no progress") continue
+          if (plant === "no progress") {
+            continue
+          }
           yield* Progress.report({
             operation: "baking",
             amount: plant === "progress goes another way" ? i / 5 : i / 4
@@ -142,7 +145,9 @@ const handlers = (plant: Plant | undefined) =>
       }),
       close: () =>
         Effect.scoped(Effect.gen(function*() {
-          if (plant === "does not ask") return true
+          if (plant === "does not ask") {
+            return true
+          }
           const customer = yield* JsonRpcClient.fromRemote(Customer, (yield* JsonRpcClients.current)!)
           return yield* customer.sure({ question: plant === "asks another question" ? "Certain?" : "Sure?" })
         })).pipe(Effect.orDie)

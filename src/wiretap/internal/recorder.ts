@@ -13,16 +13,13 @@ import type * as Redaction from "../Redaction.ts"
 /** @internal */
 export type Bytes = string | Uint8Array
 
-interface Entry {
-  readonly at: number
-  readonly connection: number
-  /** Whose it is: of a frame, or of a close. */
-  readonly from: Recording.Side
-  readonly frame: Bytes | undefined
-  readonly opened: Handshake.Handshake | undefined
-  readonly code: number
-  readonly reason: string
-}
+type Entry =
+  | { readonly at: number; readonly connection: number; readonly from: Recording.Side; readonly frame: Bytes }
+  | { readonly at: number; readonly connection: number; readonly handshake: Handshake.Handshake }
+  | Recording.Closed
+  | Recording.Lost
+
+const lengthOf = (entry: Entry): number => overhead + ("frame" in entry ? entry.frame.length : 0)
 
 /** What an entry holds beside its frame, about. */
 const overhead = 128
@@ -36,7 +33,7 @@ export class Recorder {
   private connections = 0
   private entries: Array<Entry> = []
   private waiting = 0
-  private missed: { readonly at: number; readonly connection: number; frames: number; length: number } | undefined
+  private missed: Recording.Lost | undefined
   private last = 0
   private readonly started: number
   private readonly clock: Clock.Clock
@@ -56,47 +53,38 @@ export class Recorder {
     return DateTime.formatIso(DateTime.makeUnsafe(this.started))
   }
 
-  get isEmpty(): boolean {
-    return this.entries.length === 0 && this.missed === undefined
-  }
-
   nextConnection(): number {
     return ++this.connections
   }
 
   opened(connection: number, handshake: Handshake.Handshake): void {
-    this.add(
-      { at: this.now(), connection, from: "client", frame: undefined, opened: handshake, code: 0, reason: "" },
-      0
-    )
+    this.add({ at: this.now(), connection, handshake })
   }
 
   closed(connection: number, from: Recording.Side, code: number, reason: string): void {
-    this.add({ at: this.now(), connection, from, frame: undefined, opened: undefined, code, reason }, 0)
+    this.add({ at: this.now(), connection, type: "close", from, code, reason })
   }
 
-  frame(connection: number, from: Recording.Side, frame: Bytes): void {
+  frames(connection: number, from: Recording.Side, frames: ReadonlyArray<Bytes>): void {
+    const at = this.now()
+    for (const frame of frames) this.frame(connection, from, frame, at)
+  }
+
+  private frame(connection: number, from: Recording.Side, frame: Bytes, at: number): void {
     if (this.waiting + frame.length > this.room) return this.lose(connection, frame.length)
     // bytes may be a view of what is written over by the next ones
-    const kept = typeof frame === "string" ? frame : frame.slice()
-    this.add(
-      { at: this.now(), connection, from, frame: kept, opened: undefined, code: 0, reason: "" },
-      frame.length
-    )
+    this.add({ at, connection, from, frame: typeof frame === "string" ? frame : frame.slice() })
   }
 
-  private add(entry: Entry, length: number): void {
-    this.waiting += length + overhead
+  private add(entry: Entry): void {
+    this.waiting += lengthOf(entry)
     if (this.entries.push(entry) === 1) this.wake()
   }
 
   private lose(connection: number, length: number): void {
     this.lost++
-    if (this.missed === undefined) this.missed = { at: this.now(), connection, frames: 1, length }
-    else {
-      this.missed.frames++
-      this.missed.length += length
-    }
+    const { frames, length: before } = this.missed ?? { frames: 0, length: 0 }
+    this.missed = { at: this.now(), connection, type: "lost", frames: frames + 1, length: before + length }
   }
 
   /** A clock that goes back does not take the recording with it. */
@@ -105,41 +93,46 @@ export class Recorder {
     return now > this.last ? this.last = now : this.last
   }
 
-  /** The next events, at most `count`; what they held is free then. */
-  take(count: number): Array<Recording.Event> {
-    const entries = count >= this.entries.length ? this.entries : this.entries.slice(0, count)
-    this.entries = count >= this.entries.length ? [] : this.entries.slice(count)
-    const events = entries.map((entry) => this.event(entry))
-    for (const entry of entries) this.waiting -= (entry.frame?.length ?? 0) + overhead
-    if (this.entries.length === 0 && this.missed !== undefined) {
-      events.push({ type: "lost", ...this.missed })
+  /** What waits, for {@link events} slice by slice. */
+  take(): ReadonlyArray<Entry> {
+    const entries = this.entries
+    this.entries = []
+    if (this.missed !== undefined) {
+      entries.push(this.missed)
+      this.waiting += overhead
       this.missed = undefined
     }
-    return events
+    return entries
   }
 
-  private event({ at, code, connection, frame, from, opened, reason }: Entry): Recording.Event {
-    if (opened !== undefined) {
+  /** The events of some entries; what these held is free then. */
+  events(entries: ReadonlyArray<Entry>): Array<Recording.Event> {
+    for (const entry of entries) this.waiting -= lengthOf(entry)
+    return entries.map((entry) => this.event(entry))
+  }
+
+  private event(entry: Entry): Recording.Event {
+    if ("type" in entry) return entry
+    const { at, connection } = entry
+    if ("handshake" in entry) {
+      const { carrier, headers, protocol, url } = entry.handshake
       return {
         at,
         connection,
         type: "open",
-        carrier: opened.carrier,
-        url: this.redaction.url(opened.url),
-        headers: this.redaction.headers(opened.headers),
-        protocol: opened.protocol ?? ""
+        carrier,
+        url: this.redaction.url(url),
+        headers: this.redaction.headers(headers),
+        protocol: protocol ?? ""
       }
     }
-    if (frame === undefined) return { at, connection, type: "close", from, code, reason }
+    const { frame, from } = entry
     if (typeof frame === "string") {
       return { at, connection, type: "frame", from, text: this.redaction.frame(frame) }
     }
     const text = textOf(frame)
-    if (text !== undefined) {
-      const shown = this.redaction.frame(text)
-      if (shown !== text) return { at, connection, type: "frame", from, bytes: Base64.encode(shown) }
-    }
-    return { at, connection, type: "frame", from, bytes: Base64.encode(frame) }
+    const shown = text === undefined ? undefined : this.redaction.frame(text)
+    return { at, connection, type: "frame", from, bytes: Base64.encode(shown === text ? frame : shown!) }
   }
 }
 

@@ -40,21 +40,12 @@ class Line {
     if (this.recorder.active) this.connection()
   }
 
-  sent(frame: Frame): void {
-    if (this.recorder.active) this.recorder.frame(this.connection(), this.side, frame)
-  }
-
-  sentAll(frames: ReadonlyArray<Frame>): void {
-    if (!this.recorder.active) return
-    const id = this.connection()
-    for (const frame of frames) this.recorder.frame(id, this.side, frame)
+  sent(frames: ReadonlyArray<Frame>): void {
+    if (this.recorder.active) this.recorder.frames(this.connection(), this.side, frames)
   }
 
   received(frames: ReadonlyArray<Frame>): void {
-    if (!this.recorder.active) return
-    const id = this.connection()
-    const from = other(this.side)
-    for (const frame of frames) this.recorder.frame(id, from, frame)
+    if (this.recorder.active) this.recorder.frames(this.connection(), other(this.side), frames)
   }
 
   failed(error: Socket.SocketError): void {
@@ -86,7 +77,7 @@ class TappedPort implements SyncPort {
 
   sendNow(frames: ReadonlyArray<Frame>): boolean | undefined {
     const taken = this.port.sendNow(frames)
-    if (taken !== undefined) this.line()?.sentAll(frames)
+    if (taken !== undefined) this.line()?.sent(frames)
     return taken
   }
 
@@ -155,9 +146,9 @@ const tapWriter = (writer: Socket.Writer, current: () => Line | undefined): Sock
       Effect.suspend(() => {
         const line = current()
         if (line === undefined) {
-          return Effect.tap(writer.writeAll(chunks), () => Effect.sync(() => current()?.sentAll(chunks)))
+          return Effect.tap(writer.writeAll(chunks), () => Effect.sync(() => current()?.sent(chunks)))
         }
-        line.sentAll(chunks)
+        line.sent(chunks)
         return writer.writeAll(chunks)
       })
   }
@@ -178,5 +169,5 @@ const tapWriter = (writer: Socket.Writer, current: () => Line | undefined): Sock
 const note = (line: Line | undefined, chunk: Frame | Socket.CloseEvent): void => {
   if (line === undefined) return
   if (typeof chunk === "object" && Socket.isCloseEvent(chunk)) line.closeOwn(chunk.code, chunk.reason ?? "")
-  else line.sent(chunk)
+  else line.sent([chunk])
 }
