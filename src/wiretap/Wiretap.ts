@@ -249,9 +249,9 @@ export const layerRoutes: Layer.Layer<never, never, Wiretap> = Layer.effect(WebS
     const tap = yield* Wiretap
     return {
       ...host,
-      upgrade: (request, protocol) =>
+      upgrade: (request, protocol, frames) =>
         Effect.map(
-          host.upgrade(request, protocol),
+          host.upgrade(request, protocol, frames),
           (socket) => tap.socket(socket, { side: "server", handshake: WebSocketRoute.handshakeOf(request, protocol) })
         )
     }
