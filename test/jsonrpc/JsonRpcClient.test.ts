@@ -431,3 +431,14 @@ describe("namespace", () => {
       assert.isUndefined((server as any).then)
     }))
 })
+
+it.effect("what is sent as soon as the connection is open leaves, though the client is closed next", () =>
+  Effect.gen(function*() {
+    const [near, far] = yield* MemorySocket.makePair()
+    const peer = yield* fromSocket(far)
+    const client = yield* JsonRpcClient.fromSocket(near, { connect: "lazy" })
+    yield* client.connect
+    yield* client.notify("hello")
+    yield* client.disconnect
+    assert.strictEqual((yield* peer.takeJson).method, "hello")
+  }))

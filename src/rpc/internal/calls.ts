@@ -338,14 +338,14 @@ export abstract class Calls<F> {
     if (previous === "Ended") return
     const { waits } = this.limits
     this.status = status
-    this.flows = false
+    // who hears that it is open may send at once, and end the client after that
+    this.flows = status._tag === "Open"
     if (status._tag === "Opening" || (status._tag === "Open" && previous !== "Opening")) this.connection++
     this.publish(status)
     // a listener may have gone on from here
     if (this.status !== status) return
     switch (status._tag) {
       case "Open":
-        this.flows = true
         return this.pump()
       case "Lost":
         return waits ? this.takeHome() : this.abandon("Lost")
