@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { bundle } from "../../cli.config.ts"
 
 const root = join(import.meta.dirname, "../..")
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
@@ -14,7 +15,7 @@ const run = (command: string, args: ReadonlyArray<string>, cwd: string) =>
 
 /** The package as npm would publish it, unpacked in an empty project beside what it depends on. */
 const installed = Effect.acquireRelease(
-  Effect.sync(() => {
+  Effect.gen(function*() {
     const directory = mkdtempSync(join(tmpdir(), "package-"))
     const source = join(directory, "source")
     mkdirSync(source)
@@ -22,6 +23,7 @@ const installed = Effect.acquireRelease(
       cpSync(join(root, name), join(source, name), { recursive: true })
     }
     run("npx", ["tsc", "-p", "tsconfig.build.json", "--outDir", join(source, "dist")], root)
+    yield* Effect.promise(() => bundle(join(source, "dist/cli")))
     const [{ files, filename }] = JSON.parse(run("npm", ["pack", "--json", "--ignore-scripts"], source))
     const app = join(directory, "app")
     const modules = join(app, "node_modules")
@@ -72,10 +74,27 @@ it.live("what is published can be imported by every path, and internals cannot",
     assert.deepStrictEqual(JSON.parse(failures), [])
   }), 120_000)
 
-it("what needs Node is in one folder, so that the rest runs in a browser", () => {
+it.live("the program of the package runs without anything beside it, and cannot be imported", () =>
+  Effect.gen(function*() {
+    const { app, files } = yield* installed
+    assert.include(files, "dist/cli/LICENSES.txt")
+    const own = join(app, "node_modules/effect-wire")
+    const alone = join(app, "alone")
+    cpSync(own, alone, { recursive: true })
+    const main = join(alone, manifest.bin["effect-wire"])
+    assert.strictEqual(run(process.execPath, [main, "--version"], app), `effect-wire v${manifest.version}\n`)
+    for (const command of ["call", "state", "queue", "contract", "bench"]) {
+      assert.include(run(process.execPath, [main, command, "--help"], app), "USAGE")
+    }
+    assert.include(run(process.execPath, [main, "queue", "push", "q.sqlite", "af", "{}", "--create", "--json"], app), "af")
+    const program = `import("effect-wire/cli/main").then(() => console.log("open"), ({ code }) => console.log(code))`
+    assert.strictEqual(run(process.execPath, ["-e", program], app), "ERR_PACKAGE_PATH_NOT_EXPORTED\n")
+  }), 120_000)
+
+it("what needs Node is in two folders, so that the rest runs in a browser", () => {
   const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
   for (const file of sources) {
-    if (!file.endsWith(".ts") || file.startsWith("node/") || file === "index.ts") continue
+    if (!file.endsWith(".ts") || /^(node|cli)\//.test(file) || file === "index.ts") continue
     const text = readFileSync(join(root, "src", file), "utf8")
     assert.notMatch(text, /from "(node:|ws"|@effect\/platform-node|@effect\/sql-pg)/, file)
   }
