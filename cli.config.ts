@@ -40,7 +40,10 @@ export const bundle = (outdir: string): Promise<void> => {
     target: "node22",
     // ws looks for them, and does without
     external: ["bufferutil", "utf-8-validate"],
-    banner: { js: `import { createRequire as __createRequire } from "node:module";const require=__createRequire(import.meta.url);` },
+    banner: {
+      js:
+        `import { createRequire as __createRequire } from "node:module";const require=__createRequire(import.meta.url);`
+    },
     metafile: true,
     logLevel: "warning"
   }).then(({ metafile }) => writeFileSync(join(outdir, "LICENSES.txt"), licences(Object.keys(metafile.inputs))))

@@ -234,7 +234,7 @@ class Generator {
     const schema = this.schemas.resolve(isObject(error.schema) ? error.schema : {})
     const properties = isObject(schema.properties) ? schema.properties : {}
     const tag = isObject(properties._tag) ? properties._tag.const ?? properties._tag.enum?.[0] : undefined
-    const identity = literal([error.code, error.message, tag, error.schema])
+    const identity = JSON.stringify([error.code, error.message, tag, error.schema])
     let name = pascal(typeof tag === "string" ? tag : error.name ?? `Error${String(error.code).replace("-", "_")}`)
     while (this.errors.has(name) && this.errors.get(name)!.key !== identity) name += "_"
     if (this.errors.has(name)) return name

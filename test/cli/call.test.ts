@@ -1,8 +1,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Queue } from "effect"
+import { writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
-import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Program } from "./support/Program.ts"
 import { Servers } from "./support/Server.ts"
@@ -47,27 +47,34 @@ layer(Servers.layer, { excludeTestServices: true, timeout: "60 seconds" })("call
       assert.strictEqual((yield* run(["call", `ws://${web}/lsp`, "add", "1", "2", "--wire", "lsp"])).stdout, "3\n")
     }), 120_000)
 
-  it.effect("calls a child over its standard input and output, with parameters of every form", () =>
-    Effect.gen(function*() {
-      const { directory, run } = yield* Program
-      writeFileSync(join(directory, "foreign.mjs"), foreign)
-      writeFileSync(join(directory, "params.json"), "{\"from\": [\"a file\"]}")
-      const target = `stdio:"${process.execPath}" foreign.mjs`
-      const call = (args: ReadonlyArray<string>, stdin = "") =>
-        Effect.map(run(["call", target, "m", ...args, "--json"], { stdin }), ({ stdout }) => JSON.parse(stdout).params)
-      assert.deepStrictEqual(yield* call(["a=1", "b=two", "c={\"d\":[3]}", "e=\"5\"", "f=x=y"]), {
-        a: 1,
-        b: "two",
-        c: { d: [3] },
-        e: "5",
-        f: "x=y"
-      })
-      assert.deepStrictEqual(yield* call(["1", "two", "-3"]), [1, "two", -3])
-      assert.deepStrictEqual(yield* call(["[1,{\"b\":2}]"]), [1, { b: 2 }])
-      assert.deepStrictEqual(yield* call(["@params.json"]), { from: ["a file"] })
-      assert.deepStrictEqual(yield* call(["-"], "[\"from a pipe\"]"), ["from a pipe"])
-      assert.strictEqual(yield* call([]), undefined)
-    }), 120_000)
+  it.effect(
+    "calls a child over its standard input and output, with parameters of every form",
+    () =>
+      Effect.gen(function*() {
+        const { directory, run } = yield* Program
+        writeFileSync(join(directory, "foreign.mjs"), foreign)
+        writeFileSync(join(directory, "params.json"), "{\"from\": [\"a file\"]}")
+        const target = `stdio:"${process.execPath}" foreign.mjs`
+        const call = (args: ReadonlyArray<string>, stdin = "") =>
+          Effect.map(
+            run(["call", target, "m", ...args, "--json"], { stdin }),
+            ({ stdout }) => JSON.parse(stdout).params
+          )
+        assert.deepStrictEqual(yield* call(["a=1", "b=two", "c={\"d\":[3]}", "e=\"5\"", "f=x=y"]), {
+          a: 1,
+          b: "two",
+          c: { d: [3] },
+          e: "5",
+          f: "x=y"
+        })
+        assert.deepStrictEqual(yield* call(["1", "two", "-3"]), [1, "two", -3])
+        assert.deepStrictEqual(yield* call(["[1,{\"b\":2}]"]), [1, { b: 2 }])
+        assert.deepStrictEqual(yield* call(["@params.json"]), { from: ["a file"] })
+        assert.deepStrictEqual(yield* call(["-"], "[\"from a pipe\"]"), ["from a pipe"])
+        assert.strictEqual(yield* call([]), undefined)
+      }),
+    120_000
+  )
 
   it.effect("every failure has its exit code, and says what to try", () =>
     Effect.gen(function*() {
@@ -193,32 +200,36 @@ layer(Servers.layer, { excludeTestServices: true, timeout: "60 seconds" })("call
       )
     }), 120_000)
 
-  it.effect("headers, tokens and passwords reach the server, and need not be on the command line", () =>
-    Effect.gen(function*() {
-      const { directory, run } = yield* Program
-      const seen: Array<Record<string, unknown>> = []
-      const server = yield* Effect.acquireRelease(
-        Effect.callback<ReturnType<typeof createServer>>((resume) => {
-          const server = createServer((request, response) => {
-            seen.push(request.headers)
-            response.setHeader("content-type", "application/json").end("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":1}")
-          })
-          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-        }),
-        (server) => Effect.sync(() => server.close())
-      )
-      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-      writeFileSync(join(directory, "headers"), "X-One: 1\n\nX-Two: two words\n")
-      yield* run(["call", url, "m", "--header", "@headers", "--header", "X-Three: 3"], {
-        env: { EFFECT_WIRE_TOKEN: "sesame" }
-      })
-      yield* run(["call", url, "m", "--user", "ann"], { env: { EFFECT_WIRE_PASSWORD: "pass:word" } })
-      assert.include(seen[0], { authorization: "Bearer sesame", "x-one": "1", "x-two": "two words", "x-three": "3" })
-      assert.include(seen[1], { authorization: `Basic ${btoa("ann:pass:word")}` })
-      const missing = yield* run(["call", url, "m", "--user", "ann"])
-      assert.strictEqual(missing.code, 2)
-      assert.match(missing.stderr, /EFFECT_WIRE_PASSWORD/)
-      const silent = yield* run(["call", "tcp://127.0.0.1:1", "m"], { env: { EFFECT_WIRE_TOKEN: "sesame" } })
-      assert.match(silent.stderr, /no headers/)
-    }), 120_000)
+  it.effect(
+    "headers, tokens and passwords reach the server, and need not be on the command line",
+    () =>
+      Effect.gen(function*() {
+        const { directory, run } = yield* Program
+        const seen: Array<Record<string, unknown>> = []
+        const server = yield* Effect.acquireRelease(
+          Effect.callback<ReturnType<typeof createServer>>((resume) => {
+            const server = createServer((request, response) => {
+              seen.push(request.headers)
+              response.setHeader("content-type", "application/json").end("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":1}")
+            })
+            server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+          }),
+          (server) => Effect.sync(() => server.close())
+        )
+        const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+        writeFileSync(join(directory, "headers"), "X-One: 1\n\nX-Two: two words\n")
+        yield* run(["call", url, "m", "--header", "@headers", "--header", "X-Three: 3"], {
+          env: { EFFECT_WIRE_TOKEN: "sesame" }
+        })
+        yield* run(["call", url, "m", "--user", "ann"], { env: { EFFECT_WIRE_PASSWORD: "pass:word" } })
+        assert.include(seen[0], { authorization: "Bearer sesame", "x-one": "1", "x-two": "two words", "x-three": "3" })
+        assert.include(seen[1], { authorization: `Basic ${btoa("ann:pass:word")}` })
+        const missing = yield* run(["call", url, "m", "--user", "ann"])
+        assert.strictEqual(missing.code, 2)
+        assert.match(missing.stderr, /EFFECT_WIRE_PASSWORD/)
+        const silent = yield* run(["call", "tcp://127.0.0.1:1", "m"], { env: { EFFECT_WIRE_TOKEN: "sesame" } })
+        assert.match(silent.stderr, /no headers/)
+      }),
+    120_000
+  )
 })

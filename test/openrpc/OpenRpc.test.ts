@@ -313,3 +313,22 @@ it.effect("what is no document, or has no counterpart, is a typed error", () =>
       assert.strictEqual(error._tag, "CodegenError", JSON.stringify(document))
     }
   }))
+
+it.effect("an error of a document whose schema has no tag becomes an annotated schema", () =>
+  Effect.gen(function*() {
+    const source = yield* OpenRpcCodegen.generate({
+      openrpc: "1.3.2",
+      info: { title: "calculator" },
+      methods: [{
+        name: "divide",
+        params: [],
+        "x-errors": [{
+          code: -32050,
+          message: "division by zero",
+          name: "DivisionByZero",
+          schema: { type: "object", required: ["dividend"], properties: { dividend: { type: "number" } } }
+        }]
+      }]
+    })
+    assert.match(source, /export const DivisionByZero = [\s\S]*JsonRpcError\.wire\(\{ code: -32050/)
+  }))

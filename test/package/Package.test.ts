@@ -39,7 +39,7 @@ const installed = Effect.acquireRelease(
   ({ directory }) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
 )
 
-it.live("what is published can be imported by every path, and internals cannot", () =>
+it.live("what is published can be imported by every path, and internals cannot; its program runs", () =>
   Effect.gen(function*() {
     const { app, files } = yield* installed
     assert.includeMembers(files, ["package.json", "LICENSE", "README.md", "PROTOCOLS.md", "CHANGELOG.md"])
@@ -72,24 +72,20 @@ it.live("what is published can be imported by every path, and internals cannot",
     `
     const failures = run(process.execPath, ["--no-warnings", "--input-type=module", "-e", program], app)
     assert.deepStrictEqual(JSON.parse(failures), [])
-  }), 120_000)
 
-it.live("the program of the package runs without anything beside it, and cannot be imported", () =>
-  Effect.gen(function*() {
-    const { app, files } = yield* installed
+    // the program runs without anything beside it, and cannot be imported
     assert.include(files, "dist/cli/LICENSES.txt")
-    const own = join(app, "node_modules/effect-wire")
     const alone = join(app, "alone")
-    cpSync(own, alone, { recursive: true })
+    cpSync(join(app, "node_modules/effect-wire"), alone, { recursive: true })
     const main = join(alone, manifest.bin["effect-wire"])
     assert.strictEqual(run(process.execPath, [main, "--version"], app), `effect-wire v${manifest.version}\n`)
     for (const command of ["call", "state", "queue", "contract", "bench"]) {
       assert.include(run(process.execPath, [main, command, "--help"], app), "USAGE")
     }
-    assert.include(run(process.execPath, [main, "queue", "push", "q.sqlite", "af", "{}", "--create", "--json"], app), "af")
-    const program = `import("effect-wire/cli/main").then(() => console.log("open"), ({ code }) => console.log(code))`
-    assert.strictEqual(run(process.execPath, ["-e", program], app), "ERR_PACKAGE_PATH_NOT_EXPORTED\n")
-  }), 120_000)
+    assert.match(run(process.execPath, [main, "queue", "push", "q.sqlite", "af", "{}", "--create"], app), /^[0-9a-f]+\n$/)
+    const importer = `import("effect-wire/cli/main").then(() => console.log("open"), ({ code }) => console.log(code))`
+    assert.strictEqual(run(process.execPath, ["-e", importer], app), "ERR_PACKAGE_PATH_NOT_EXPORTED\n")
+  }), 240_000)
 
 it("what needs Node is in two folders, so that the rest runs in a browser", () => {
   const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })

@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
-import type { JsonRpcError } from "../../jsonrpc/JsonRpcError.ts"
 import type { Client } from "../../jsonrpc/JsonRpcClient.ts"
+import type { JsonRpcError } from "../../jsonrpc/JsonRpcError.ts"
 import { connect } from "./client.ts"
 import type * as Configs from "./configs.ts"
 import { explain } from "./discovery.ts"
@@ -114,7 +114,9 @@ const text = (tally: Tally, found: ReturnType<typeof summary>): string => {
     "",
     Output.dim("calls by latency"),
     plot(histogram, { width, height: 8 }),
-    ...(tally.seconds.length > 1 ? [`calls by second  ${spark(tally.seconds)}  at most ${Math.max(...tally.seconds)}`] : [])
+    ...(tally.seconds.length > 1
+      ? [`calls by second  ${spark(tally.seconds)}  at most ${Math.max(...tally.seconds)}`]
+      : [])
   ].join("\n")
 }
 

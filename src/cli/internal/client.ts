@@ -87,8 +87,10 @@ export const connect = Effect.fnUntraced(function*(
       ? undefined
       : (remote) => Effect.tapError(login(remote, way), (failure) => Deferred.fail(refused, failure))
   })
-  yield* Effect.catch(client.connect, (error) =>
-    Deferred.isDoneUnsafe(refused) ? Deferred.await(refused) : Effect.fail(ofConnection(error)))
+  yield* Effect.catch(
+    client.connect,
+    (error) => Deferred.isDoneUnsafe(refused) ? Deferred.await(refused) : Effect.fail(ofConnection(error))
+  )
   return { client, target }
 }) satisfies (
   address: string,
@@ -115,7 +117,10 @@ export const ofConnection = (error: JsonRpcError): Failure => {
     return new Failure({
       kind: "Timeout",
       message: reason.message,
-      tries: ["--timeout <duration>, where the work takes longer", "another --wire, where the server says nothing at all"],
+      tries: [
+        "--timeout <duration>, where the work takes longer",
+        "another --wire, where the server says nothing at all"
+      ],
       details: { maybeExecuted: reason.maybeExecuted }
     })
   }
@@ -141,7 +146,13 @@ const refusal = (reason: { readonly code: number; readonly message: string; read
     case -32011:
     case 401:
     case 403:
-      return new Failure({ kind: "Denied", message, more, details, tries: ["another login: --user, --login, --header"] })
+      return new Failure({
+        kind: "Denied",
+        message,
+        more,
+        details,
+        tries: ["another login: --user, --login, --header"]
+      })
     default:
       return new Failure({ kind: "Refused", message, more, details })
   }

@@ -110,7 +110,10 @@ export const stateSet = {
     Flag.withDescription("From 0.6 on: the request that takes { path, value } (default set)"),
     Flag.withDefault("set")
   ),
-  follow: Flags.yes("follow", "Stay connected and print the server's state; data of generation 0.5 goes with its client"),
+  follow: Flags.yes(
+    "follow",
+    "Stay connected and print the server's state; data of generation 0.5 goes with its client"
+  ),
   count: Flags.count("count", "With --follow, end after so many")
 }
 
@@ -218,10 +221,14 @@ export const queueWatch = {
 
 /** @internal */
 export const contractCheck = {
-  before: Argument.String("before").pipe(Argument.withDescription("The earlier document: a file, an address, a server")),
+  before: Argument.String("before").pipe(
+    Argument.withDescription("The earlier document: a file, an address, a server")
+  ),
   after: Argument.String("after").pipe(Argument.withDescription("The later one")),
   failOn: Flag.Literals("fail-on", ["clients", "servers", "both"]).pipe(
-    Flag.withDescription("Whose breaking is an error: old clients with new servers (default), old servers with new clients"),
+    Flag.withDescription(
+      "Whose breaking is an error: old clients with new servers (default), old servers with new clients"
+    ),
     Flag.withDefault("clients" as const)
   ),
   all: Flags.yes("all", "Print changes that break nobody, too"),

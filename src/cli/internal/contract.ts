@@ -41,7 +41,10 @@ const fetched = (url: string, input: Connection) =>
     const credentials = yield* Credentials.read(input)
     const request = HttpClientRequest.get(url).pipe(HttpClientRequest.setHeader("accept", "application/json"))
     const headers = Object.entries(Credentials.httpHeaders(credentials))
-    const secured = headers.reduce((made, [name, value]) => HttpClientRequest.setHeader(made, name, Redacted.value(value)), request)
+    const secured = headers.reduce(
+      (made, [name, value]) => HttpClientRequest.setHeader(made, name, Redacted.value(value)),
+      request
+    )
     const response = yield* http.execute(secured)
     if (response.status !== 200) return undefined
     return yield* Effect.option(parsed(url, yield* response.text)).pipe(Effect.map(Option.getOrUndefined))

@@ -27,7 +27,9 @@ const listing = (known: Known): string => {
     sections.push(
       Output.bold("TOPICS"),
       Output.table(
-        topics.map((topic) => [`  ${topic.name}: ${topic.type}${topic.isState ? " (state)" : ""}`, Output.dim(topic.summary)])
+        topics.map((
+          topic
+        ) => [`  ${topic.name}: ${topic.type}${topic.isState ? " (state)" : ""}`, Output.dim(topic.summary)])
       )
     )
   }

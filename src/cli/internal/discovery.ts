@@ -105,7 +105,8 @@ const bare = (name: string): Method => ({
   errors: []
 })
 
-const names = (u: unknown): ReadonlyArray<string> => Array.isArray(u) ? u.filter((name) => typeof name === "string") : []
+const names = (u: unknown): ReadonlyArray<string> =>
+  Array.isArray(u) ? u.filter((name) => typeof name === "string") : []
 
 /**
  * Asks a server what it can do.

@@ -18,7 +18,8 @@ export const examples = {
       description: "With a progress bar; Ctrl-C cancels the work"
     },
     {
-      command: "EFFECT_WIRE_PASSWORD=wonderland effect-wire call ws://127.0.0.1:8080/rpc secret --user alice --login login",
+      command:
+        "EFFECT_WIRE_PASSWORD=wonderland effect-wire call ws://127.0.0.1:8080/rpc secret --user alice --login login",
       description: "Log in first"
     }
   ],
@@ -32,7 +33,10 @@ export const examples = {
     }
   ],
   listen: [
-    { command: "effect-wire listen ws://127.0.0.1:8080/rpc --topic clock --count 1", description: "One value of a topic" }
+    {
+      command: "effect-wire listen ws://127.0.0.1:8080/rpc --topic clock --count 1",
+      description: "One value of a topic"
+    }
   ],
   discover: [
     { command: "effect-wire discover ws://127.0.0.1:8080/rpc", description: "All methods and topics" },
@@ -40,7 +44,10 @@ export const examples = {
     { command: "effect-wire discover ws://127.0.0.1:8080/rpc --json > openrpc.json", description: "The document" }
   ],
   repl: [
-    { command: "echo 'add a=1 b=2' | effect-wire repl ws://127.0.0.1:8080/rpc", description: "Lines of a script; try it without" }
+    {
+      command: "echo 'add a=1 b=2' | effect-wire repl ws://127.0.0.1:8080/rpc",
+      description: "Lines of a script; try it without"
+    }
   ],
   bench: [
     {
@@ -101,7 +108,10 @@ export const examples = {
   ],
   queuePull: [
     { command: "effect-wire queue pull jobs.sqlite af --ack", description: "Take one and be done with it" },
-    { command: "effect-wire queue pull jobs.sqlite af --lease 1m --json > held.json", description: "Hold one for a minute" }
+    {
+      command: "effect-wire queue pull jobs.sqlite af --lease 1m --json > held.json",
+      description: "Hold one for a minute"
+    }
   ],
   queueAck: [
     { command: "effect-wire queue ack jobs.sqlite @held.json", description: "Acknowledge what pull --json printed" }

@@ -98,7 +98,11 @@ const hints: ReadonlyArray<readonly [RegExp, Kind, string]> = [
   [/1008|refused by policy/, "Denied", "--user <name>, or another login: the server closed the connection by policy"],
   [/100[237]/, "Protocol", "another --wire or --generation: the server did not understand"],
   [/1009|too large/, "Protocol", "smaller parameters: a message was over the limit of the server"],
-  [/no answer in time|ETIMEDOUT|not made in time/, "Unreachable", "--connect-timeout <duration>, or another host or port"]
+  [
+    /no answer in time|ETIMEDOUT|not made in time/,
+    "Unreachable",
+    "--connect-timeout <duration>, or another host or port"
+  ]
 ]
 
 /**

@@ -31,7 +31,9 @@ const eventLine = (topic: string, event: TopicsClient.Event<unknown>, isJson: bo
     const { position, value } = event
     return isJson
       ? Output.compact({ topic, value, ...(position && { position: written(position) }) })
-      : `${Output.bold(topic)}${position === undefined ? "" : ` ${Output.dim(written(position))}`} ${Output.compact(value)}`
+      : `${Output.bold(topic)}${position === undefined ? "" : ` ${Output.dim(written(position))}`} ${
+        Output.compact(value)
+      }`
   }
   const { count, from, to } = event
   if (isJson) {

@@ -97,7 +97,9 @@ export const plot = (histogram: Histogram, options: { readonly width: number; re
       // a column that is not empty is seen
       return eighths[Math.min(8, Math.max(row === 0 && n > 0 ? 1 : 0, filled))]!
     })
-    lines.push(`${(row === height - 1 ? label : row === 0 ? "0" : "").padStart(label.length)} ┤${cells.join("").trimEnd()}`)
+    lines.push(
+      `${(row === height - 1 ? label : row === 0 ? "0" : "").padStart(label.length)} ┤${cells.join("").trimEnd()}`
+    )
   }
   const marks = [0, 0.5, 1].map((part) => latency(Math.exp(Math.log(from) + part * (Math.log(to) - Math.log(from)))))
   const gap = (text: string, length: number) => " ".repeat(Math.max(1, length - text.length))

@@ -89,7 +89,7 @@ export const list = (input: Input<typeof Configs.queueList>) =>
         limit: input.limit,
         cursor: Option.getOrUndefined(input.cursor)
       })
-      if (input.json) for (const message of messages) yield* showMessage(message, true)
+      if (input.json) { for (const message of messages) yield* showMessage(message, true) }
       else if (messages.length > 0) yield* Output.line(Output.table(messages.map(rowOf)))
       if (cursor !== undefined) yield* Output.note(`there are more: --cursor ${cursor}`)
     }))
@@ -163,7 +163,9 @@ const heldOf = Effect.fnUntraced(function*(source: string) {
   return yield* Effect.forEach(text.split("\n").filter((line) => line.trim() !== ""), (line) => {
     const { destination, id, lease } = (valueOf(line) ?? {}) as Partial<Held>
     return typeof id !== "string" || typeof destination !== "string"
-      ? Effect.fail(usage("this is nothing that pull printed", "effect-wire queue pull <store> <node> --json > held.json"))
+      ? Effect.fail(
+        usage("this is nothing that pull printed", "effect-wire queue pull <store> <node> --json > held.json")
+      )
       : Effect.succeed<Held>({ id, destination, ...(lease === undefined ? undefined : { lease }) })
   })
 })
@@ -173,7 +175,10 @@ export const ack = Effect.fnUntraced(function*(input: Input<typeof Configs.queue
   const destination = Option.getOrUndefined(input.destination)
   const token = Option.getOrUndefined(input.token)
   if (destination === undefined && !/^(-$|@)/.test(input.id)) {
-    return yield* usage("the node that receives is missing", "effect-wire queue ack <store> <id> <node> --token <token>")
+    return yield* usage(
+      "the node that receives is missing",
+      "effect-wire queue ack <store> <id> <node> --token <token>"
+    )
   }
   const held = destination === undefined
     ? yield* heldOf(input.id)

@@ -1,8 +1,8 @@
 /**
  * `repl`: calls by hand, with the names of the server's methods and parameters at the tabulator key, and a history.
  */
-import type * as Command from "effect/cli/Command"
 import * as Cause from "effect/Cause"
+import type * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -173,7 +173,9 @@ export const repl = Effect.fnUntraced(function*(input: Input) {
       : Effect.void))
   if (isTerminal) {
     yield* Output.note(
-      `${nameOf(target)}: ${known === undefined ? "no list of methods" : `${known.methods.length} methods`}; .help helps`
+      `${nameOf(target)}: ${
+        known === undefined ? "no list of methods" : `${known.methods.length} methods`
+      }; .help helps`
     )
   }
   let failed = 0

@@ -37,7 +37,11 @@ const ofJuggler = (error: JugglerError): Failure => {
     return new Failure({ kind: "Protocol", message: error.message, tries: ["another --generation: 0.5, 0.6 or 0.7"] })
   }
   if (reason.kind === "Timeout") {
-    return new Failure({ kind: "Timeout", message: error.message, tries: ["--timeout <duration>", "another --generation"] })
+    return new Failure({
+      kind: "Timeout",
+      message: error.message,
+      tries: ["--timeout <duration>", "another --generation"]
+    })
   }
   const { kind, tries } = ofWords(error.message)
   return new Failure({ kind, message: error.message, tries })
@@ -200,4 +204,3 @@ export const call = Effect.fnUntraced(function*(input: Input<typeof Configs.stat
     : params) as Json
   yield* Output.show(yield* Effect.mapError(client.call(input.name, data), ofJuggler), input.json)
 }, Effect.scoped)
-

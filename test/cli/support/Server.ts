@@ -64,8 +64,7 @@ export class Servers extends Context.Service<Servers, {
         }),
         OpenRpc.layerHandlers({ methods: All, info: { title: "test", version: "1" } })
       )
-      const route = (wire: Wire.Wire) =>
-        JsonRpcServer.layerHttp(All, { path: `/${wire.name}`, wire, drainTimeout: 0 })
+      const route = (wire: Wire.Wire) => JsonRpcServer.layerHttp(All, { path: `/${wire.name}`, wire, drainTimeout: 0 })
       const Routes = Layer.mergeAll(
         route(Wire.standard),
         route(Wire.rockets),

@@ -1,0 +1,153 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { createServer } from "node:net"
+import type { AddressInfo } from "node:net"
+import { mkdirSync } from "node:fs"
+import { join } from "node:path"
+import { Gateway } from "../gateway/support/Gateway.ts"
+import { Program } from "./support/Program.ts"
+
+const commands = [
+  ["call"],
+  ["notify"],
+  ["batch"],
+  ["listen"],
+  // the document that the next ones compare with is written here
+  ["discover"],
+  ["repl"],
+  ["state", "get"],
+  ["state", "follow"],
+  ["state", "set"],
+  ["state", "call"],
+  // the file that the next ones look into is made here
+  ["queue", "push"],
+  ["queue", "counts"],
+  ["queue", "list"],
+  ["queue", "show"],
+  ["queue", "pull"],
+  ["queue", "ack"],
+  ["queue", "redrive"],
+  ["queue", "clear"],
+  ["queue", "watch"],
+  ["contract", "check"],
+  ["contract", "generate"],
+  ["bench"]
+]
+
+/** The lines of the section with the examples that are commands. */
+const examplesOf = (help: string): ReadonlyArray<string> => {
+  const [, section = ""] = help.split("\nEXAMPLES\n")
+  return section.split("\n").map((line) => line.trim()).filter((line) => line !== "" && !line.startsWith("#"))
+}
+
+const subcommandsOf = (help: string): ReadonlyArray<string> => {
+  const [, section = ""] = help.split("\nSUBCOMMANDS\n")
+  return section.split("\n").flatMap((line) => /^ {2}(\w+)/.exec(line)?.[1] ?? [])
+}
+
+/** Asked for once. */
+const helps = new Map<string, string>()
+const helpOf = (command: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const name = command.join(" ")
+    const known = helps.get(name)
+    if (known !== undefined) return known
+    const { run } = yield* Program
+    const { stdout } = yield* run([...command, "--help"])
+    helps.set(name, stdout)
+    return stdout
+  })
+
+layer(Layer.merge(Program.layer, Gateway.layer), { excludeTestServices: true, timeout: "60 seconds" })("help", (it) => {
+  it.effect("every command says what it does, and every example of its help runs as it stands against the gateway", () =>
+    Effect.gen(function*() {
+      const { directory, shell } = yield* Program
+      const address = yield* Gateway
+      const found: Array<string> = []
+      for (const first of subcommandsOf(yield* helpOf([]))) {
+        const help = yield* helpOf([first])
+        assert.match(help, /DESCRIPTION\n {2}[A-Z]/)
+        const inner = subcommandsOf(help)
+        found.push(...(inner.length === 0 ? [first] : inner.map((name) => `${first} ${name}`)))
+      }
+      assert.sameMembers(found, commands.map((command) => command.join(" ")))
+      const cwd = join(directory, "examples")
+      mkdirSync(cwd)
+      for (const command of commands) {
+        const examples = examplesOf(yield* helpOf(command))
+        assert.isNotEmpty(examples, command.join(" "))
+        for (const example of examples) {
+          const { code, stderr } = yield* shell(example.replaceAll("127.0.0.1:8080", address), { cwd })
+          assert.strictEqual(code, 0, `${example}\n${stderr}`)
+        }
+      }
+    }), 240_000)
+
+  it.effect("each shell gets a script that completes commands and options", () =>
+    Effect.gen(function*() {
+      const { run, shell } = yield* Program
+      for (const name of ["bash", "zsh", "fish", "powershell"]) {
+        const { code, stdout } = yield* run(["--completions", name])
+        assert.strictEqual(code, 0)
+        for (const word of ["contract", "discover", "generation", "in-flight"]) assert.include(stdout, word, name)
+      }
+      const completed = (line: string) => {
+        const words = line.split(" ")
+        return shell(
+          `bash -c '${
+            [
+              "eval \"$(effect-wire --completions bash)\"",
+              `COMP_LINE="${line}"`,
+              `COMP_POINT=${line.length}`,
+              `COMP_WORDS=(${words.map((word) => `"${word}"`).join(" ")})`,
+              `COMP_CWORD=${words.length - 1}`,
+              "$(complete -p effect-wire | sed \"s/.*-F \\([^ ]*\\) .*/\\1/\")",
+              "printf \"%s\\n\" \"${COMPREPLY[@]}\""
+            ].join("\n")
+          }'`
+        )
+      }
+      assert.include((yield* completed("effect-wire dis")).stdout, "discover")
+      assert.include((yield* completed("effect-wire queue re")).stdout, "redrive")
+      assert.include((yield* completed("effect-wire bench --conn")).stdout, "--connections")
+    }), 120_000)
+
+  it.effect("help is for those who ask: a wrong command line gets one line and where to look", () =>
+    Effect.gen(function*() {
+      const { run } = yield* Program
+      const wrong = yield* run(["queue", "count", "jobs.sqlite"])
+      assert.strictEqual(wrong.code, 2)
+      assert.strictEqual(wrong.stdout, "")
+      assert.match(wrong.stderr, /counts[\s\S]*try: effect-wire queue --help/)
+      const version = yield* run(["--version"])
+      assert.match(version.stdout, /^effect-wire v\d+\.\d+\.\d+\n$/)
+      assert.strictEqual((yield* run([])).code, 0)
+    }), 60_000)
+
+  it.effect("a server that speaks something else is told apart", () =>
+    Effect.gen(function*() {
+      const { run } = yield* Program
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<ReturnType<typeof createServer>>((resume) => {
+          const server = createServer((socket) => {
+            socket.on("error", () => {})
+            socket.write("220 mail.example.org ESMTP\r\n")
+          })
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const ran = yield* run([
+        "call",
+        `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`,
+        "add",
+        "--timeout",
+        "500ms"
+      ])
+      assert.include([3, 4, 5], ran.code, ran.stderr)
+      assert.match(ran.stderr, /--wire/)
+      const juggler = yield* run(["call", `ws://${yield* Gateway}/juggler/0.7`, "add", "--timeout", "500ms"])
+      assert.include([4, 5], juggler.code, juggler.stderr)
+      assert.match(juggler.stderr, /--wire|--generation/)
+    }), 60_000)
+})
