@@ -1,8 +1,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { mkdirSync } from "node:fs"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
-import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { Gateway } from "../gateway/support/Gateway.ts"
 import { Program } from "./support/Program.ts"
@@ -59,29 +59,33 @@ const helpOf = (command: ReadonlyArray<string>) =>
   })
 
 layer(Layer.merge(Program.layer, Gateway.layer), { excludeTestServices: true, timeout: "60 seconds" })("help", (it) => {
-  it.effect("every command says what it does, and every example of its help runs as it stands against the gateway", () =>
-    Effect.gen(function*() {
-      const { directory, shell } = yield* Program
-      const address = yield* Gateway
-      const found: Array<string> = []
-      for (const first of subcommandsOf(yield* helpOf([]))) {
-        const help = yield* helpOf([first])
-        assert.match(help, /DESCRIPTION\n {2}[A-Z]/)
-        const inner = subcommandsOf(help)
-        found.push(...(inner.length === 0 ? [first] : inner.map((name) => `${first} ${name}`)))
-      }
-      assert.sameMembers(found, commands.map((command) => command.join(" ")))
-      const cwd = join(directory, "examples")
-      mkdirSync(cwd)
-      for (const command of commands) {
-        const examples = examplesOf(yield* helpOf(command))
-        assert.isNotEmpty(examples, command.join(" "))
-        for (const example of examples) {
-          const { code, stderr } = yield* shell(example.replaceAll("127.0.0.1:8080", address), { cwd })
-          assert.strictEqual(code, 0, `${example}\n${stderr}`)
+  it.effect(
+    "every command says what it does, and every example of its help runs as it stands against the gateway",
+    () =>
+      Effect.gen(function*() {
+        const { directory, shell } = yield* Program
+        const address = yield* Gateway
+        const found: Array<string> = []
+        for (const first of subcommandsOf(yield* helpOf([]))) {
+          const help = yield* helpOf([first])
+          assert.match(help, /DESCRIPTION\n {2}[A-Z]/)
+          const inner = subcommandsOf(help)
+          found.push(...(inner.length === 0 ? [first] : inner.map((name) => `${first} ${name}`)))
         }
-      }
-    }), 240_000)
+        assert.sameMembers(found, commands.map((command) => command.join(" ")))
+        const cwd = join(directory, "examples")
+        mkdirSync(cwd)
+        for (const command of commands) {
+          const examples = examplesOf(yield* helpOf(command))
+          assert.isNotEmpty(examples, command.join(" "))
+          for (const example of examples) {
+            const { code, stderr } = yield* shell(example.replaceAll("127.0.0.1:8080", address), { cwd })
+            assert.strictEqual(code, 0, `${example}\n${stderr}`)
+          }
+        }
+      }),
+    240_000
+  )
 
   it.effect("each shell gets a script that completes commands and options", () =>
     Effect.gen(function*() {
@@ -112,17 +116,21 @@ layer(Layer.merge(Program.layer, Gateway.layer), { excludeTestServices: true, ti
       assert.include((yield* completed("effect-wire bench --conn")).stdout, "--connections")
     }), 120_000)
 
-  it.effect("help is for those who ask: a wrong command line gets one line and where to look", () =>
-    Effect.gen(function*() {
-      const { run } = yield* Program
-      const wrong = yield* run(["queue", "count", "jobs.sqlite"])
-      assert.strictEqual(wrong.code, 2)
-      assert.strictEqual(wrong.stdout, "")
-      assert.match(wrong.stderr, /counts[\s\S]*try: effect-wire queue --help/)
-      const version = yield* run(["--version"])
-      assert.match(version.stdout, /^effect-wire v\d+\.\d+\.\d+\n$/)
-      assert.strictEqual((yield* run([])).code, 0)
-    }), 60_000)
+  it.effect(
+    "help is for those who ask: a wrong command line gets one line and where to look",
+    () =>
+      Effect.gen(function*() {
+        const { run } = yield* Program
+        const wrong = yield* run(["queue", "count", "jobs.sqlite"])
+        assert.strictEqual(wrong.code, 2)
+        assert.strictEqual(wrong.stdout, "")
+        assert.match(wrong.stderr, /counts[\s\S]*try: effect-wire queue --help/)
+        const version = yield* run(["--version"])
+        assert.match(version.stdout, /^effect-wire v\d+\.\d+\.\d+\n$/)
+        assert.strictEqual((yield* run([])).code, 0)
+      }),
+    60_000
+  )
 
   it.effect("a server that speaks something else is told apart", () =>
     Effect.gen(function*() {

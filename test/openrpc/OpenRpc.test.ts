@@ -330,5 +330,5 @@ it.effect("an error of a document whose schema has no tag becomes an annotated s
         }]
       }]
     })
-    assert.match(source, /export const DivisionByZero = [\s\S]*JsonRpcError\.wire\(\{ code: -32050/)
+    assert.match(source, /export const DivisionByZero = [\s\S]*JsonRpcError\.wire\(\{\s+code: -32050/)
   }))

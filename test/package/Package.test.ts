@@ -39,24 +39,26 @@ const installed = Effect.acquireRelease(
   ({ directory }) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
 )
 
-it.live("what is published can be imported by every path, and internals cannot; its program runs", () =>
-  Effect.gen(function*() {
-    const { app, files } = yield* installed
-    assert.includeMembers(files, ["package.json", "LICENSE", "README.md", "PROTOCOLS.md", "CHANGELOG.md"])
-    assert.isFalse(files.some((file) => /^(test|examples|bench|\.ci)\//.test(file)))
+it.live(
+  "what is published can be imported by every path, and internals cannot; its program runs",
+  () =>
+    Effect.gen(function*() {
+      const { app, files } = yield* installed
+      assert.includeMembers(files, ["package.json", "LICENSE", "README.md", "PROTOCOLS.md", "CHANGELOG.md"])
+      assert.isFalse(files.some((file) => /^(test|examples|bench|\.ci)\//.test(file)))
 
-    const modules = folders.flatMap((folder) =>
-      readdirSync(join(root, "src", folder))
-        .filter((file) => file.endsWith(".ts") && file !== "index.ts")
-        .map((file) => `${folder}/${file.slice(0, -3)}`)
-    )
-    const open = ["", ...folders.map((folder) => `/${folder}`), ...modules.map((module) => `/${module}`)]
-    const internals = folders.flatMap((folder) => {
-      const inside = files.filter((file) => file.startsWith(`dist/${folder}/internal/`) && file.endsWith(".js"))
-      return inside.map((file) => file.slice("dist".length, -3))
-    })
-    assert.isAbove(internals.length, 0)
-    const program = `
+      const modules = folders.flatMap((folder) =>
+        readdirSync(join(root, "src", folder))
+          .filter((file) => file.endsWith(".ts") && file !== "index.ts")
+          .map((file) => `${folder}/${file.slice(0, -3)}`)
+      )
+      const open = ["", ...folders.map((folder) => `/${folder}`), ...modules.map((module) => `/${module}`)]
+      const internals = folders.flatMap((folder) => {
+        const inside = files.filter((file) => file.startsWith(`dist/${folder}/internal/`) && file.endsWith(".js"))
+        return inside.map((file) => file.slice("dist".length, -3))
+      })
+      assert.isAbove(internals.length, 0)
+      const program = `
       const failures = []
       for (const path of ${JSON.stringify(open)}) {
         const module = await import("effect-wire" + path).catch((error) => failures.push(path + ": " + error.message))
@@ -70,22 +72,27 @@ it.live("what is published can be imported by every path, and internals cannot; 
       }
       console.log(JSON.stringify(failures))
     `
-    const failures = run(process.execPath, ["--no-warnings", "--input-type=module", "-e", program], app)
-    assert.deepStrictEqual(JSON.parse(failures), [])
+      const failures = run(process.execPath, ["--no-warnings", "--input-type=module", "-e", program], app)
+      assert.deepStrictEqual(JSON.parse(failures), [])
 
-    // the program runs without anything beside it, and cannot be imported
-    assert.include(files, "dist/cli/LICENSES.txt")
-    const alone = join(app, "alone")
-    cpSync(join(app, "node_modules/effect-wire"), alone, { recursive: true })
-    const main = join(alone, manifest.bin["effect-wire"])
-    assert.strictEqual(run(process.execPath, [main, "--version"], app), `effect-wire v${manifest.version}\n`)
-    for (const command of ["call", "state", "queue", "contract", "bench"]) {
-      assert.include(run(process.execPath, [main, command, "--help"], app), "USAGE")
-    }
-    assert.match(run(process.execPath, [main, "queue", "push", "q.sqlite", "af", "{}", "--create"], app), /^[0-9a-f]+\n$/)
-    const importer = `import("effect-wire/cli/main").then(() => console.log("open"), ({ code }) => console.log(code))`
-    assert.strictEqual(run(process.execPath, ["-e", importer], app), "ERR_PACKAGE_PATH_NOT_EXPORTED\n")
-  }), 240_000)
+      // the program runs without anything beside it, and cannot be imported
+      assert.include(files, "dist/cli/LICENSES.txt")
+      const alone = join(app, "alone")
+      cpSync(join(app, "node_modules/effect-wire"), alone, { recursive: true })
+      const main = join(alone, manifest.bin["effect-wire"])
+      assert.strictEqual(run(process.execPath, [main, "--version"], app), `effect-wire v${manifest.version}\n`)
+      for (const command of ["call", "state", "queue", "contract", "bench"]) {
+        assert.include(run(process.execPath, [main, command, "--help"], app), "USAGE")
+      }
+      assert.match(
+        run(process.execPath, [main, "queue", "push", "q.sqlite", "af", "{}", "--create"], app),
+        /^[0-9a-f]+\n$/
+      )
+      const importer = `import("effect-wire/cli/main").then(() => console.log("open"), ({ code }) => console.log(code))`
+      assert.strictEqual(run(process.execPath, ["-e", importer], app), "ERR_PACKAGE_PATH_NOT_EXPORTED\n")
+    }),
+  240_000
+)
 
 it("what needs Node is in two folders, so that the rest runs in a browser", () => {
   const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })

@@ -143,7 +143,9 @@ const refusal = (reason: { readonly code: number; readonly message: string; read
         details,
         tries: ["another --wire, where the server speaks something else"]
       })
+    // ours: too many attempts, a login or a right is missing
     case -32011:
+    case -32013:
     case 401:
     case 403:
       return new Failure({
