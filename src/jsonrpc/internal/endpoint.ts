@@ -2,6 +2,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Headers from "effect/http/Headers"
 import type * as Rpc from "effect/rpc/Rpc"
+import type * as Tracer from "effect/Tracer"
 import * as Weight from "../../rpc/internal/weight.ts"
 import type { Connection } from "../../rpc/RpcConnection.ts"
 import type * as RpcEngine from "../../rpc/RpcEngine.ts"
@@ -79,7 +80,7 @@ export class Endpoint implements Answerer, Sink {
   private readonly session: RpcEngine.Session | undefined
   private readonly caller: Caller | undefined
   /** Trace context of the wire, for requests that bring none of their own. */
-  readonly trace: RpcEngine.TraceContext | undefined
+  readonly trace: Tracer.AnySpan | undefined
   private refuses = false
   private suspected = false
   /** The frame that is being handled, and the number of its messages. */
@@ -93,7 +94,7 @@ export class Endpoint implements Answerer, Sink {
     connection: Connection,
     session: RpcEngine.Session | undefined,
     caller: Caller | undefined,
-    trace?: RpcEngine.TraceContext
+    trace?: Tracer.AnySpan
   ) {
     this.config = config
     this.connection = connection

@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -13,6 +12,7 @@ import * as Tracer from "effect/Tracer"
 import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import * as RpcEngine from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
+import * as TraceContext from "../../rpc/TraceContext.ts"
 import { Budget } from "../../socket/Budget.ts"
 import * as Handshake from "../../socket/Handshake.ts"
 import * as SocketMetrics from "../../socket/SocketMetrics.ts"
@@ -160,10 +160,13 @@ export const make = (
           onConnection?.(connection)
           const session = yield* Scope.provide(RpcEngine.open(connection, options), scope)
           // the span that the HTTP server made of the caller's `traceparent`, where the app traces; else the caller's
-          const trace = request.headers.traceparent === undefined
+          const sent = TraceContext.fromHeaders(request.headers)
+          const span = sent === undefined
             ? undefined
-            : Context.getOrUndefined(yield* Effect.context<never>(), Tracer.ParentSpan) ??
-              Option.getOrUndefined(HttpTraceContext.w3c(request.headers))
+            : Context.getOrUndefined(yield* Effect.context<never>(), Tracer.ParentSpan)
+          const trace = sent === undefined || span === undefined
+            ? sent
+            : TraceContext.external(span, TraceContext.carriedBy(sent))
           const endpoint = new Endpoint(config, connection, session, undefined, trace)
           const text = yield* Effect.callback<string | undefined>((resume) =>
             endpoint.handle(body, Codec.decode(body, decode), {
