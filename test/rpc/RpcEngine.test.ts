@@ -600,7 +600,7 @@ it.effect("requests are counted by method and outcome, timed, and counted while 
     assert.strictEqual(yield* count("work", "interrupted"), 2)
     const state = yield* Metric.value(Metric.withAttributes(RpcMetrics.duration, { method: "work" }))
     assert.deepStrictEqual([state.count, state.min, state.max, state.sum], [3, 0, 0.015, 0.015])
-    assert.deepStrictEqual(state.buckets.filter(([le]) => le === 10 || le === 20), [[10, 2], [20, 3]])
+    assert.deepStrictEqual(state.buckets.filter(([le]) => le === 0.01 || le === 0.02), [[0.01, 2], [0.02, 3]])
   }).pipe(Effect.provideService(Metric.MetricRegistry, registry))
 })
 
