@@ -377,10 +377,17 @@ both(
       const socket = yield* rawUpgraded(port)
       socket.pause()
       yield* settled(progress)
-      yield* seconds(29)
-      assert.isUndefined(end.effect)
-      yield* seconds(4)
+      // the system may take some more in its own time: what counts are the seconds since it last did
+      let last = progress.written
+      let since = 0
+      while (end.effect === undefined) {
+        yield* seconds(1)
+        since = progress.written === last ? since + 1 : 0
+        last = progress.written
+        assert.isBelow(since, 120)
+      }
       assert.strictEqual(codeOf(yield* Deferred.await(end)), 1013)
+      assert.isAtLeast(since, 29)
       assert.strictEqual(yield* closedCount("slow_reader"), 1)
     })
 )
