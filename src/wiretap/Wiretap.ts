@@ -191,7 +191,7 @@ export const make = <E = never, R = never>(
   })
 
 /** Events that are formatted before others get their turn. */
-const slice = 256
+const slice = 1024
 
 /**
  * A tap that is only watched live ({@link Wiretap.events}).
