@@ -5,7 +5,7 @@ import { JugglerClient, JugglerCluster, JugglerGeneration, JugglerServer } from 
 import { MemorySocket } from "effect-wire/socket"
 import { TestClock } from "effect/testing"
 import { generator } from "./generate.ts"
-import { settle } from "./wire.ts"
+import { raw, settle } from "./wire.ts"
 
 const Board = Schema.Struct({ count: Schema.Finite, log: Schema.Array(Schema.String) })
 
@@ -417,4 +417,72 @@ describe("JugglerCluster", () => {
       }),
     { arbitrary: { runs: 25 } }
   )
+
+  it.effect("lets a client go on at another process, and gives it everything where that does not know its version", () =>
+    Effect.gen(function*() {
+      const backplane = yield* Backplane.makeMemory
+      const line = leaky(backplane)
+      const servers: Array<
+        {
+          readonly state: Effect.Success<ReturnType<typeof start>>
+          readonly server: MemorySocket.MemoryServer["Service"]
+        }
+      > = []
+      for (const plane of [backplane, line.backplane]) {
+        const state = yield* start(plane)
+        const server = yield* MemorySocket.makeServer()
+        const run = yield* JugglerServer.make(undefined, { state, keepAlive: false, autoflush: "50 millis" })
+        yield* Effect.forkScoped(server.server.run(run))
+        servers.push({ state, server })
+      }
+      const [a, b] = servers as [typeof servers[0], typeof servers[0]]
+      yield* a.state.set({ count: 0, log: Array.from({ length: 1_000 }, (_, i) => `entry ${i}`) })
+      /** What a client that stopped somewhere is sent at a server. */
+      const asks = (server: MemorySocket.MemoryServer["Service"], point: string) =>
+        Effect.gen(function*() {
+          const peer = yield* raw(server.connect())
+          yield* peer.send(`2effect-wire/resume${point}`)
+          yield* TestClock.adjust("50 millis")
+          yield* settle
+          const text = peer.frames.filter((frame) => frame[0] === "0" && frame.includes("\"state\""))
+          yield* peer.close
+          return JSON.parse(text[0]!.slice(1))
+        })
+      const first = yield* asks(a.server, "")
+      const other = yield* asks(b.server, "")
+      assert.deepStrictEqual([other.epoch, other.version], [first.epoch, first.version])
+      assert.deepStrictEqual(yield* a.state.position, { epoch: first.epoch, version: first.version })
+      const ways: Array<number> = []
+      for (let i = 0; i < 5; i++) {
+        yield* b.state.put(["log", 0], `new ${i}`)
+        yield* a.state.put(["count"], i + 1)
+        const { epoch, version } = yield* a.state.position
+        ways.push(version)
+        // it stopped in the middle of what the other process has flushed together
+        const missed = yield* asks(b.server, ` ${epoch} ${version - 1}`)
+        assert.deepStrictEqual(missed, {
+          type: "state",
+          diff: [{ op: "replace", path: "/count", value: i + 1 }],
+          epoch,
+          version,
+          base: version - 1
+        })
+      }
+      // a process that was behind, and took everything from another, knows nothing of what was between
+      line.stop()
+      for (let i = 0; i < 3; i++) yield* a.state.put(["log", "-"], `unheard ${i}`)
+      line.resume()
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      const position = yield* a.state.position
+      assert.deepStrictEqual(yield* b.state.position, position)
+      const all = yield* asks(b.server, ` ${position.epoch} ${position.version - 1}`)
+      assert.strictEqual(all.diff[0].path, "")
+      assert.deepStrictEqual([all.epoch, all.version], [position.epoch, position.version])
+      // and from there on knows again
+      yield* a.state.put(["count"], 99)
+      const rest = yield* asks(b.server, ` ${position.epoch} ${position.version}`)
+      assert.deepStrictEqual([rest.base, rest.version], [position.version, position.version + 1])
+    }))
 })

@@ -1,10 +1,10 @@
 /**
- * Clients that guess, on lines that are cut, before a server that decides: 1,000 histories, or as many as HISTORIES says,
+ * Clients that guess, on lines that are cut or slow, before a server that decides: 1,000 histories, or as many as HISTORIES says,
  * each from its seed. What is judged: a client that guesses nothing shows a state that the server had, and at the end, when
  * everything was delivered, all show the same and nobody guesses any more. The parts are the real ones, driven step by step.
  */
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { JsonPatch, JugglerGeneration } from "effect-wire/juggler"
 import { Budget, type Outbox } from "effect-wire/socket"
 import { Follower, Publisher } from "../../src/juggler/internal/publisher.ts"
@@ -13,17 +13,46 @@ import * as Resume from "../../src/juggler/internal/resume.ts"
 import { Store } from "../../src/juggler/internal/store.ts"
 import { type Generator, generator } from "./generate.ts"
 
+/** A clock that stands still. */
+const standing: Clock.Clock = {
+  currentTimeMillisUnsafe: () => 0,
+  currentTimeMillis: Effect.succeed(0),
+  currentTimeNanosUnsafe: () => 0n,
+  currentTimeNanos: Effect.succeed(0n),
+  monotonicTimeNanosUnsafe: () => 0n,
+  monotonicTimeNanos: Effect.succeed(0n),
+  sleep: () => Effect.never
+}
+
 const histories = Number(process.env["HISTORIES"] ?? 1_000)
 
 const { v06, v07 } = JugglerGeneration
 
 /** An outbox that is a list. */
-const outboxOf = (frames: Array<string>): Outbox.Outbox => ({
-  send: (frame) => frames.push(frame as string) > 0,
+interface Line {
+  readonly frames: Array<string>
+  readonly waiters: Array<{ readonly limit: number; readonly resume: () => void }>
+}
+
+const waiting = ({ frames }: Line): number => frames.reduce((sum, { length }) => sum + length, 0)
+
+/** Those who wait until there is less go on, if there is. */
+const wake = (line: Line): void => {
+  for (const waiter of line.waiters.splice(0)) {
+    if (waiting(line) <= waiter.limit) waiter.resume()
+    else line.waiters.push(waiter)
+  }
+}
+
+const outboxOf = (line: Line): Outbox.Outbox => ({
+  send: (frame) => line.frames.push(frame as string) > 0,
   cork: () => {},
   uncork: () => {},
-  waiting: () => 0,
-  drained: () => Effect.void,
+  waiting: () => waiting(line),
+  drained: (limit = 0) =>
+    Effect.callback((resume) => {
+      line.waiters.push({ limit, resume: () => resume(Effect.void) })
+    }),
   close: () => Effect.void,
   isClosed: () => false,
   account: Budget.make(Infinity).open(() => {}),
@@ -52,7 +81,14 @@ class Client {
   readonly replica = new Replica(new Store(null, JsonPatch.defaultLimits))
   readonly wishes: Array<Wish> = []
   /** Both directions of the line; absent while there is none. */
-  line: { readonly toClient: Array<string>; readonly toServer: Array<string>; readonly follower: Follower } | undefined
+  line:
+    | {
+      readonly toClient: Array<string>
+      readonly toServer: Array<string>
+      readonly follower: Follower
+      readonly outbox: Line
+    }
+    | undefined
   receiver = v07.receiver()
 }
 
@@ -75,8 +111,9 @@ class World {
     this.store = new Store(null, JsonPatch.defaultLimits)
     this.store.set({ counter: 0, items: [], byKey: {}, pad: "x".repeat(1_000) })
     const delay = random.int(2) === 0 ? 0 : 1e9
-    // nothing happens by itself: a flush is a step
-    this.publisher = new Publisher(this.store, delay, () => ({ interruptUnsafe: () => {} }) as never, () => {})
+    // no time passes: a flush is a step
+    const fork = (effect: Effect.Effect<void>) => Effect.runFork(Effect.provideService(effect, Clock.Clock, standing))
+    this.publisher = new Publisher(this.store, delay, fork, () => {})
     for (let i = 0; i < 1 + random.int(3); i++) this.clients.push(new Client())
     this.note()
   }
@@ -88,9 +125,13 @@ class World {
   connect(client: Client): void {
     const toClient: Array<string> = []
     const history = this.generation.resumes ? Resume.historyOf(this.store, "e", this.maxSize) : undefined
-    const follower = new Follower(this.generation, 100 + this.random.int(1_000), outboxOf(toClient), 1e9, history)
+    const outbox: Line = { frames: toClient, waiters: [] }
+    // some read slowly: what is too much for them is held back
+    const highWater = this.random.int(3) === 0 ? 300 + this.random.int(2_000) : 1e9
+    const segment = 100 + this.random.int(1_000)
+    const follower = new Follower(this.generation, segment, outboxOf(outbox), highWater, history)
     follower.asked = history !== undefined && this.random.int(2) === 0
-    client.line = { toClient, toServer: [], follower }
+    client.line = { toClient, toServer: [], follower, outbox }
     client.receiver = this.generation.receiver()
     this.publisher.join(follower)
     const point = client.replica.opened()
@@ -158,6 +199,7 @@ class World {
     const { line, replica } = client
     const frame = line?.toClient.shift()
     if (line === undefined || frame === undefined) return
+    wake(line.outbox)
     const message = client.receiver(frame)
     if (message?._tag === "State") {
       const result = replica.receive(message.patch, message.stamp)

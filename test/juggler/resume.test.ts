@@ -209,6 +209,45 @@ describe("resume", () => {
       assert.deepStrictEqual(yield* client.state.json, yield* state.json)
     }))
 
+  it.effect("sends a slow reader what it missed, not the whole", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson(entries(3_000))
+      const server = yield* MemorySocket.makeServer({ capacity: 1 })
+      const run = yield* JugglerServer.make(undefined, { state, keepAlive: false, autoflush: 0, highWaterMark: 500 })
+      yield* Effect.forkScoped(server.server.run(run))
+      const socket = server.connect()
+      const { pull } = yield* socket.reader
+      const writer = yield* socket.writer
+      const frames: Array<string> = []
+      const read = Effect.gen(function*() {
+        for (let idle = 0; idle < 3;) {
+          const batch = yield* Effect.timeoutOption(pull, "1 millis").pipe(
+            Effect.raceFirst(Effect.andThen(settle, Effect.succeedNone))
+          )
+          if (batch._tag === "None") idle++
+          else frames.push(...batch.value.map(String))
+        }
+        const peer = { frames } as RawPeer
+        return messages(peer).filter((message) => message.type === "state")
+      })
+      yield* writer.write("2effect-wire/resume")
+      const [whole] = yield* read
+      assert.strictEqual(whole.diff[0].path, "")
+      for (let i = 0; i < 100; i++) yield* state.put([`key${i}`], "new")
+      yield* settle
+      const missed = yield* read
+      let version = whole.version
+      let count = 0
+      for (const step of missed) {
+        assert.strictEqual(step.base, version)
+        version = step.version
+        count += step.diff.length
+      }
+      assert.strictEqual(version, yield* state.version)
+      assert.strictEqual(count, 100)
+      assert.isBelow(missed.length, 50)
+    }))
+
   it.effect("goes on in another run with what it holds from an earlier one", () =>
     Effect.gen(function*() {
       const state = yield* JugglerState.makeJson(entries(3_000))

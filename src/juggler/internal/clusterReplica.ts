@@ -134,6 +134,8 @@ export class Replica {
       this.hooks.doubt(entry.n, index)
     })
     if (this.version > version) {
+      // each write is one commit; were it not so, nobody may go on from here
+      this.store.rename(this.epoch, this.version)
       this.recent.push({ v: version, w: compress(touched) })
       if (this.recent.length > window) this.recent.shift()
       this.sinceWhole += this.version - version
@@ -192,6 +194,7 @@ export class Replica {
     if (error !== undefined) return this.hooks.broken(error)
     this.epoch = entry.e
     this.version = entry.v
+    this.store.rename(entry.e, entry.v)
     this.wholeAt = at
     this.sinceWhole = 0
     this.origin = origin

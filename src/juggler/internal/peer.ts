@@ -415,7 +415,7 @@ class PeerImpl implements Peer, Line {
     const { maxStreamBytes } = this.config.options
     const answer = (success: boolean, data: Json) => {
       const version = this.follower?.stamped === true
-        ? this.shown?.version() ?? JugglerState.storeOf(this.local).version
+        ? (this.shown?.version() ?? JugglerState.storeOf(this.local).version) + this.follower.history!.run.offset
         : undefined
       this.write({ _tag: "Response", id, success, data, version })
     }

@@ -2,9 +2,9 @@
  * Sends the changes of a store to its followers: what changed within the autoflush delay goes out as one patch, written
  * as text once and framed once for each generation, whatever the number of followers.
  *
- * A follower whose outbox is full gets no patches; when it has read enough it gets the whole. So what waits for a slow
- * reader is bounded, and it sees the newest state. A follower that resumes is told epoch and version with each patch, and
- * gets what it missed instead of the whole where that is still known.
+ * A follower whose outbox is full gets no patches; when it has read enough it gets what it missed, where that is still
+ * known, or the whole. So what waits for a slow reader is bounded, and it sees the newest state. A follower that resumes is
+ * told epoch and version with each patch, and the same holds for what it missed between two connections.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -16,7 +16,7 @@ import { diffInto } from "./diff.ts"
 import type { Change } from "./model.ts"
 import { cut, Pending } from "./pending.ts"
 import type { History, Point } from "./resume.ts"
-import type { Store } from "./store.ts"
+import type { Run, Store } from "./store.ts"
 
 /** One end that follows a store. */
 export class Follower {
@@ -39,7 +39,7 @@ export class Follower {
   started = false
   /** Its outbox is full. */
   congested = false
-  /** Characters of the whole that was sent last, as long as they may be waiting: they are no sign of a slow reader. */
+  /** Characters of the whole, or of what was missed, that was sent last, as long as they may be waiting: they are no sign of a slow reader. */
   allowance = 0
 
   constructor(
@@ -96,13 +96,19 @@ class Frames {
   get length(): number {
     return this.text.length
   }
+  /** How versions are told. */
+  private stamp({ epoch, offset }: Run): Stamp {
+    const { base, more, version } = this.step
+    const stamp = { epoch, version: version + offset }
+    return base === undefined ? stamp : { ...stamp, base: base + offset, more }
+  }
   send(follower: Follower): void {
     const { generation, outbox, segmentSize, stamped } = follower
     follower.started = true
     if (this.last === undefined || !fits(this.last, follower)) {
       this.last = this.made.find((made) => fits(made, follower))
       if (this.last === undefined) {
-        const stamp = stamped ? { epoch: follower.history!.epoch, ...this.step } : undefined
+        const stamp = stamped ? this.stamp(follower.history!.run) : undefined
         this.last = { generation, segmentSize, stamped, frames: generation.encodeState(this.text, segmentSize, stamp) }
         this.made.push(this.last)
       }
@@ -139,7 +145,12 @@ export class Publisher {
 
   join(follower: Follower): void {
     if (this.stop === undefined) {
-      this.stop = this.store.listen(({ changes }) => this.changed(changes))
+      const deaf = this.store.listen(({ changes }) => this.changed(changes))
+      const unnamed = this.store.onRename(() => this.renamed())
+      this.stop = () => {
+        deaf()
+        unnamed()
+      }
       this.version = this.store.version
       this.remember()
     }
@@ -166,7 +177,10 @@ export class Publisher {
       follower.point = point
       return this.release(follower)
     }
-    if (follower.congested) return
+    if (follower.congested) {
+      follower.point = point
+      return
+    }
     if (this.delay !== undefined) this.flush()
     if (again || !follower.started) {
       follower.point = point
@@ -187,6 +201,17 @@ export class Publisher {
     this.synced = undefined
     this.pending.clear()
     this.onEmpty()
+  }
+
+  /** Versions are told in another way: whoever is told them needs the whole. */
+  private renamed(): void {
+    this.whole = undefined
+    for (const follower of this.followers) {
+      if (!follower.stamped) continue
+      follower.stale = true
+      follower.point = undefined
+    }
+    this.changed([])
   }
 
   private changed(changes: ReadonlyArray<Change>): void {
@@ -219,7 +244,7 @@ export class Publisher {
     for (const follower of this.followers) {
       if (follower.waits) continue
       if (follower.stale) stale.push(follower)
-      else if (patches.length > 0 && follower.isFull()) this.congest(follower)
+      else if (patches.length > 0 && follower.isFull()) this.congest(follower, base)
       else {
         fresh++
         if (follower.stamped) stamped = true
@@ -236,17 +261,20 @@ export class Publisher {
     for (const follower of stale) this.bring(follower)
   }
 
-  /** Sends patches that lead from a version to the present one. */
+  /** Sends patches that lead from a version to the present one; gives their characters. */
   private sendPatches(
     patches: ReadonlyArray<ReadonlyArray<Change>>,
     base: number,
     followers: Iterable<Follower>
-  ): void {
+  ): number {
+    let characters = 0
     for (let i = 0; i < patches.length; i++) {
       const step = i === patches.length - 1 ? { base, version: this.version } : { base, version: base, more: true }
       const frames = new Frames(JSON.stringify(JsonPatch.encode(patches[i]!)), step)
       for (const follower of followers) if (!follower.stale && !follower.waits) frames.send(follower)
+      characters += frames.length
     }
+    return characters
   }
 
   /** What is pending as patches, each of which a peer with the usual limits applies. */
@@ -265,11 +293,10 @@ export class Publisher {
       ? this.pending.patches(document, limits.maxOperations)
       : [operations]
     this.pending.clear()
-    for (const follower of this.followers) {
-      if (follower.stamped) {
-        follower.history!.mark()
-        break
-      }
+    for (const { history } of this.followers) {
+      if (history === undefined) continue
+      history.mark()
+      break
     }
     this.remember()
     return patches
@@ -293,7 +320,9 @@ export class Publisher {
     const missed = point === undefined ? undefined : follower.history!.since(point)
     if (missed !== undefined) {
       const patches = missed.length === 0 ? [[]] : cut(missed, limits.maxOperations)
-      return this.sendPatches(patches, point!.version, [follower])
+      const base = point!.version - follower.history!.run.offset
+      follower.allowance = this.sendPatches(patches, base, [follower])
+      return
     }
     if (root === null && !follower.started && !follower.stamped) return
     let frames = this.whole?.version === version ? this.whole.frames.deref() : undefined
@@ -305,8 +334,13 @@ export class Publisher {
     frames.send(follower)
   }
 
-  private congest(follower: Follower): void {
+  /** It takes no more than it has, up to the version: what it misses from there on may stand for the whole. */
+  private congest(follower: Follower, version: number): void {
     follower.congested = true
+    if (follower.history !== undefined) {
+      const { epoch, offset } = follower.history.run
+      follower.point = { epoch, version: version + offset }
+    }
     this.fork(Effect.map(follower.outbox.drained(follower.highWater >> 1), () => {
       follower.allowance = 0
       if (!this.followers.has(follower) || follower.outbox.isClosed()) return

@@ -1,11 +1,11 @@
 /**
- * Going on where a connection stopped. A state has an epoch, which is of this process, and a version, which counts its
- * commits; those who ask for it are told both with every patch. The last operations are kept, so that whoever comes back
+ * Going on where a connection stopped. A state has an epoch, which is of this process or of its cluster, and a version, which
+ * counts its commits; those who ask for it are told both with every patch. The last operations are kept, so that whoever comes back
  * with a version gets what happened since. Ends that know nothing of this see a ping and its pong.
  */
 import type { Change } from "./model.ts"
 import { Pending } from "./pending.ts"
-import type { Store } from "./store.ts"
+import type { Run, Store } from "./store.ts"
 
 /** A state as somebody has seen it. */
 export interface Point {
@@ -38,7 +38,8 @@ interface Step {
 
 /** The last operations of a store, in steps between versions that somebody was told of. */
 export class History {
-  readonly epoch: string
+  /** Names the versions, where the store has no name for them. */
+  private readonly epoch: string
   private readonly store: Store
   private readonly maxSize: number
   private steps: Array<Step> = []
@@ -56,7 +57,15 @@ export class History {
     store.record(({ changes }) => {
       this.open.add(changes)
       if (this.open.characters > this.limit) this.forget()
+      // who comes from another process may have stopped at any version
+      else if (this.store.run(this.epoch).shared) this.mark()
     })
+    store.onRename(() => this.forget())
+  }
+
+  /** How versions are told. */
+  get run(): Run {
+    return this.store.run(this.epoch)
   }
 
   /** What is longer than the document is not worth keeping. */
@@ -89,8 +98,10 @@ export class History {
   }
 
   /** What leads from a version to the present one; `undefined` where that is not known any more, or of another epoch. */
-  since({ epoch, version }: Point): ReadonlyArray<Change> | undefined {
-    if (epoch !== this.epoch) return undefined
+  since(point: Point): ReadonlyArray<Change> | undefined {
+    const { epoch, offset } = this.run
+    if (point.epoch !== epoch) return undefined
+    const version = point.version - offset
     this.mark()
     if (version === this.store.version) return []
     let low = 0

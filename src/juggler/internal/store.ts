@@ -16,6 +16,14 @@ import type { Inspection } from "./sharing.ts"
 /** Hears of each commit at once; must neither throw nor write. */
 export type Listener = (commit: Commit) => void
 
+/** How versions are told to those who resume: `version + offset` of the epoch. */
+export interface Run {
+  readonly epoch: string
+  readonly offset: number
+  /** Other processes tell the same versions. */
+  readonly shared: boolean
+}
+
 /** Keeps each commit with what takes it back. */
 export interface Keeper {
   readonly add: (commit: Commit, inverse: ReadonlyArray<Change>) => void
@@ -30,8 +38,9 @@ const toError = (fault: Fault): JsonPatchError =>
 export class Store {
   readonly document: OwnedDocument
   readonly limits: Limits
-  /** Names the run of versions. */
-  epoch: string
+  /** Names the run of versions of this store. */
+  readonly epoch: string
+  private told: Run | undefined
   /** Counts the commits. */
   version = 0
   private keeper: Keeper | undefined
@@ -39,6 +48,7 @@ export class Store {
   private readonly listeners = new Set<Listener>()
   private recorder: Listener | undefined
   private readonly watchers = new Set<() => void>()
+  private readonly runners = new Set<() => void>()
   /** Watchers hear at the end of {@link batch}. */
   private quiet = false
 
@@ -71,6 +81,25 @@ export class Store {
   watch(watcher: () => void): () => void {
     this.watchers.add(watcher)
     return () => this.watchers.delete(watcher)
+  }
+
+  /** How versions are told; `epoch` names them where nothing else does. */
+  run(epoch: string): Run {
+    return this.told ??= { epoch: this.epoch === "" ? epoch : this.epoch, offset: 0, shared: false }
+  }
+
+  /** From now on the present version is told as one of an epoch that other processes tell too. */
+  rename(epoch: string, version: number): void {
+    const offset = version - this.version
+    if (this.told?.epoch === epoch && this.told.offset === offset) return
+    this.told = { epoch, offset, shared: true }
+    for (const hear of this.runners) hear()
+  }
+
+  /** Hears that versions are told in another way, so that those from before say nothing. */
+  onRename(hear: () => void): () => void {
+    this.runners.add(hear)
+    return () => this.runners.delete(hear)
   }
 
   /** From now on the keeper is told of each commit, before all others. */
