@@ -188,7 +188,13 @@ export const serve = <Rpcs extends Rpc.Any>(
     const methods = new Map<string, ServedMethod>()
     for (const [name, rpc] of group.requests) {
       const entry = context.mapUnsafe.get(rpc.key) as Rpc.Handler<string> | undefined
-      if (entry === undefined) return Effect.die(new Error(`no handler for method "${name}"`))
+      if (entry === undefined) {
+        return Effect.die(
+          new Error(
+            `no handler for method "${name}": provide the layer of handlers that \`toLayer\` of its group makes`
+          )
+        )
+      }
       methods.set(name, {
         ...fromRpc(rpc),
         handler: entry.handler,

@@ -14,7 +14,7 @@ import type { ErrorObject } from "../JsonRpcMessage.ts"
 import type { Answerer, Sink } from "./answer.ts"
 import type { Caller } from "./caller.ts"
 import { wireOf } from "./foreignWire.ts"
-import { numberTexts } from "./json.ts"
+import { hasUnsafeInteger, inexactNumber, isInexact, mayBeInexact, numberTexts } from "./json.ts"
 import { named, own } from "./record.ts"
 import type { Serving } from "./serving.ts"
 import { streamMethods } from "./streamModel.ts"
@@ -86,6 +86,8 @@ export class Endpoint implements Answerer, Sink {
   /** The frame that is being handled, and the number of its messages. */
   private text = ""
   private messages = 1
+  /** Whether the frame has integers of so many digits; `undefined` while nobody looked. */
+  private mayBeInexact: boolean | undefined = undefined
   /** Bytes that one message of the frame may cost at most: a look at its length tells. */
   maxWeight = overhead
 
@@ -170,6 +172,7 @@ export class Endpoint implements Answerer, Sink {
   /** Handles a decoded frame; what is answered goes to `sink`: one text, or none when nothing is to be answered. */
   handle(text: string, frame: Codec.Frame, sink: Sink): void {
     this.text = text
+    this.mayBeInexact = undefined
     if (Array.isArray(frame)) {
       const messages = frame as ReadonlyArray<Codec.Message>
       const { batch: encodeBatch } = this.wire.encode
@@ -219,9 +222,21 @@ export class Endpoint implements Answerer, Sink {
         }
         return sink.answer(this.wire.encode.error(message.id, message.answer))
       default:
-        this.caller?.answer(message)
+        this.answered(message)
         return sink.skip()
     }
+  }
+
+  /** An answer to a call of this end. A number that lost digits when it was read is not given on. */
+  private answered(message: Codec.Result | Codec.Failure): void {
+    const { caller } = this
+    if (caller === undefined) return
+    if (message._tag === "Result" && message.id !== undefined && caller.inFlight > 0) {
+      this.mayBeInexact ??= mayBeInexact(this.text)
+      const number = this.mayBeInexact && hasUnsafeInteger(message.result) ? inexactNumber(this.text) : undefined
+      if (number !== undefined) return caller.spoil(message.id, `the answer has ${number}, ${isInexact}`)
+    }
+    caller.answer(message)
   }
 
   private request(call: Codec.Call, id: string, sink: Sink): void {

@@ -5,6 +5,7 @@ import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import { Caller, type CallerConfig, RpcCall } from "./caller.ts"
+import { inexactNumber, isInexact } from "./json.ts"
 
 /**
  * What a server answered to one request.
@@ -116,7 +117,7 @@ export class HttpCaller extends Caller {
         })
       }
       const what = inexact !== undefined
-        ? `answered with ${inexact}, which is no number that JavaScript can hold exactly`
+        ? `answered with ${inexact}, ${isInexact}`
         : text === ""
         ? "did not answer the request"
         : `answered what is no answer to the request${contentType === undefined ? "" : ` (${contentType})`}`
@@ -130,16 +131,4 @@ export class HttpCaller extends Caller {
       if (this.take(call.id) === call) call.onFailure(new JsonRpcError.JsonRpcError({ reason: error(call) }))
     }
   }
-}
-
-/** The first integer of a text that a number cannot hold: its digits would come out different. */
-const inexactNumber = (text: string): string | undefined => {
-  if (!/\d{16}/.test(text)) return undefined
-  // texts are passed over as they are found
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g)) {
-    if (!/^-?\d{16,}$/.test(token)) continue
-    // 12345678901234567000 is what a number of that size looks like where it is written
-    if (String(Number(token)) !== token && BigInt(token) !== BigInt(Number(token))) return token
-  }
-  return undefined
 }
