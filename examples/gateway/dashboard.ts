@@ -3,11 +3,11 @@
  * bundled from `dashboard/` when it is first wanted; it speaks to the gateway by the clients of this package.
  */
 import { Effect, FileSystem, Layer, Metric, Path } from "effect"
-import { Access, Identity } from "effect-wire/identity"
+import { Access, Identity, LoginLimiter } from "effect-wire/identity"
 import { JsonRpcClients, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { JugglerClients } from "effect-wire/juggler"
 import { NodeTokens } from "effect-wire/node"
-import { type RpcConnection, RpcMetrics } from "effect-wire/rpc"
+import { RpcConnection, RpcMetrics } from "effect-wire/rpc"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { build } from "esbuild"
 import { Settings } from "./config.ts"
@@ -44,10 +44,14 @@ const Handlers = DashboardMethods.toLayer(Effect.gen(function*() {
   const { masterToken } = yield* Settings
   const rpc = yield* JsonRpcClients.JsonRpcClients
   const juggler = yield* JugglerClients.JugglerClients
+  const limiter = LoginLimiter.make()
   const verify = NodeTokens.fromList([{ token: masterToken, identity: Identity.make("dashboard") }])
   return DashboardMethods.of({
     snapshot: Effect.fnUntraced(function*({ token }) {
-      const who = yield* Effect.orDie(verify({ _tag: "Token", token }, { address: undefined }))
+      const address = (yield* RpcConnection.current).handshake.remoteAddress
+      const who = yield* limiter.attempt(undefined, address, verify({ _tag: "Token", token }, { address })).pipe(
+        Effect.catchTag("AuthenticationUnavailable", Effect.die)
+      )
       if (who === undefined) return yield* new WrongToken()
       const metrics = yield* Metric.snapshot
       const connections = yield* Effect.all([

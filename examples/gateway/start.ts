@@ -36,10 +36,12 @@ export const layerLogging = Layer.unwrap(Effect.map(Settings, ({ logLevel }) =>
 
 /**
  * What peers may make the gateway hold, and how far the garbage may grow beside it: by default V8 lets it come to several
- * times of what is held before it collects it.
+ * times of what is held before it collects it. When the load is over, it gives memory back within seconds.
  */
 export const layerMemory = Layer.unwrap(Effect.map(Settings, ({ memoryBudget }) => {
   setFlagsFromString("--heap-growing-percent=40")
+  setFlagsFromString("--gc-memory-reducer-start-delay-ms=2000")
+  setFlagsFromString("--memory-reducer-for-small-heaps")
   return Budget.layer(memoryBudget)
 }))
 

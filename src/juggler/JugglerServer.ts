@@ -23,8 +23,6 @@ import * as SocketServer from "effect/socket/SocketServer"
 import * as BasicAuth from "../identity/BasicAuth.ts"
 import * as RpcMethods from "../rpc/RpcMethods.ts"
 import * as ConnectionGroup from "../socket/ConnectionGroup.ts"
-import * as Handshake from "../socket/Handshake.ts"
-import * as TrustedProxies from "../socket/TrustedProxies.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import * as Peer from "./internal/peer.ts"
 import type * as PeerModel from "./internal/peerModel.ts"
@@ -216,11 +214,6 @@ export interface HttpOptions<R = never> extends Omit<Options<R>, "drainTimeout">
   readonly path?: HttpRouter.PathInput | undefined
   /** Asks for name and password before the upgrade. */
   readonly basicAuth?: BasicAuth.Options | undefined
-  /**
-   * Proxies of ours, by address or network (`"loopback"`, `"10.0.0.0/8"`): what they say in `Forwarded` or
-   * `X-Forwarded-For` is the address of the peer. Default: nobody is believed.
-   */
-  readonly trustedProxies?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -243,16 +236,7 @@ export const layerHttp = <Rpcs extends Rpc.Any = never, R = never>(
   HttpRouter.use((router) =>
     Effect.gen(function*() {
       const run = yield* make(group, options)
-      const trusted = TrustedProxies.fromList(options.trustedProxies ?? [])
-      const handle = yield* WebSocketRoute.make(
-        (socket) =>
-          Effect.updateService(run(socket), Handshake.CurrentHandshake, (handshake) => ({
-            ...handshake,
-            remoteAddress: TrustedProxies.remoteAddress(handshake, trusted)
-          })),
-        options,
-        maxFrameSize
-      )
+      const handle = yield* WebSocketRoute.make(run, options, maxFrameSize)
       yield* router.add(
         "*",
         options.path ?? "/ws",

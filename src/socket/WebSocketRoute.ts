@@ -22,6 +22,7 @@ import * as Handshake from "./Handshake.ts"
 import { plainAddress } from "./internal/plainAddress.ts"
 import { CurrentHost, type FrameLimit } from "./internal/routeHost.ts"
 import * as SocketMetrics from "./SocketMetrics.ts"
+import * as TrustedProxies from "./TrustedProxies.ts"
 
 /**
  * Which browser origins may open a WebSocket: only the server's own (`"same"`, the default: the host of `Origin` equals
@@ -57,6 +58,11 @@ export interface Options extends ConnectionGroup.Options {
    * else 1 MiB. The default host (`HttpServerRequest.upgrade`) has no limit of one route.
    */
   readonly maxFrameSize?: number | undefined
+  /**
+   * Proxies of ours, by address or network (`"loopback"`, `"10.0.0.0/8"`): what they say in `Forwarded` or
+   * `X-Forwarded-For` is the address of the peer, for limits and logs. Default: nobody is believed.
+   */
+  readonly trustedProxies?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -177,6 +183,7 @@ export const make = <A, E, R>(
       () => Effect.sync(() => host.groups.delete(group))
     )
     const context = yield* Effect.context<R>()
+    const trusted = TrustedProxies.fromList(options?.trustedProxies ?? [])
     const frames: FrameLimit = { max: options?.maxFrameSize, orElse: defaultFrameSize }
     const refusedOrigin = Metric.update(SocketMetrics.refusedFor("origin"), 1)
     const refusedConnections = Metric.update(SocketMetrics.refusedFor("connections"), 1)
@@ -200,7 +207,8 @@ export const make = <A, E, R>(
         return unavailable
       }
       const protocol = selectProtocol(headers["sec-websocket-protocol"], options?.protocols)
-      const handshake = handshakeOf(request, protocol)
+      const seen = handshakeOf(request, protocol)
+      const handshake = { ...seen, remoteAddress: TrustedProxies.remoteAddress(seen, trusted) }
       const socket = yield* host.upgrade(request, protocol, frames)
       group.fork(
         handler(socket),

@@ -3,6 +3,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Logger, Schedule, Schema } from "effect"
 import { JsonRpcServer, Wire } from "effect-wire/jsonrpc"
+import { RpcConnection } from "effect-wire/rpc"
 import { Budget } from "effect-wire/socket"
 import { HttpClient, HttpClientRequest, HttpRouter, HttpServer } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -14,17 +15,20 @@ class Group extends RpcGroup.make(
   Rpc.make("add", { payload: { a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite }),
   Rpc.make("note"),
   Rpc.make("gone"),
-  Rpc.make("any", { payload: Schema.Json, success: Schema.Json })
+  Rpc.make("any", { payload: Schema.Json, success: Schema.Json }),
+  Rpc.make("who", { success: Schema.NullOr(Schema.String) })
 ) {}
 const Handlers = Group.toLayer({
   add: ({ a, b }) => Effect.succeed(a + b),
   note: () => Effect.void,
   gone: () => Effect.interrupt,
-  any: (value) => Effect.succeed(value)
+  any: (value) => Effect.succeed(value),
+  who: () => Effect.map(RpcConnection.current, ({ handshake }) => handshake.remoteAddress ?? null)
 })
 const Routes = Layer.mergeAll(
   JsonRpcServer.layerHttp(Group, { path: "/rpc", bodyTimeout: "300 millis", maxBodyBytes: 1000 }),
-  JsonRpcServer.layerHttp(Group, { path: "/mcp", wire: Wire.mcp })
+  JsonRpcServer.layerHttp(Group, { path: "/mcp", wire: Wire.mcp }),
+  JsonRpcServer.layerHttp(Group, { path: "/behind", trustedProxies: ["loopback"] })
 ).pipe(Layer.provide(Handlers))
 
 interface Answer {
@@ -148,6 +152,38 @@ describe("HTTP POST", () => {
         assert.strictEqual((yield* ask({ body: add, headers: { "content-type": type } })).status, 415)
       }))
   }
+
+  for (
+    const [headers, status] of [
+      [{ "content-encoding": "gzip" }, 415],
+      [{ "content-encoding": "br, identity" }, 415],
+      [{ "content-encoding": "identity" }, 200],
+      [{ "content-type": "application/json; charset=utf-16" }, 415],
+      [{ "content-type": "application/json; charset=iso-8859-1" }, 415],
+      [{ "content-type": "application/json; Charset=\"UTF-8\"" }, 200]
+    ] as const
+  ) {
+    test(`answers ${status} to ${JSON.stringify(headers)}`, (ask) =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* ask({ body: add, headers })).status, status)
+      }))
+  }
+
+  test("knows its peer by the address that a trusted proxy tells, and believes nobody else", (ask) =>
+    Effect.gen(function*() {
+      const who = (path: string) =>
+        Effect.map(
+          ask({ path, body: `{"jsonrpc":"2.0","id":1,"method":"who"}`, headers: { "x-forwarded-for": "203.0.113.7" } }),
+          ({ body }) => JSON.parse(body).result
+        )
+      assert.strictEqual(yield* who("/behind"), "203.0.113.7")
+      assert.include(["127.0.0.1", "::1"], yield* who("/rpc"))
+    }))
+
+  test("does not read a byte order mark", (ask) =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* ask({ body: `\ufeff${add}` })).body, three)
+    }))
 
   for (const method of ["GET", "PUT", "PATCH", "DELETE"]) {
     test(`refuses ${method} with 405, and says what is allowed`, (ask) =>

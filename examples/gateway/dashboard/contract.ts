@@ -1,5 +1,6 @@
 /** What the dashboard asks of the gateway besides the wires that everybody uses: who is connected, and how much is done. */
 import { Schema } from "effect"
+import { Authenticator } from "effect-wire/identity"
 import { Rpc, RpcGroup } from "effect/rpc"
 
 /** One connection of any wire. */
@@ -30,6 +31,6 @@ export class DashboardMethods extends RpcGroup.make(
   Rpc.make("snapshot", {
     payload: { token: Schema.RedactedFromValue(Schema.String) },
     success: Snapshot,
-    error: WrongToken
+    error: Schema.Union([WrongToken, Authenticator.TooManyAttempts])
   })
 ) {}

@@ -1,7 +1,7 @@
 /** Who is connected and how, how much the gateway does, and how fast it answers. */
-import { Clock, DateTime, Effect, Schedule, Stream } from "effect"
+import { Clock, DateTime, Effect, Redacted, Schedule, Stream } from "effect"
 import { JsonRpcClient } from "effect-wire/jsonrpc"
-import { DashboardMethods, type Snapshot } from "./contract.ts"
+import { DashboardMethods, type Snapshot, WrongToken } from "./contract.ts"
 import { byId, element, plot, setText } from "./dom.ts"
 import { token } from "./token.ts"
 
@@ -34,13 +34,23 @@ export const overview = (rpc: JsonRpcClient.Client, own: JsonRpcClient.Client) =
     const dashboard = yield* JsonRpcClient.fromRemote(DashboardMethods, own)
     const throughput = plot("throughput", "requests per second", "/s")
     const latency = plot("latency", "round trip", "ms")
+    let refused = ""
     let before: { readonly requests: number; readonly at: number } | undefined
 
     const measure = Effect.gen(function*() {
       const began = performance.now()
       yield* rpc.call("ping")
       yield* latency(performance.now() - began)
-      const snapshot = yield* dashboard.snapshot({ token: token() })
+      const shown = token()
+      if (Redacted.value(shown) === refused) return yield* new WrongToken()
+      const snapshot = yield* dashboard.snapshot({ token: shown }).pipe(
+        // asked with again and again it would be a guess too many
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            if (error._tag === "WrongToken") refused = Redacted.value(shown)
+          })
+        )
+      )
       const at = yield* Clock.currentTimeMillis
       if (before !== undefined && snapshot.requests >= before.requests) {
         yield* throughput((snapshot.requests - before.requests) * 1000 / Math.max(1, at - before.at))

@@ -1,6 +1,7 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Headers from "effect/http/Headers"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -9,13 +10,16 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import * as Weight from "../../rpc/internal/weight.ts"
 import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import * as RpcEngine from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as TraceContext from "../../rpc/TraceContext.ts"
 import { Budget } from "../../socket/Budget.ts"
 import * as Handshake from "../../socket/Handshake.ts"
+import { plainAddress } from "../../socket/internal/plainAddress.ts"
 import * as SocketMetrics from "../../socket/SocketMetrics.ts"
+import * as TrustedProxies from "../../socket/TrustedProxies.ts"
 import * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import { type ConnectOptions, decodeOptions } from "./connect.ts"
@@ -34,6 +38,7 @@ export interface PostOptions extends ConnectOptions {
   readonly maxBodyBytes?: number | undefined
   readonly bodyTimeout?: Duration.Input | undefined
   readonly maxConnections?: number | undefined
+  readonly trustedProxies?: ReadonlyArray<string> | undefined
 }
 
 const empty = (status: number) => HttpServerResponse.empty({ status })
@@ -63,6 +68,14 @@ const mediaTypes = new Set(["application/json", "application/json-rpc", "applica
 
 const mediaType = (contentType: string | undefined): string =>
   (contentType ?? "").split(";", 1)[0]!.trim().toLowerCase()
+
+/** JSON, in UTF-8 as all JSON is, and not compressed (RFC 9110, section 15.5.16). */
+const isReadable = (headers: Headers.Headers): boolean => {
+  const charset = /;\s*charset\s*=\s*"?([^";]*)/i.exec(headers["content-type"] ?? "")?.[1]?.trim().toLowerCase()
+  return mediaTypes.has(mediaType(headers["content-type"])) &&
+    (charset === undefined || charset === "utf-8" || charset === "utf8" || charset === "us-ascii") &&
+    (headers["content-encoding"] ?? "identity").trim().toLowerCase() === "identity"
+}
 
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
@@ -129,6 +142,8 @@ export const make = (
   Effect.map(Effect.context<never>(), (context) => {
     const decode = decodeOptions(wire, options, methods)
     const limit = options.maxBodyBytes ?? 1024 * 1024
+    const maxWeight = options.maxRequestBytes ?? 8_388_608
+    const trusted = TrustedProxies.fromList(options.trustedProxies ?? [])
     const config: EndpointConfig = {
       wire,
       methods,
@@ -146,7 +161,10 @@ export const make = (
         Effect.gen(function*() {
           const handshake: Handshake.Handshake = {
             carrier: "http",
-            remoteAddress: Option.getOrUndefined(request.remoteAddress),
+            remoteAddress: TrustedProxies.remoteAddress({
+              remoteAddress: plainAddress(Option.getOrUndefined(request.remoteAddress)),
+              headers: request.headers
+            }, trusted),
             headers: request.headers,
             url: request.originalUrl,
             protocol: undefined
@@ -209,7 +227,7 @@ export const make = (
         const request = yield* HttpServerRequest.HttpServerRequest
         const { headers } = request
         if (!WebSocketRoute.isAllowedOrigin(headers.origin, headers.host, options.allowedOrigins)) return empty(403)
-        if (!mediaTypes.has(mediaType(headers["content-type"]))) return empty(415)
+        if (!isReadable(headers)) return empty(415)
         const body = yield* readBody(request, limit, take).pipe(
           Effect.catchTag("TooLong", () => Effect.succeed(empty(413))),
           Effect.catchTag("NoRoom", () => refused),
@@ -219,8 +237,9 @@ export const make = (
           })
         )
         if (typeof body !== "string") return body
-        // parsed, it is there a second time
-        return take(body.length) ? yield* respond(request, body) : yield* refused
+        // parsed, it is there a second time; what is too large for that is refused without being parsed
+        const weight = Math.min(Weight.ofText(body, maxWeight), maxWeight)
+        return take(weight) ? yield* respond(request, body) : yield* refused
       })
     return bounded
   })

@@ -9,6 +9,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import { Budget } from "../../socket/Budget.ts"
 import { MessageQueue } from "../MessageQueue.ts"
 import { makeGate } from "./internal/gate.ts"
 import { makeHandlers } from "./internal/handlers.ts"
@@ -25,7 +26,7 @@ type Handler = Effect.Effect<HttpServerResponse, never, HttpServerRequest>
  * @since 0.1.0
  */
 export const describe = (options: Options): Effect.Effect<Handler> =>
-  Effect.map(makeGate(options), (gate) => gate(makeHandlers(options, undefined as never).describe))
+  Effect.map(makeGate(options), (gate) => gate(makeHandlers(options, undefined as never, undefined as never).describe))
 
 /**
  * Adds the routes. Every request needs the token (403), but for `OPTIONS`; unknown routes are the router's.
@@ -45,7 +46,7 @@ export const layer = (
     const router = yield* HttpRouter.HttpRouter
     const queue = yield* MessageQueue
     const gate = yield* makeGate(options)
-    const handlers = makeHandlers(options, queue)
+    const handlers = makeHandlers(options, queue, yield* Budget)
     const routes: ReadonlyArray<readonly [path: HttpRouter.PathInput, methods: Record<string, Handler>]> = [
       ...(options.root === false ? [] : [["/", { GET: handlers.describe }] as const]),
       ["/messageQueue", { GET: handlers.pull, POST: handlers.push, HEAD: handlers.notAllowed }],

@@ -2,6 +2,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Redacted } from "effect"
 import { MessageQueue, SciroccoServer } from "effect-wire/queue"
+import { Budget } from "effect-wire/socket"
 import { HttpRouter, HttpServer } from "effect/http"
 import { execFile, spawnSync } from "node:child_process"
 import { createServer } from "node:http"
@@ -101,6 +102,52 @@ describe("SciroccoServer", () => {
       assert.strictEqual((yield* ask("DELETE", "/globalDataSpace", { token: "no" })).status, 403)
     }))
 
+  test(
+    "wrong tokens are limited by the address that they come from, behind a proxy of ours that of its client",
+    (ask) =>
+      Effect.gen(function*() {
+        const from = (address: string, shown: string | null) =>
+          Effect.map(
+            ask("GET", "/messageQueue", { token: shown, headers: { "x-forwarded-for": address } }),
+            ({ headers, status }) => [status, headers.get("retry-after") !== null]
+          )
+        for (let i = 0; i < 3; i++) assert.deepStrictEqual(yield* from("203.0.113.1", "wrong"), [403, false])
+        assert.deepStrictEqual(yield* from("203.0.113.1", "wrong"), [429, true])
+        assert.deepStrictEqual(yield* from("203.0.113.1", token), [429, true])
+        assert.deepStrictEqual(yield* from("203.0.113.1", null), [403, false])
+        assert.deepStrictEqual(yield* from("203.0.113.2", token), [204, false])
+      }),
+    { attempts: { perAddress: 3 }, trustedProxies: ["loopback"] }
+  )
+
+  test("a charset that nobody knows is answered 415, what is wrong in a known one 400; a byte order mark is no JSON", (ask) =>
+    Effect.gen(function*() {
+      const push = (type: string, body: BodyInit) =>
+        Effect.map(
+          ask("POST", "/messageQueue", { body, headers: { ...text, "Content-Type": type } }),
+          ({ status }) => status
+        )
+      assert.strictEqual(yield* push("text/plain; charset=klingon", "x"), 415)
+      assert.strictEqual(yield* push("text/plain; charset=utf-8", new Uint8Array([0xff])), 400)
+      assert.strictEqual(yield* push("text/plain; charset=windows-1252", new Uint8Array([0xff])), 201)
+      assert.strictEqual(yield* push("application/json", "\ufeff[1]"), 201)
+      const batch = `\ufeff[{"node_destination":"bb","payload":1}]`
+      assert.strictEqual((yield* ask("POST", "/messageQueue/batch", { body: batch })).status, 201)
+    }))
+
+  it.live("bodies under way count against the budget of the process; what has no room is answered 503", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* Server
+      const budget = yield* Budget.Budget
+      const push = (length: number) => ask("POST", "/messageQueue", { body: "x".repeat(length), headers: text })
+      assert.strictEqual((yield* push(40_000)).status, 201)
+      const refused = yield* push(60_000)
+      assert.deepStrictEqual([refused.status, refused.headers.get("retry-after")], [503, "1"])
+      const batch = `[${Array.from({ length: 900 }, () => `{"payload":[[],[]]}`).join(",")}]`
+      assert.strictEqual((yield* ask("POST", "/messageQueue/batch", { body: batch })).status, 503)
+      assert.strictEqual(budget.taken(), 0)
+    }).pipe(Effect.provide(Layer.provideMerge(layer(), Budget.layer(100_000)))))
+
   test("the app may let in whom it knows besides", (ask) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* ask("GET", "/messageQueue", { token: "alice" })).status, 204)
@@ -197,7 +244,7 @@ describe("SciroccoServer", () => {
         assert.strictEqual(refused.status, 400)
         assert.isDefined(refused.json.errors.payload)
       }
-      assert.strictEqual((yield* push("text/plain; charset=klingon", [65])).status, 400)
+      assert.strictEqual((yield* push("text/plain; charset=klingon", [65])).status, 415)
     }))
 
   test(

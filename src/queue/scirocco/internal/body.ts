@@ -7,7 +7,10 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { BudgetShape } from "../../../socket/Budget.ts"
+import * as SocketMetrics from "../../../socket/SocketMetrics.ts"
 import * as ExactJson from "../../internal/exactJson.ts"
 import { contentTypes } from "../../internal/payload.ts"
 import * as Message from "../../Message.ts"
@@ -39,11 +42,29 @@ export const invalid = (field: string, problem: string, message?: string): Effec
     errors: { [field]: { name: "ValidatorError", path: field, message: problem } }
   })
 
+/** How long a body may take, and where what it takes is counted until the request has been answered. */
+export interface Reading {
+  readonly timeout: Duration.Input
+  readonly budget: BudgetShape
+}
+
+const noRoom = Effect.andThen(
+  Metric.update(SocketMetrics.refusedFor("connections"), 1),
+  refuse(503, { message: "Too many requests." }, { connection: "close", "retry-after": "1" })
+)
+
+/** Takes room for what belongs to the request, until it has been answered. */
+export const take = ({ budget }: Reading, bytes: number): Effect.Effect<void, Refused, Scope.Scope> =>
+  Effect.suspend(() =>
+    budget.acquire(bytes) ? Effect.addFinalizer(() => Effect.sync(() => budget.release(bytes))) : noRoom
+  )
+
 export const readBody = (
   request: HttpServerRequest,
   limit: number,
-  timeout: Duration.Input
-): Effect.Effect<Uint8Array, Refused> => {
+  reading: Reading
+): Effect.Effect<Uint8Array, Refused, Scope.Scope> => {
+  const { budget, timeout } = reading
   const tooLarge = Effect.andThen(
     Metric.update(QueueMetrics.tooLarge, 1),
     refuse(413, { message: "request entity too large", limit }, { connection: "close" })
@@ -56,12 +77,14 @@ export const readBody = (
       connection: "close"
     })
   }
-  return Effect.suspend(() => {
-    const chunks: Array<Uint8Array> = []
-    let size = 0
-    return Stream.runForEach(request.stream, (chunk) => {
+  const chunks: Array<Uint8Array> = []
+  let size = 0
+  return Effect.andThen(
+    Effect.addFinalizer(() => Effect.sync(() => budget.release(size))),
+    Stream.runForEach(request.stream, (chunk) => {
+      if (size + chunk.length > limit) return tooLarge
+      if (!budget.acquire(chunk.length)) return noRoom
       size += chunk.length
-      if (size > limit) return tooLarge
       chunks.push(chunk)
       return Effect.void
     }).pipe(
@@ -83,15 +106,15 @@ export const readBody = (
         return body
       })
     )
-  })
+  )
 }
 
 /** The payload of a push or an update, by its content type. */
 export const readPayload = Effect.fnUntraced(function*(
   request: HttpServerRequest,
   limits: readonly [json: number, text: number, binary: number],
-  timeout: Duration.Input
-): Effect.fn.Return<{ readonly payload: Message.Payload; readonly type: string }, Refused> {
+  reading: Reading
+): Effect.fn.Return<{ readonly payload: Message.Payload; readonly type: string }, Refused, Scope.Scope> {
   const contentType = request.headers["content-type"] ?? ""
   const type = Wire.mediaType(contentType)
   const kind = contentTypes.findIndex((one) => one === type)
@@ -100,9 +123,15 @@ export const readPayload = Effect.fnUntraced(function*(
       message: `The content type must be one of: ${contentTypes.join(", ")}`
     }, { connection: "close" })
   }
-  const bytes = yield* readBody(request, limits[kind]!, timeout)
+  const charset = Wire.charset(contentType)
+  if (kind < 2 && charset !== undefined && Option.isNone(decodeOption(new Uint8Array(), charset))) {
+    return yield* refuse(415, { message: `charset ${JSON.stringify(charset)} is not supported` }, {
+      connection: "close"
+    })
+  }
+  const bytes = yield* readBody(request, limits[kind]!, reading)
   if (kind === 2) return { payload: Message.binary(bytes), type }
-  const text = decode(bytes, Wire.charset(contentType))
+  const text = decode(bytes, charset)
   if (text === undefined) return yield* invalid("payload", "is no text in its charset")
   if (kind === 1) return { payload: Message.text(text), type }
   const payload = ExactJson.payloadOf(text.replace(/^\uFEFF/, ""))

@@ -6,11 +6,24 @@ import * as Effect from "effect/Effect"
 import * as HttpEffect from "effect/http/HttpEffect"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import type { AuthenticationUnavailable, TooManyAttempts } from "../../../identity/internal/authenticationErrors.ts"
+import * as LoginLimiter from "../../../identity/LoginLimiter.ts"
+import { plainAddress } from "../../../socket/internal/plainAddress.ts"
+import * as TrustedProxies from "../../../socket/TrustedProxies.ts"
 import type { Options } from "./serverModel.ts"
 import { spell } from "./wire.ts"
 
 type Handler = Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest>
+
+const tooMany = (retryAfter: number) =>
+  HttpServerResponse.jsonUnsafe({ message: "Too many attempts." }, {
+    status: 429,
+    headers: { "retry-after": String(Math.ceil(retryAfter / 1000)) }
+  })
+
+const unavailable = HttpServerResponse.jsonUnsafe({ message: "Not available." }, { status: 503 })
 
 /** Characters of an `Authorization` header that are looked at. */
 const maxToken = 8192
@@ -30,16 +43,38 @@ export const makeGate = (options: Options): Effect.Effect<(handler: Handler) => 
         ? Effect.succeed(false)
         : Effect.map(sha256(authorization.replace(/^Bearer +/i, "")), (shown) => isSame(expected, shown))
 
+    const limiter = LoginLimiter.make(options.attempts)
+    const trusted = TrustedProxies.fromList(options.trustedProxies ?? [])
+    const addressOf = (request: HttpServerRequest) =>
+      TrustedProxies.remoteAddress({
+        remoteAddress: plainAddress(Option.getOrUndefined(request.remoteAddress)),
+        headers: request.headers
+      }, trusted)
+
+    /** Whom the token, or the app, lets in. Wrong tokens count; a request that shows none is no attempt. */
+    const allows = (
+      request: HttpServerRequest
+    ): Effect.Effect<boolean | undefined, TooManyAttempts | AuthenticationUnavailable> => {
+      const { authorization } = request.headers
+      const judged = Effect.flatMap(
+        isMaster(authorization),
+        (master) => master ? Effect.succeed(true) : options.authorize?.(request) ?? Effect.succeed(false)
+      )
+      return authorization === undefined || authorization === ""
+        ? judged
+        : limiter.attempt(undefined, addressOf(request), Effect.map(judged, (allowed) => allowed ? true : undefined))
+    }
+
     return (handler: Handler): Handler =>
       HttpEffect.withPreResponseHandler(
         Effect.flatMap(HttpServerRequest, (request) =>
-          Effect.flatMap(isMaster(request.headers["authorization"]), (master) =>
-            master
-              ? handler
-              : Effect.flatMap(
-                options.authorize?.(request) ?? Effect.succeed(false),
-                (allowed) => allowed ? handler : Effect.succeed(refused)
-              ))),
+          allows(request).pipe(
+            Effect.flatMap((allowed) => allowed === true ? handler : Effect.succeed(refused)),
+            Effect.catchTags({
+              TooManyAttempts: ({ retryAfter }) => Effect.succeed(tooMany(retryAfter)),
+              AuthenticationUnavailable: () => Effect.succeed(unavailable)
+            })
+          )),
         spellHeaders
       )
   }).pipe(Effect.provide(Digest.layerWebCrypto))

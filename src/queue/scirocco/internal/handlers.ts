@@ -8,6 +8,8 @@ import { RouteContext } from "effect/http/HttpRouter"
 import { HttpServerRequest, ParsedSearchParams } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
+import * as Weight from "../../../rpc/internal/weight.ts"
+import type { BudgetShape } from "../../../socket/Budget.ts"
 import { isMessageId } from "../../internal/validate.ts"
 import * as Message from "../../Message.ts"
 import type { Held, MessageQueue, PushOptions } from "../../MessageQueue.ts"
@@ -58,7 +60,7 @@ const answerReason = (reason: Reason): Effect.Effect<never, Body.Refused> => {
   }
 }
 
-export const makeHandlers = (options: Options, queue: Queue) => {
+export const makeHandlers = (options: Options, queue: Queue, budget: BudgetShape) => {
   const limits = [
     options.limits?.json ?? 102_400,
     options.limits?.text ?? 102_400,
@@ -67,12 +69,12 @@ export const makeHandlers = (options: Options, queue: Queue) => {
   const maxBatch = options.limits?.batch ?? 8_388_608
   const maxList = Math.max(1, Math.min(1000, options.maxList ?? 100))
   const maxWait = Duration.toSeconds(Duration.fromInputUnsafe(options.maxWait ?? "60 seconds"))
-  const bodyTimeout = options.bodyTimeout ?? "10 seconds"
+  const reading: Body.Reading = { timeout: options.bodyTimeout ?? "10 seconds", budget }
 
   const handle = <R>(
     body: (request: HttpServerRequest) => Effect.Effect<Response, Body.Refused | MessageQueueError, R>
   ): Handler =>
-    Effect.flatMap(HttpServerRequest, body).pipe(
+    Effect.scoped(Effect.flatMap(HttpServerRequest, body)).pipe(
       Effect.catchTag("MessageQueueError", (error) => answerReason(error.reason)),
       Effect.catchTag("Refused", (refused) => Effect.succeed(refused.response))
     ) as Handler
@@ -183,7 +185,7 @@ export const makeHandlers = (options: Options, queue: Queue) => {
       priority: yield* integer("priority", headers["scirocco-priority"]),
       maxTries: yield* integer("max_tries", headers["scirocco-max-tries"])
     }
-    const { payload, type } = yield* Body.readPayload(request, limits, bodyTimeout)
+    const { payload, type } = yield* Body.readPayload(request, limits, reading)
     return answer(yield* queue.push(destination, payload, { ...push, payloadType: payloadType ?? type }), 201, true)
   }))
 
@@ -210,7 +212,12 @@ export const makeHandlers = (options: Options, queue: Queue) => {
 
   /** The text of a JSON body. */
   const jsonText = (request: HttpServerRequest, limit: number) =>
-    Effect.map(Body.readBody(request, limit, bodyTimeout), (bytes) => new TextDecoder().decode(bytes))
+    Effect.gen(function*() {
+      const text = new TextDecoder().decode(yield* Body.readBody(request, limit, reading))
+      // parsed, it is there a second time
+      yield* Body.take(reading, Weight.ofText(text))
+      return text
+    })
 
   const pushBatch = handle(Effect.fnUntraced(function*(request) {
     const source = yield* nodeOf(request)
@@ -238,7 +245,7 @@ export const makeHandlers = (options: Options, queue: Queue) => {
   })
 
   const fields = Effect.fnUntraced(function*(request: HttpServerRequest) {
-    const body = yield* Body.readBody(request, limits[0], bodyTimeout)
+    const body = yield* Body.readBody(request, limits[0], reading)
     if (body.length === 0) return new Map<string, unknown>()
     const value = Body.parseJson(new TextDecoder().decode(body))
     return Option.isSome(value) && typeof value.value === "object" && value.value !== null
@@ -308,7 +315,7 @@ export const makeHandlers = (options: Options, queue: Queue) => {
     const name = yield* id
     const node = yield* nodeOf(request)
     if (node === undefined) return yield* Body.refuse(404, notFound)
-    const { payload } = yield* Body.readPayload(request, limits, bodyTimeout)
+    const { payload } = yield* Body.readPayload(request, limits, reading)
     return answer(yield* queue.update(name, payload, { node }), 200)
   }))
 

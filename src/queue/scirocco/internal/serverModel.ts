@@ -7,6 +7,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type * as Redacted from "effect/Redacted"
+import type * as LoginLimiter from "../../../identity/LoginLimiter.ts"
 
 /**
  * How the server answers, and what it refuses.
@@ -19,6 +20,13 @@ export interface Options {
   readonly token: Redacted.Redacted
   /** Asked when the token is another one: whether this request is allowed all the same, e.g. by an `Authenticator`. */
   readonly authorize?: ((request: HttpServerRequest) => Effect.Effect<boolean>) | undefined
+  /**
+   * How wrong tokens are limited, by address: by default 50 within 5 minutes; then every token from there is answered 429.
+   * See `LoginLimiter`.
+   */
+  readonly attempts?: LoginLimiter.Options | undefined
+  /** Proxies of ours, which are believed about the address of their client; see `WebSocketRoute.Options`. */
+  readonly trustedProxies?: ReadonlyArray<string> | undefined
   /** Most bytes of a body. Default: JSON and text 102,400, binary 1,024,000. Over it: 413. */
   readonly limits?: {
     readonly json?: number | undefined
