@@ -272,6 +272,10 @@ export const layer: Layer.Layer<Caller | Authenticated> = Layer.effectContext(
         RpcConnection.MethodAccess,
         (rpc, connection) => satisfies(rpc, identityAt(connection, clock.currentTimeMillisUnsafe()))
       ).pipe(
+        Context.add(
+          RpcConnection.CallerName,
+          (connection) => identityAt(connection, clock.currentTimeMillisUnsafe())?.username ?? ""
+        ),
         Context.add(Caller, (effect, { rpc }) =>
           Effect.flatMap(snapshot, (identity) =>
             satisfies(rpc, identity)

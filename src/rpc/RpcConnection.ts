@@ -145,3 +145,14 @@ export const MethodAccess: Context.Reference<(rpc: Rpc.AnyWithProps, connection:
     "effect-wire/rpc/RpcConnection/MethodAccess",
     { defaultValue: () => (rpc) => Context.get(rpc.annotations, AccessRules).length === 0 }
   )
+
+/**
+ * The name of the caller on a connection, to tell what belongs to one caller from what belongs to another; empty by default,
+ * for all the same. `Access.layer` gives the name of the identity.
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export const CallerName: Context.Reference<(connection: Connection) => string> = Context.Reference<
+  (connection: Connection) => string
+>("effect-wire/rpc/RpcConnection/CallerName", { defaultValue: () => () => "" })

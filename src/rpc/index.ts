@@ -1,4 +1,5 @@
 export * as ErrorCode from "./ErrorCode.ts"
+export * as Idempotency from "./Idempotency.ts"
 export * as Progress from "./Progress.ts"
 export * as RpcConnection from "./RpcConnection.ts"
 export * as RpcEngine from "./RpcEngine.ts"

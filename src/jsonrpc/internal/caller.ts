@@ -4,12 +4,12 @@ import * as Exit from "effect/Exit"
 import * as Tracer from "effect/Tracer"
 import { Batch, Call, Calls, Entry, type Failure, type Limits } from "../../rpc/internal/calls.ts"
 import * as Progress from "../../rpc/Progress.ts"
-import * as TraceContext from "../../rpc/TraceContext.ts"
 import type { Outbox } from "../../socket/Outbox.ts"
 import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
+import { again, type KeyedFrame } from "./onceCall.ts"
 import { own } from "./record.ts"
 import { type StreamAsk, streamMethods } from "./streamModel.ts"
 import { StreamWindow } from "./streamWindow.ts"
@@ -43,6 +43,16 @@ export abstract class RpcCall extends Call<string> {
   }
   /** Whether elements come by credits, on the connection that carries it now. */
   byCredit = false
+  /** How a keyed call is sent. */
+  keyed: KeyedFrame | undefined = undefined
+
+  override get persists(): boolean {
+    return this.keyed !== undefined
+  }
+  override goesAgain(): boolean {
+    if (this.keyed === undefined) return super.goesAgain()
+    return this.keyed.isAgain = true
+  }
 
   lost(failure: Failure): void {
     this.onFailure(JsonRpcError.lost(this.method, failure))
@@ -146,6 +156,11 @@ export class Caller extends Calls<string> {
     if (!(item instanceof Call)) this.lastNote = item.seq
     return this.outbox !== undefined && this.outbox.send(frame)
   }
+  protected override frameOf(entry: Entry<string>): string {
+    return entry instanceof RpcCall && entry.keyed !== undefined
+      ? entry.keyed.frame(entry.frame, this.limits.clock.currentTimeMillisUnsafe())
+      : entry.frame
+  }
   protected join(frames: ReadonlyArray<string>): string {
     return this.wire.encode.batch!(frames)
   }
@@ -192,8 +207,15 @@ export class Caller extends Calls<string> {
   }
 
   /** The text of a request; throws where the parameters are no JSON. */
-  encode(id: number, method: string, params: unknown, options: SendOptions, ask?: StreamAsk): string {
-    const { progress, withStream, withTrace } = this.wire
+  encode(
+    id: number,
+    method: string,
+    params: unknown,
+    options: SendOptions,
+    ask?: StreamAsk,
+    once?: { readonly key: string; readonly age?: number }
+  ): string {
+    const { progress, withOnce, withStream, withTraceparent } = this.wire
     if (progress !== undefined && (options.listens || options.isStream)) {
       params = progress.request(params, id, options.isStream)
     }
@@ -203,8 +225,13 @@ export class Caller extends Calls<string> {
       else params = withStream(params, ask)
     }
     if (options.span !== undefined) {
-      if (withTrace !== undefined) params = withTrace(params, TraceContext.headersOf(options.span))
-      else if (this.limits.traceContext) extra = { ...extra, ...TraceContext.headersOf(options.span) }
+      if (withTraceparent !== undefined) params = withTraceparent(params, traceparent(options.span))
+      else if (this.limits.traceContext) extra = { ...extra, traceparent: traceparent(options.span) }
+    }
+    if (once !== undefined) {
+      if (withOnce === undefined) extra = { ...extra, once }
+      else params = withOnce(params, once)
+      if (once.age !== undefined) return this.wire.encode.request("" + id, again, { method, params, ...extra })
     }
     return this.wire.encode.request("" + id, method, params, extra)
   }
@@ -231,7 +258,9 @@ export class Caller extends Calls<string> {
     const call = message.id === undefined ? undefined : this.take(idOf(message.id)) as RpcCall | undefined
     if (call === undefined) return false
     if (message._tag === "Result") call.onResult(message.result)
-    else call.onError(message.error)
+    else if (call.keyed?.isAgain === true && message.error.code === JsonRpcError.code.methodNotFound) {
+      call.lost({ kind: "Lost", detail: "the server answers no call twice", maybeExecuted: true, cause: undefined })
+    } else call.onError(message.error)
     return true
   }
 
@@ -273,6 +302,8 @@ export class Caller extends Calls<string> {
     return true
   }
 }
+
+const traceparent = (span: Tracer.AnySpan): string => `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
 
 // peers exist that answer "1" to 1
 const idOf = (text: string): number => +(text.charCodeAt(0) === 34 ? text.slice(1, -1) : text)

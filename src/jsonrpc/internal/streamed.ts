@@ -1,9 +1,11 @@
 import * as Effect from "effect/Effect"
+import type { Key } from "../../rpc/internal/idempotencyModel.ts"
 import { StreamTooLong } from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { AnsweredRequest, type Answerer, type Sink } from "./answer.ts"
+import { onceOf } from "./onceCall.ts"
 import { own } from "./record.ts"
 import { type StreamAsk, streamMethods } from "./streamModel.ts"
 import { notificationOfText, resultOfText } from "./wireModel.ts"
@@ -40,9 +42,10 @@ export class StreamedRequest extends AnsweredRequest {
   private sent = false
   private scheduled = false
   private credit: number
+  /** Elements that the client has. */
+  private readonly from: number
   private skip: number
   private readonly byCredit: boolean
-  private readonly resumed: boolean
   /** What elements go out under where the wire has partial results. */
   private readonly token: unknown
   private resume: (() => void) | undefined = undefined
@@ -59,8 +62,9 @@ export class StreamedRequest extends AnsweredRequest {
     const ask = answerer.outbox === undefined ? undefined : askOf(answerer, call)
     this.byCredit = ask !== undefined
     this.credit = ask?.credit ?? Infinity
-    this.skip = ask?.from ?? 0
-    this.resumed = this.skip > 0
+    this.from = ask?.from ?? 0
+    // a keyed stream goes on by itself, another one begins anew
+    this.skip = this.once === undefined ? this.from : 0
     this.token = ask !== undefined || answerer.outbox === undefined
       ? undefined
       : answerer.wire.progress?.elementsToken?.(call.params, this.idValue)
@@ -68,6 +72,10 @@ export class StreamedRequest extends AnsweredRequest {
 
   private get isSent(): boolean {
     return this.byCredit || this.token !== undefined
+  }
+
+  override get once(): Key | undefined {
+    return onceOf(this.answerer.wire, this.method, this.call, this.from)
   }
 
   /** The client takes so many more. */
@@ -144,7 +152,7 @@ export class StreamedRequest extends AnsweredRequest {
 
   override onSuccess(): void {
     // a stream that ends as soon as it began is one frame, but who goes on has to see that it does
-    if (this.sent || this.resumed) this.flush()
+    if (this.sent || this.from > 0) this.flush()
     this.reply(resultOfText(this.answerer.wire, this.id, `[${this.texts.join(",")}]`))
   }
 

@@ -1,6 +1,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Random from "effect/Random"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcClient from "effect/rpc/RpcClient"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
@@ -8,11 +9,13 @@ import type { FromClient } from "effect/rpc/RpcMessage"
 import { RequestId } from "effect/rpc/RpcMessage"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import { isKeyed } from "../../rpc/internal/idempotencyModel.ts"
 import * as Progress from "../../rpc/Progress.ts"
 import * as RpcMethods from "../../rpc/RpcMethods.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { Remote } from "../JsonRpcRemote.ts"
 import { CurrentBatch, refuseHeaders, type SendOptions } from "./caller.ts"
+import { KeyedFrame } from "./onceCall.ts"
 import type { StreamAsk } from "./streamModel.ts"
 import { StreamWindow } from "./streamWindow.ts"
 import { StreamCall, type TypedCall, type TypedHalf, UnaryCall } from "./typedCall.ts"
@@ -54,6 +57,12 @@ const headersOf = (headers: Readonly<Record<string, string>>): ReadonlyArray<rea
   return noHeaders
 }
 
+/** What no other client begins its keys with. */
+const uniquePrefix = Effect.map(
+  Effect.replicateEffect(Random.nextIntBetween(0, 0xffffffff), 4),
+  (numbers) => `${numbers.map((number) => number.toString(36)).join("")}-`
+)
+
 /**
  * A typed client of a remote: Effect's own, with our wire under it.
  *
@@ -73,6 +82,7 @@ export const make = <Rpcs extends Rpc.Any>(
     const context = yield* Effect.context<never>()
     const { port } = remote
     let lastId = 0
+    const keys = yield* uniquePrefix
     const tracing = options.tracing === true ||
       (options.tracing !== false && context.mapUnsafe.has(Tracer.Tracer.key))
 
@@ -80,7 +90,7 @@ export const make = <Rpcs extends Rpc.Any>(
       supportsAck: false,
       disableTracing: !tracing,
       spanPrefix: options.spanPrefix,
-      spanAttributes: { "rpc.system.name": "jsonrpc", ...options.spanAttributes },
+      spanAttributes: options.spanAttributes,
       generateRequestId: () => RequestId(++lastId),
       onFromClient: ({ message }): Effect.Effect<void, JsonRpcError.JsonRpcError> => {
         if (message._tag === "Request") return request(message)
@@ -132,7 +142,7 @@ export const make = <Rpcs extends Rpc.Any>(
       requestId: RequestId,
       listener: ((report: Progress.Report) => void) | undefined,
       id: number,
-      encode: (ask?: StreamAsk) => string,
+      encode: (ask?: StreamAsk, age?: number) => string,
       options: SendOptions
     ): TypedCall =>
       method.isStream
@@ -158,14 +168,18 @@ export const make = <Rpcs extends Rpc.Any>(
         const id = caller.nextId()
         let call: TypedCall
         try {
-          call = make(
-            method,
-            requestId,
-            listener,
-            id,
-            (ask) => caller.encode(id, nameOf(method), params, options, ask),
-            options
-          )
+          const key = isKeyed(method.rpc) ? `${keys}${id}` : undefined
+          const encode = (ask?: StreamAsk, age?: number) =>
+            caller.encode(
+              id,
+              nameOf(method),
+              params,
+              options,
+              ask,
+              key === undefined ? undefined : age === undefined ? { key } : { key, age }
+            )
+          call = make(method, requestId, listener, id, encode, options)
+          if (key !== undefined) call.keyed = new KeyedFrame((age) => encode(call.nextAsk(), age))
         } catch (cause) {
           return Effect.fail(JsonRpcError.protocol(`${method.name}: the parameters are no JSON`, cause))
         }

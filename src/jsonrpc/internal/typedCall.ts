@@ -12,7 +12,6 @@ import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { type Caller, RpcCall, type SendOptions } from "./caller.ts"
 import type { StreamAsk } from "./streamModel.ts"
 import { StreamWindow } from "./streamWindow.ts"
-import * as WireError from "./wireError.ts"
 
 /**
  * What the calls of one typed client share.
@@ -35,7 +34,7 @@ export interface TypedHalf {
 /** Turns what the peer answered into the failure that the contract declares, where it declares one for the code. */
 const decodeFailure = (method: RpcMethods.Method, error: ErrorObject): unknown => {
   for (const declared of method.errors) {
-    if (WireError.codeOf(declared.schema) !== error.code) continue
+    if (JsonRpcError.codeOf(declared.schema) !== error.code) continue
     const decoded = declared.decode(error.data)
     if (Exit.isExit(decoded) && decoded._tag === "Success") return decoded.value
   }
@@ -70,6 +69,11 @@ export abstract class TypedCall extends RpcCall {
     this.caller = caller
     this.contract = contract
     this.requestId = requestId
+  }
+
+  /** What a stream is asked for with where it is called again. */
+  nextAsk(): StreamAsk | undefined {
+    return undefined
   }
 
   /** Nobody waits for it any more. */
@@ -241,7 +245,14 @@ export class StreamCall extends TypedCall {
       this.worker.interruptUnsafe()
     })
   }
+  override nextAsk(): StreamAsk {
+    return { credit: this.window.open(), from: this.received }
+  }
   override goesAgain(): boolean {
+    if (this.keyed !== undefined) {
+      this.byCredit = false
+      return super.goesAgain()
+    }
     if (!this.idempotent) return false
     if (this.received > 0) {
       this.frame = this.encode({ credit: this.window.open(), from: this.received })

@@ -169,13 +169,10 @@ export interface Wire {
   readonly isReserved: (method: string) => boolean
   /** Members that the wire itself puts into parameters (tokens); methods never see them. */
   readonly metaKeys: ReadonlyArray<string>
-  /**
-   * What has the trace context of a request as members (`traceparent`, `tracestate`, `baggage`), where the wire has room for
-   * it in the parameters; otherwise it is the message.
-   */
-  readonly trace: ((params: unknown) => unknown) | undefined
+  /** Reads trace context (`traceparent`) from the parameters of a request, where the wire has room for it. */
+  readonly traceparent: ((params: unknown) => unknown) | undefined
   /** Adds trace context to the parameters of a request. */
-  readonly withTrace: ((params: unknown, trace: Readonly<Record<string, string>>) => unknown) | undefined
+  readonly withTraceparent: ((params: unknown, traceparent: string) => unknown) | undefined
   /**
    * Reads what asks for a stream by credits from the parameters of a request, where the wire has room for it there;
    * otherwise it is the member `stream` of the message.
@@ -183,4 +180,11 @@ export interface Wire {
   readonly stream?: ((params: unknown) => unknown) | undefined
   /** Adds what asks for a stream by credits to the parameters of a request. */
   readonly withStream?: ((params: unknown, ask: unknown) => unknown) | undefined
+  /**
+   * Reads the idempotency key from the parameters of a request, where the wire has room for it there; otherwise it is the
+   * member `once` of the message.
+   */
+  readonly once?: ((params: unknown) => unknown) | undefined
+  /** Adds an idempotency key to the parameters of a request. */
+  readonly withOnce?: ((params: unknown, once: unknown) => unknown) | undefined
 }

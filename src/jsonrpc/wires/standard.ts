@@ -31,6 +31,6 @@ export const standard: Wire = {
   nullIdIsNotification: false,
   isReserved: () => false,
   metaKeys: [],
-  trace: undefined,
-  withTrace: undefined
+  traceparent: undefined,
+  withTraceparent: undefined
 }

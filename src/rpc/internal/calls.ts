@@ -20,8 +20,8 @@
  * | --------------------- | ----------------------------------------------------------------------------------------- |
  * | Opening, or Open      | the next connection number                                                                |
  * | Open                  | what is at home leaves, in order, as far as there is room                                 |
- * | Lost, `waits`         | line: idempotent calls go home to their old place, others fail (Lost); home: stays        |
- * | Lost, not `waits`     | line and home: calls fail; notifications are gone                                         |
+ * | Lost, `waits`         | line: what may go again goes home to its old place, other calls fail (Lost); home: stays  |
+ * | Lost, not `waits`     | line and home: calls fail, but for those that persist; notifications are gone             |
  * | Ended                 | line and home: calls fail, and everything from then on; never left again                  |
  *
  * Room is: fewer than `maxInFlight` calls on the line (a batch of more goes alone), and a line that takes what it is
@@ -87,6 +87,10 @@ export class Entry<F> {
     this.frame = frame
     this.weight = length + overhead
   }
+  /** Whether it waits for the next connection, whatever is said of entries in general. */
+  get persists(): boolean {
+    return false
+  }
 }
 
 /**
@@ -136,6 +140,15 @@ export class Batch<F> {
     entry.batch = this
     this.entries.push(entry)
     return true
+  }
+  /** Is no more: those of its calls that persist. */
+  dissolve(): ReadonlyArray<Call<F>> {
+    const persisting: Array<Call<F>> = []
+    for (const entry of this.entries) {
+      if (entry instanceof Call && entry.persists) persisting.push(entry)
+    }
+    for (const call of persisting) call.batch = undefined
+    return persisting
   }
   get weight(): number {
     return this.entries.reduce((sum, entry) => sum + entry.weight, 0)
@@ -190,6 +203,10 @@ export abstract class Calls<F> {
   protected abstract write(frame: F, item: Item<F>): boolean
   /** One frame of many. */
   protected abstract join(frames: ReadonlyArray<F>): F
+  /** What of an entry is sent now. */
+  protected frameOf(entry: Entry<F>): F {
+    return entry.frame
+  }
   /** Tells the peer that nobody waits for a call that was sent on this connection. */
   protected abstract retract(call: Call<F>): void
   /** Whether the line takes more now; otherwise {@link Calls.whenRoom} runs when it does. */
@@ -348,7 +365,7 @@ export abstract class Calls<F> {
       case "Open":
         return this.pump()
       case "Lost":
-        return waits ? this.takeHome() : this.abandon("Lost")
+        return this.takeHome(waits)
       case "Ended":
         this.watcher?.interruptUnsafe()
         return this.abandon("Ended")
@@ -386,11 +403,12 @@ export abstract class Calls<F> {
         entry.connection = this.connection
         if (entry instanceof Call) this.onLine++
       }
-      frame = item.entries.length === 1 ? item.entries[0]!.frame : this.join(item.entries.map((entry) => entry.frame))
+      const frames = item.entries.map((entry) => this.frameOf(entry))
+      frame = frames.length === 1 ? frames[0]! : this.join(frames)
     } else {
       item.connection = this.connection
       if (item instanceof Call) this.onLine++
-      frame = item.frame
+      frame = this.frameOf(item)
     }
     if (this.write(frame, item)) return true
     // the line is gone, and whoever reads from it is about to say so: nothing was sent
@@ -472,14 +490,28 @@ export abstract class Calls<F> {
     }
   }
 
-  /** The connection is gone: what may be sent again goes back to its place, the rest of what was sent fails. */
-  private takeHome(): void {
-    const items = Array.from(this.home)
+  /**
+   * The connection is gone: what may be sent again goes back to its place, the rest of what was sent fails; and so does,
+   * where nothing waits for the next, what is at home.
+   */
+  private takeHome(waits: boolean): void {
     const lost: Array<Call<F>> = []
+    if (!waits) {
+      this.home = new Set(
+        Array.from(this.home).flatMap((item) => this.persisting(item))
+      )
+      this.homeWeight = Array.from(this.home).reduce((sum, item) => sum + item.weight, 0)
+    }
+    const items = Array.from(this.home)
     this.onLine = 0
     for (const call of this.pending.values()) {
-      if (call.connection === 0) continue
-      if (!call.goesAgain()) {
+      const stays = waits || call.persists
+      if (call.connection === 0) {
+        // those of a batch that is still being made fail when it is complete
+        if (!stays && call.batch?.isOpen !== true) lost.push(call)
+        continue
+      }
+      if (!stays || !call.goesAgain()) {
         lost.push(call)
         continue
       }
@@ -492,13 +524,15 @@ export abstract class Calls<F> {
     this.settle(lost, "Lost")
   }
 
-  private abandon(kind: "Lost" | "Ended"): void {
+  private persisting(item: Item<F>): ReadonlyArray<Item<F>> {
+    return item instanceof Batch ? item.dissolve() : item.persists ? [item] : []
+  }
+
+  private abandon(kind: "Ended"): void {
     this.onLine = 0
     this.home = noItems
     this.homeWeight = 0
-    const all = Array.from(this.pending.values())
-    // those of a batch that is still being made fail when it is complete
-    this.settle(kind === "Ended" ? all : all.filter((call) => call.batch?.isOpen !== true), kind)
+    this.settle(Array.from(this.pending.values()), kind)
   }
 
   private settle(calls: ReadonlyArray<Call<F>>, kind: "Lost" | "Ended"): void {

@@ -3,6 +3,7 @@ import * as Exit from "effect/Exit"
 import type * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { EngineRequest } from "./engineModel.ts"
+import { CurrentElements } from "./onceModel.ts"
 
 /**
  * Runs a stream, or a queue that an effect gives: its elements are encoded and handed to the wire as they come, and no
@@ -10,12 +11,24 @@ import type { EngineRequest } from "./engineModel.ts"
  *
  * @internal
  */
-export const collect = (request: EngineRequest, result: unknown): Effect.Effect<void, unknown, any> => {
+export const collect = (request: EngineRequest, result: unknown): Effect.Effect<void, unknown, any> =>
+  request.once === undefined
+    ? collectInto(request, result, (values) => request.onElements(values))
+    : Effect.flatMap(
+      CurrentElements,
+      (elements) => collectInto(request, result, elements ?? ((values) => request.onElements(values)))
+    )
+
+const collectInto = (
+  request: EngineRequest,
+  result: unknown,
+  onElements: (values: ReadonlyArray<unknown>) => Effect.Effect<void>
+): Effect.Effect<void, unknown, any> => {
   const onValues = (values: ReadonlyArray<unknown>) => {
     const encoded = encodeAll(request, values)
     return Array.isArray(encoded)
-      ? request.onElements(encoded)
-      : Effect.flatMap(encoded as Effect.Effect<ReadonlyArray<unknown>>, (encoded) => request.onElements(encoded))
+      ? onElements(encoded)
+      : Effect.flatMap(encoded as Effect.Effect<ReadonlyArray<unknown>>, onElements)
   }
   return Effect.isEffect(result)
     ? Effect.flatMap(

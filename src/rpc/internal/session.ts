@@ -11,13 +11,16 @@ import { RequestId } from "effect/rpc/RpcMessage"
 import * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import * as Progress from "../Progress.ts"
 import { type Connection, CurrentConnection } from "../RpcConnection.ts"
 import * as RpcMethods from "../RpcMethods.ts"
-import type { Outcome } from "../RpcMetrics.ts"
+import * as RpcMetrics from "../RpcMetrics.ts"
 import { collect } from "./collect.ts"
-import { type Counts, countsOf } from "./counts.ts"
 import type { EngineRequest, Options, Session } from "./engineModel.ts"
+import { CurrentKey } from "./idempotencyModel.ts"
+import { CurrentElements } from "./onceModel.ts"
 
 // Shared by idle sessions, never changed.
 const noRequests: Map<string, EngineRequest> = new Map()
@@ -45,7 +48,7 @@ export class EngineSession implements Session {
   private readonly maxBytes: number
   private readonly highWater: number
   private readonly client: Rpc.ServerClient
-  private readonly counts: Counts | undefined
+  private readonly counts: RpcMetrics.Counts | undefined
   private readonly clock: Clock.Clock
   private byKey = noRequests
   private fibers = noFibers
@@ -78,7 +81,7 @@ export class EngineSession implements Session {
     this.maxBytes = options.maxRequestBytes ?? defaultRequestBytes
     this.highWater = options.highWaterMark ?? defaultHighWater
     this.client = new Rpc.ServerClient(connection.id)
-    this.counts = options.metrics === false ? undefined : countsOf(context)
+    this.counts = options.metrics === false ? undefined : RpcMetrics.countsOf(context)
     this.clock = Context.get(context, Clock.Clock)
   }
 
@@ -164,11 +167,11 @@ export class EngineSession implements Session {
     if (this.counts !== undefined && request.startedAt < 0) request.startedAt = this.clock.currentTimeMillisUnsafe()
   }
 
-  private count(request: EngineRequest, outcome: Outcome): void {
+  private count(request: EngineRequest, outcome: RpcMetrics.Outcome): void {
     const counts = this.counts
     if (counts === undefined) return
-    const seconds = request.startedAt < 0 ? 0 : (this.clock.currentTimeMillisUnsafe() - request.startedAt) / 1000
-    counts.of(request.method.name).add(outcome, seconds)
+    const ms = request.startedAt < 0 ? 0 : this.clock.currentTimeMillisUnsafe() - request.startedAt
+    counts.of(request.method.name).add(outcome, ms)
   }
 
   keys(): IterableIterator<string> {
@@ -298,7 +301,10 @@ export class EngineSession implements Session {
     let effect: Effect.Effect<unknown, unknown, any>
     let uninterruptible = false
     try {
-      let result: any = method.handler(payload, metadata)
+      // a keyed call may have been executed before: its handler is not even called then
+      let result: any = request.once === undefined
+        ? method.handler(payload, metadata)
+        : handledLater(method, payload, metadata)
       const trace = this.traced || (request.trace !== undefined && this.options.tracing !== false)
       if (isExit(result)) {
         if (!trace && method.rpc.middlewares.size === 0 && (!method.isStream || result._tag === "Failure")) {
@@ -337,8 +343,8 @@ export class EngineSession implements Session {
     return Effect.withSpan(effect, spanPrefix === undefined ? name : `${spanPrefix}.${name}`, {
       captureStackTrace: false,
       kind: "server",
-      attributes: { ...request.spanAttributes, "rpc.method": name, ...spanAttributes },
-      parent: request.trace
+      attributes: { "rpc.system.name": "effect_wire", "rpc.method": name, ...spanAttributes },
+      parent: request.trace === undefined ? undefined : Tracer.externalSpan(request.trace)
     })
   }
 
@@ -352,6 +358,12 @@ export class EngineSession implements Session {
     let context = Context.add(this.contextOf(request.method), Scope.Scope, scope) as Context.Context<any>
     const progress = request.progress
     if (progress !== undefined) context = Context.add(context, Progress.Reporter, progress)
+    const { once } = request
+    if (once !== undefined) {
+      context = Context.add(context, CurrentKey, once).pipe(
+        Context.add(CurrentElements, (values: ReadonlyArray<unknown>) => request.onElements(values))
+      )
+    }
     const fiber = Effect.runForkWith(context)(effect, uninterruptible ? { uninterruptible } : undefined)
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return this.finish(request, scope, exit, then)
@@ -501,7 +513,7 @@ export class EngineSession implements Session {
     if (request.registered) this.byKey.delete(request.key!)
   }
 
-  private settle(request: EngineRequest, outcome: Outcome, answer: () => void): void {
+  private settle(request: EngineRequest, outcome: RpcMetrics.Outcome, answer: () => void): void {
     if (this.release(request)) {
       this.count(request, outcome)
       this.tell(request, answer)
@@ -552,6 +564,21 @@ const isExit = (u: unknown): u is Exit.Exit<unknown, unknown> => typeof u === "o
 const exitId: keyof Exit.Exit.Proto<unknown, unknown> = "~effect/Exit"
 
 const endOfStream = Exit.succeed(undefined)
+
+const handledLater = (method: RpcMethods.ServedMethod, payload: unknown, metadata: any): unknown => {
+  const handled = () => {
+    const result: any = method.handler(payload, metadata)
+    return typeof result === "object" && result !== null && Rpc.isWrapper(result) ? result.value : result
+  }
+  return method.isStream
+    ? Stream.unwrap(Effect.sync(() => {
+      const result = handled()
+      return Effect.isEffect(result)
+        ? Stream.unwrap(Effect.map(result as Effect.Effect<any>, Stream.fromQueue))
+        : result as Stream.Stream<unknown, unknown, any>
+    }))
+    : Effect.suspend(() => effectOf(handled()))
+}
 
 const effectOf = (result: unknown): Effect.Effect<unknown, unknown, any> =>
   Effect.isEffect(result)
