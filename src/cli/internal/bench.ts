@@ -107,7 +107,7 @@ const text = (tally: Tally, found: ReturnType<typeof summary>): string => {
     ...percentiles.map(([name, part]) => [name, histogram.percentile(part)] as const),
     ["max", histogram.max]
   ] as const
-  const width = Math.max(20, Math.min(72, (process.stdout.columns ?? 80) - 12))
+  const width = Math.max(20, Math.min(72, (process.stdout.columns || 80) - 12))
   return [
     Output.bold(head),
     Output.table([numbers.map(([name]) => name), numbers.map(([, millis]) => latency(millis))]),

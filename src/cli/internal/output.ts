@@ -114,7 +114,8 @@ export class Meter {
   report(report: Report): void {
     if (this.lines) process.stderr.write(`${JSON.stringify({ progress: report })}\n`)
     else if (process.stderr.isTTY === true) {
-      const columns = process.stderr.columns ?? 80
+      // some terminals say that they have none
+      const columns = process.stderr.columns || 80
       process.stderr.write(`\r\u001b[K${bar(report).slice(0, Math.max(10, columns - 1))}`)
       this.drawn = true
     }

@@ -9,6 +9,7 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { inWords } from "../../socket/internal/describe.ts"
 import * as MessageQueue from "../../queue/MessageQueue.ts"
 import type { MessageQueueError } from "../../queue/MessageQueueError.ts"
 import type { store as config } from "./configs.ts"
@@ -57,8 +58,9 @@ export const ofQueue = (error: MessageQueueError): Failure => {
           tries: ["--prefix <prefix>, where the queue has another name", "--create to make one"]
         })
       }
-      const { kind, tries } = ofWords(error.message)
-      return new Failure({ kind, message: error.message, tries, details: { maybeDone: reason.uncertain } })
+      const message = `${reason.operation} failed: ${inWords(reason.cause)}`
+      const { kind, tries } = ofWords(message)
+      return new Failure({ kind, message, tries, details: { maybeDone: reason.uncertain } })
     }
   }
 }

@@ -37,6 +37,7 @@ export class Program extends Context.Service<Program, {
   readonly run: (args: ReadonlyArray<string>, options?: Options) => Effect.Effect<Ran>
   /** A line of a shell, in which `effect-wire` is this program. */
   readonly shell: (line: string, options?: Options) => Effect.Effect<Ran>
+  readonly startShell: (line: string, options?: Options) => Effect.Effect<Running, never, Scope.Scope>
   /** A folder that ends with the tests. */
   readonly directory: string
   readonly main: string
@@ -116,6 +117,7 @@ export class Program extends Context.Service<Program, {
         start: (args, options) => start(process.execPath, [main, ...args], options),
         run: (args, options) => run(process.execPath, [main, ...args], options),
         shell: (line, options) => run("/bin/sh", ["-c", line], options),
+        startShell: (line, options) => start("/bin/sh", ["-c", line], options),
         directory,
         main
       }

@@ -1,11 +1,13 @@
 /** Servers of every wire and carrier in this process, on free ports, which say what they saw. */
 import { NodeServices } from "@effect/platform-node"
 import { Context, Effect, Layer, Queue, Schema, Stream } from "effect"
+import { Backplane } from "effect-wire/backplane"
 import { JsonRpcClients, JsonRpcError, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { NodeStreamSocket, NodeWebSocketServer } from "effect-wire/node"
 import { OpenRpc } from "effect-wire/openrpc"
 import { Progress } from "effect-wire/rpc"
 import { Framing } from "effect-wire/socket"
+import { Topic, Topics } from "effect-wire/topics"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { SocketServer } from "effect/socket"
@@ -22,7 +24,10 @@ class Methods extends RpcGroup.make(
   Rpc.make("tell", { payload: { text: Schema.String } }),
   Rpc.make("refuse", { error: JsonRpcError.RemoteError })
 ) {}
-class All extends Methods.merge(OpenRpc.Rpcs) {}
+class All extends Methods.merge(OpenRpc.Rpcs).merge(Topics.Rpcs) {}
+
+const Orders = Topic.make("orders", { payload: Schema.Int, history: {} })
+const topics = Topic.group(Orders)
 
 export class Servers extends Context.Service<Servers, {
   /** What became of `hang`: `began`, `interrupted`. */
@@ -35,6 +40,8 @@ export class Servers extends Context.Service<Servers, {
   readonly headed: number
   readonly unix: string
   readonly broadcast: (method: string, params: ReadonlyArray<unknown>) => Effect.Effect<number>
+  /** Publishes on the topic `orders`, which has a history. */
+  readonly order: (number: number) => Effect.Effect<void>
 }>()("effect-wire/test/cli/support/Server/Servers") {
   static readonly layer = Layer.effect(
     Servers,
@@ -44,7 +51,10 @@ export class Servers extends Context.Service<Servers, {
       const { directory } = yield* Program
       const shared = yield* Layer.build(JsonRpcClients.layerShared)
       const clients = Context.get(shared, JsonRpcClients.JsonRpcClients)
-      const handlers = Layer.merge(
+      const published = Layer.succeedContext(
+        yield* Layer.build(Topics.layer(topics).pipe(Layer.provide(Backplane.layerMemory)))
+      )
+      const handlers = Layer.mergeAll(
         Methods.toLayer({
           add: ({ a, b }) => Effect.succeed(a + b),
           color: () => Effect.void,
@@ -62,7 +72,8 @@ export class Servers extends Context.Service<Servers, {
           tell: ({ text }) => Effect.asVoid(Queue.offer(told, text)),
           refuse: () => Effect.fail(new JsonRpcError.RemoteError({ code: -32050, message: "no", data: { why: "so" } }))
         }),
-        OpenRpc.layerHandlers({ methods: All, info: { title: "test", version: "1" } })
+        OpenRpc.layerHandlers({ methods: All, topics, info: { title: "test", version: "1" } }),
+        Layer.provide(Topics.layerHandlers({ methods: All }), published)
       )
       const route = (wire: Wire.Wire) => JsonRpcServer.layerHttp(All, { path: `/${wire.name}`, wire, drainTimeout: 0 })
       const Routes = Layer.mergeAll(
@@ -101,7 +112,8 @@ export class Servers extends Context.Service<Servers, {
         lines: port(lines),
         headed: port(headed),
         unix,
-        broadcast: clients.broadcast
+        broadcast: clients.broadcast,
+        order: (number) => Effect.orDie(Effect.provide(Topics.publish(Orders, number), published))
       }
     })
   ).pipe(Layer.provideMerge(Program.layer), Layer.provide(NodeServices.layer))
