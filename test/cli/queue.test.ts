@@ -71,31 +71,35 @@ layer(Layer.merge(Program.layer, EmbeddedPostgres.layer), { excludeTestServices:
         }), 120_000)
     }
 
-    it.effect("dead messages come back, counts are watched, bytes are pushed, and nothing old is removed", () =>
-      Effect.gen(function*() {
-        const { directory, run, start } = yield* Program
-        const file = join(directory, "dead.sqlite")
-        const dead = Effect.gen(function*() {
-          const queue = yield* MessageQueue.MessageQueue
-          const { id } = yield* queue.push("af", "work", { maxTries: 1 })
-          yield* queue.push("af", "more")
-          const [delivery] = yield* queue.pullMany("af", { max: 1 })
-          yield* queue.reject(delivery!, { cause: "broken" })
-          return id
-        }).pipe(
-          Effect.provide(MessageQueue.layerSql().pipe(Layer.provide(NodeSqliteClient.layer({ filename: file }))))
-        )
-        const id = yield* dead
-        assert.match((yield* run(["queue", "list", file, "--status", "dead"])).stdout, /dead.*broken/)
-        const watching = yield* start(["queue", "watch", file, "--interval", "50ms", "--count", "2", "--json"])
-        yield* watching.printed(/"dead":1/)
-        assert.strictEqual((yield* run(["queue", "redrive", file, id])).stdout, "1\n")
-        assert.match((yield* watching.ran).stdout, /"pending":2.*"dead":0/)
-        writeFileSync(join(directory, "bytes"), Buffer.from([0, 255]))
-        yield* run(["queue", "push", file, "cd", "@bytes", "--binary"])
-        const binary = JSON.parse((yield* run(["queue", "pull", file, "cd", "--ack", "--json"])).stdout)
-        assert.deepStrictEqual(binary.payload, { _tag: "Binary", value: "AP8=" })
-      }), 120_000)
+    it.effect(
+      "dead messages come back, counts are watched, bytes are pushed, and nothing old is removed",
+      () =>
+        Effect.gen(function*() {
+          const { directory, run, start } = yield* Program
+          const file = join(directory, "dead.sqlite")
+          const dead = Effect.gen(function*() {
+            const queue = yield* MessageQueue.MessageQueue
+            const { id } = yield* queue.push("af", "work", { maxTries: 1 })
+            yield* queue.push("af", "more")
+            const [delivery] = yield* queue.pullMany("af", { max: 1 })
+            yield* queue.reject(delivery!, { cause: "broken" })
+            return id
+          }).pipe(
+            Effect.provide(MessageQueue.layerSql().pipe(Layer.provide(NodeSqliteClient.layer({ filename: file }))))
+          )
+          const id = yield* dead
+          assert.match((yield* run(["queue", "list", file, "--status", "dead"])).stdout, /dead.*broken/)
+          const watching = yield* start(["queue", "watch", file, "--interval", "50ms", "--count", "2", "--json"])
+          yield* watching.printed(/"dead":1/)
+          assert.strictEqual((yield* run(["queue", "redrive", file, id])).stdout, "1\n")
+          assert.match((yield* watching.ran).stdout, /"pending":2.*"dead":0/)
+          writeFileSync(join(directory, "bytes"), Buffer.from([0, 255]))
+          yield* run(["queue", "push", file, "cd", "@bytes", "--binary"])
+          const binary = JSON.parse((yield* run(["queue", "pull", file, "cd", "--ack", "--json"])).stdout)
+          assert.deepStrictEqual(binary.payload, { _tag: "Binary", value: "AP8=" })
+        }),
+      120_000
+    )
 
     it.effect("a queue that is not there is not made, and a wrong token is told", () =>
       Effect.gen(function*() {

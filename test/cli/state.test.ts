@@ -46,21 +46,25 @@ const serve = Effect.gen(function*() {
 const lines = (text: string) => text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line))
 
 layer(Program.layer, { excludeTestServices: true, timeout: "60 seconds" })("state", (it) => {
-  it.effect("a server of any generation is told by what it says, read, called and changed", () =>
-    Effect.gen(function*() {
-      const { run } = yield* Program
-      const { url } = yield* serve
-      for (const generation of ["0.5", "0.6", "0.7"]) {
-        const at = `${url}/${generation}`
-        assert.deepStrictEqual(yield* run(["state", "get", at, "/counter"]), { code: 0, stdout: "0\n", stderr: "" })
-        const args = generation === "0.5" ? ["1", "2"] : ["a=1", "b=2"]
-        assert.strictEqual((yield* run(["state", "call", at, "add", ...args])).stdout, "3\n", generation)
-      }
-      const set = yield* run(["state", "set", `${url}/0.6`, "/kitchen", "{\"celsius\": 21}"])
-      assert.deepStrictEqual(set, { code: 0, stdout: "", stderr: "" })
-      const got = yield* run(["state", "get", `${url}/0.7`, "/items", "--json", "--generation", "0.7"])
-      assert.deepStrictEqual(JSON.parse(got.stdout), { kitchen: { celsius: 21 } })
-    }), 120_000)
+  it.effect(
+    "a server of any generation is told by what it says, read, called and changed",
+    () =>
+      Effect.gen(function*() {
+        const { run } = yield* Program
+        const { url } = yield* serve
+        for (const generation of ["0.5", "0.6", "0.7"]) {
+          const at = `${url}/${generation}`
+          assert.deepStrictEqual(yield* run(["state", "get", at, "/counter"]), { code: 0, stdout: "0\n", stderr: "" })
+          const args = generation === "0.5" ? ["1", "2"] : ["a=1", "b=2"]
+          assert.strictEqual((yield* run(["state", "call", at, "add", ...args])).stdout, "3\n", generation)
+        }
+        const set = yield* run(["state", "set", `${url}/0.6`, "/kitchen", "{\"celsius\": 21}"])
+        assert.deepStrictEqual(set, { code: 0, stdout: "", stderr: "" })
+        const got = yield* run(["state", "get", `${url}/0.7`, "/items", "--json", "--generation", "0.7"])
+        assert.deepStrictEqual(JSON.parse(got.stdout), { kitchen: { celsius: 21 } })
+      }),
+    120_000
+  )
 
   it.effect("follows the state as JSON, a part of it, and as patches, until Ctrl-C", () =>
     Effect.gen(function*() {
