@@ -10,14 +10,11 @@ import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcClient from "effect/rpc/RpcClient"
 import * as RpcGroup from "effect/rpc/RpcGroup"
-import { type FromClient, RequestId } from "effect/rpc/RpcMessage"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
@@ -35,6 +32,7 @@ import { Replica } from "./internal/replica.ts"
 import { selection } from "./internal/selection.ts"
 import * as Sharing from "./internal/sharing.ts"
 import { Store } from "./internal/store.ts"
+import { typed } from "./internal/typedClient.ts"
 import * as JsonPatch from "./JsonPatch.ts"
 import type { Json } from "./JsonPointer.ts"
 import type { JugglerConnection } from "./JugglerConnection.ts"
@@ -363,86 +361,3 @@ export const make = <A = Json, Requests extends Rpc.Any = never, N extends Notif
 /** What breaks the protocol ends the connection like everything else that does. */
 const inSocket = (make: (cause: unknown) => Socket.SocketError) => (error: unknown): Socket.SocketError =>
   Socket.isSocketError(error) ? error : make(error)
-
-/** Effect's own client of a group, with our wire under it. */
-const typed = <Rpcs extends Rpc.Any>(
-  group: RpcGroup.RpcGroup<Rpcs>,
-  positional: boolean,
-  call: (name: string, data: Json) => Effect.Effect<Json, JugglerError.JugglerError>
-): Effect.Effect<
-  RpcClient.RpcClient<Rpcs, JugglerError.JugglerError>,
-  never,
-  Scope.Scope | Rpc.MiddlewareClient<Rpcs>
-> =>
-  Effect.gen(function*() {
-    const methods = RpcMethods.fromGroup(group)
-    const context = yield* Effect.context<never>()
-    const run = Effect.runForkWith(context)
-    const running = new Map<RequestId, Fiber.Fiber<unknown, unknown>>()
-    let lastId = 0
-    const { client, write } = yield* RpcClient.makeNoSerialization(group, {
-      supportsAck: false,
-      disableTracing: true,
-      generateRequestId: () => RequestId(++lastId),
-      onFromClient: ({ message }): Effect.Effect<void, JugglerError.JugglerError> => {
-        // not at once: this runs before the client knows of the request
-        if (message._tag === "Request") return Effect.sync(() => request(message))
-        if (message._tag === "Interrupt") {
-          running.get(message.requestId)?.interruptUnsafe()
-          running.delete(message.requestId)
-        }
-        return Effect.void
-      }
-    })
-    const request = (message: Extract<FromClient<Rpcs>, { readonly _tag: "Request" }>) => {
-      const method = methods.get(message.tag)!
-      const effect = Effect.flatMap(
-        Effect.orDie(method.encodePayload(message.payload)),
-        (payload) => {
-          const params = RpcMethods.toParams(method, payload, positional)
-          const data = params === undefined ? (positional ? [] : null) : params
-          return Effect.catch(
-            call(method.name, (positional && !Array.isArray(data) ? [data] : data) as Json),
-            (error) => failureOf(method, error)
-          )
-        }
-      ).pipe(
-        Effect.flatMap((result) =>
-          method.isStream
-            ? Effect.forEach(Array.isArray(result) ? result : [], method.decodeSuccess)
-            : method.decodeSuccess(result)
-        ),
-        Effect.mapError((error: unknown) =>
-          Schema.isSchemaError(error)
-            ? JugglerError.protocol(`the result does not fit the contract: ${error.message}`)
-            : error
-        )
-      )
-      const fiber = run(effect as Effect.Effect<unknown, unknown>)
-      running.set(message.id, fiber)
-      fiber.addObserver((exit) => {
-        if (!running.delete(message.id)) return
-        const send = (exit: Exit.Exit<unknown, unknown>) =>
-          write({ _tag: "Exit", clientId: 0, requestId: message.id, exit } as any)
-        run(
-          method.isStream && exit._tag === "Success" && (exit.value as ReadonlyArray<unknown>).length > 0
-            ? Effect.andThen(
-              write({ _tag: "Chunk", clientId: 0, requestId: message.id, values: exit.value } as any),
-              send(Exit.void)
-            )
-            : send(method.isStream && exit._tag === "Success" ? Exit.void : exit)
-        )
-      })
-    }
-    return client
-  })
-
-/** Turns what the peer answered into the failure that the contract declares, where it declares one that fits. */
-const failureOf = (method: RpcMethods.Method, error: JugglerError.JugglerError): Effect.Effect<never, unknown> => {
-  if (error.reason._tag !== "RemoteError") return Effect.fail(error)
-  for (const declared of method.errors) {
-    const decoded = RpcMethods.runSync(declared.decode(error.reason.data))
-    if (decoded?._tag === "Success") return Effect.fail(decoded.value)
-  }
-  return Effect.fail(error)
-}

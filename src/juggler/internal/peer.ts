@@ -1,7 +1,6 @@
 /**
  * The engine of a connection: the one state machine that all generations and both ends share.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -82,7 +81,6 @@ export const open = (
     peer.serving = new Serving(config, peer, session, context, (effect) => void peer.fork(effect))
     yield* Effect.addFinalizer(() => Effect.sync(() => peer.end("the connection was closed")))
     peer.pull = pull
-    peer.startedAt = yield* Clock.currentTimeMillis
     peer.attach()
     if (generation.symmetric || role === "server") peer.publish((yield* Random.next).toString(36).slice(2, 14))
     peer.greet()
@@ -99,7 +97,6 @@ class PeerImpl implements Peer {
   readonly outbox: Outbox.Outbox
   serving!: Serving
   pull!: Effect.Effect<ReadonlyArray<string | Uint8Array>, Socket.SocketError>
-  startedAt = 0
   private readonly config: PeerConfig
   private readonly replica: Replica
   private readonly mailbox: Mailbox.Mailbox
