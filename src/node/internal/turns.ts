@@ -2,7 +2,8 @@
  * Who is served when in one turn of the event loop. The system hands over what arrived by connection, up to two megabytes of
  * one at a time; served as it comes, a few peers that send much would make everybody else wait for seconds. Here a
  * connection that has had its share of the time is put into a line, of which each turn serves as many as fit into a slice;
- * what it may have waiting is bounded, so it is not read much further. Whoever sends little is served at once.
+ * what it may have waiting is bounded, so it is not read much further. Whoever sends little is served at once, and so is
+ * whoever is alone, a slice at a time.
  */
 
 /**
@@ -29,6 +30,9 @@ const slice = 5
 export class Turns {
   private window = 0
   private windowStart = 0
+  /** The only one that was served in the window, and what it had of the slice of this turn. */
+  private only: Served | undefined = undefined
+  private run = 0
   private line: Array<Served> = []
   private head = 0
   private armed = false
@@ -44,13 +48,18 @@ export class Turns {
     if (start - this.windowStart > windowLength) {
       this.windowStart = start
       this.window++
-    }
+      this.only = served
+    } else if (this.only !== served) this.only = undefined
     if (served.window !== this.window) {
       // what it has taken too much counts on
       served.spent = Math.max(0, served.spent - share * Math.max(1, this.window - served.window))
       served.window = this.window
     }
     if (served.spent < share) return void this.serve(served, start)
+    if (this.only === served && this.run < slice && this.head === this.line.length) {
+      this.run += this.serve(served, start) - start
+      return
+    }
     this.line.push(served)
     if (!this.armed) {
       this.armed = true
@@ -69,6 +78,7 @@ export class Turns {
   private readonly next = (): void => {
     const start = this.now()
     let now = start
+    this.run = 0
     while (this.head < this.line.length && now - start < slice) now = this.serve(this.line[this.head++]!, now)
     this.armed = this.head < this.line.length
     if (this.armed) setImmediate(this.next)
