@@ -1,9 +1,9 @@
 import { Effect, Layer } from "effect"
 import { NodeStreamSocket, NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
-import { Framing, MemorySocket } from "effect-wire/socket"
+import { BrowserWebSocket, Framing, MemorySocket } from "effect-wire/socket"
 import { Wiretap } from "effect-wire/wiretap"
 import { type Socket, SocketServer } from "effect/socket"
-import { emitters, messagePorts, pipes } from "../socket/carriers.ts"
+import { emitters, messagePorts, pipes, workerPorts } from "../socket/carriers.ts"
 import { Dial, suite } from "./suite.ts"
 
 const dial = <E>(make: (port: number) => Effect.Effect<Socket.Socket, E>) =>
@@ -32,6 +32,11 @@ suite(
 suite("TCP with lines", tcp(Framing.lines()))
 suite("TCP with Content-Length", tcp(Framing.contentLength()))
 suite("message ports", messagePorts)
+suite("message ports of two threads", workerPorts)
+suite(
+  "the WebSocket of the runtime, as browsers have it",
+  Layer.provideMerge(dial((port) => BrowserWebSocket.make(`127.0.0.1:${port}`)), NodeWebSocketServer.layer())
+)
 suite("pipes with lines", pipes(Framing.lines()))
 suite("a carrier of the test", emitters)
 suite(

@@ -9,7 +9,7 @@ import { NetAddress } from "effect/net"
 import { Socket, SocketServer } from "effect/socket"
 import { EventEmitter } from "node:events"
 import { PassThrough } from "node:stream"
-import { MessageChannel } from "node:worker_threads"
+import { MessageChannel, Worker } from "node:worker_threads"
 import { Dial } from "../jsonrpc/suite.ts"
 
 type Accept = (socket: Effect.Effect<Socket.Socket>) => Effect.Effect<void>
@@ -37,6 +37,34 @@ export const messagePorts = layer((accept) =>
     return port1
   }))
 )
+
+/** The same with a thread between the ends: what is posted crosses into it and comes out again. */
+export const workerPorts = Layer.unwrap(Effect.gen(function*() {
+  const relay = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      new Worker(
+        `
+          require("node:worker_threads").parentPort.on("message", ([near, far]) => {
+            for (const [from, to] of [[near, far], [far, near]]) {
+              from.on("message", (message) => to.postMessage(message))
+              from.on("close", () => to.close())
+            }
+          })
+        `,
+        { eval: true }
+      )
+    ),
+    (worker) => Effect.promise(() => worker.terminate())
+  )
+  return layer((accept) =>
+    MessagePortSocket.make(Effect.gen(function*() {
+      const [up, down] = [new MessageChannel(), new MessageChannel()]
+      relay.postMessage([up.port2, down.port1], [up.port2, down.port1])
+      yield* accept(MessagePortSocket.make(down.port2))
+      return up.port1
+    }))
+  )
+}))
 
 export const pipes = (framing: Framing.Framing) =>
   layer((accept) =>
