@@ -182,7 +182,7 @@ const cookie = (header: string, name: string): string | undefined => {
  * @category metrics
  * @since 0.1.0
  */
-export const attempts: Metric.Counter<number> = Metric.counter("effect_wire_authentication", {
+export const attempts: Metric.Counter<number> = Metric.counter("effect_wire_authentication_attempts_total", {
   description: "Attempts to prove who one is",
   incremental: true
 })

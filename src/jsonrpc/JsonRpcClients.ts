@@ -12,9 +12,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { type Connection, CurrentConnection } from "../rpc/RpcConnection.ts"
+import { CurrentWire } from "./internal/currentWire.ts"
 import { notificationOf, type Wire } from "./internal/wireModel.ts"
 import type { NotificationParams, Remote } from "./JsonRpcRemote.ts"
-import { standard } from "./wires/standard.ts"
 
 /**
  * A connected client: the other end of a connection, and what is known of the connection (id, address, headers, connected
@@ -157,12 +157,6 @@ export const layerShared: Layer.Layer<JsonRpcClients> = Layer.effect(JsonRpcClie
 export const CurrentClient: Context.Reference<ConnectedClient | undefined> = Context.Reference<
   ConnectedClient | undefined
 >("effect-wire/jsonrpc/JsonRpcClients/CurrentClient", { defaultValue: () => undefined })
-
-/** @internal */
-export const CurrentWire: Context.Reference<Wire> = Context.Reference<Wire>(
-  "effect-wire/jsonrpc/JsonRpcClients/CurrentWire",
-  { defaultValue: () => standard }
-)
 
 /**
  * What the peer of a connection speaks.

@@ -118,32 +118,6 @@ export class JsonRpcError extends Schema.TaggedError<JsonRpcError>("effect-wire/
 export const wire: (options: { readonly code: number; readonly message?: string | undefined }) => {} =
   ErrorCode.annotation
 
-/**
- * The code that {@link wire} gave to a schema; -32000 by default.
- *
- * @category annotations
- * @since 0.1.0
- */
-export const codeOf = (schema: Schema.Top): number => ErrorCode.codeOf(schema) ?? code.serverError
-
-/**
- * The message on the wire of an error with this schema: as annotated, else the error's own, else its tag.
- *
- * @category annotations
- * @since 0.1.0
- */
-export const messageOf = (schema: Schema.Top, error: unknown): string => {
-  const annotated = ErrorCode.messageOf(schema)
-  if (annotated !== undefined) return annotated
-  if (typeof error === "string") return error
-  if (typeof error === "object" && error !== null) {
-    const { _tag, message } = error as { readonly _tag?: unknown; readonly message?: unknown }
-    if (typeof message === "string" && message.length > 0) return message
-    if (typeof _tag === "string") return _tag
-  }
-  return "Server error"
-}
-
 /** @internal */
 export const remote = (error: ErrorObject): JsonRpcError =>
   new JsonRpcError({

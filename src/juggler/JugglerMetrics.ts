@@ -12,7 +12,7 @@ import * as Metric from "effect/Metric"
  * @category metrics
  * @since 0.1.0
  */
-export const closed: Metric.Counter<number> = Metric.counter("effect_wire_juggler_closed", {
+export const closed: Metric.Counter<number> = Metric.counter("effect_wire_juggler_closed_total", {
   description: "Juggler connections closed because of the peer",
   incremental: true
 })

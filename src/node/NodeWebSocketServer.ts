@@ -28,6 +28,7 @@ import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import * as Carrier from "../socket/Carrier.ts"
 import { plainAddress } from "../socket/internal/plainAddress.ts"
+import { CurrentHost } from "../socket/internal/routeHost.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { tlsOptions } from "./internal/tls.ts"
 import { Acceptor, wsOptions } from "./internal/wsAcceptor.ts"
@@ -272,7 +273,7 @@ export const layerHttp = (
               Effect.addFinalizer(() => stop)
             )
         })
-      ).pipe(Context.add(WebSocketRoute.CurrentHost, host))
+      ).pipe(Context.add(CurrentHost, host))
     })),
     NodeHttpServer.layerHttpServices
   )

@@ -11,7 +11,7 @@ import * as Metric from "effect/Metric"
  * @category metrics
  * @since 0.1.0
  */
-export const pushed: Metric.Counter<number> = Metric.counter("effect_wire_queue_pushed", {
+export const pushed: Metric.Counter<number> = Metric.counter("effect_wire_queue_pushed_total", {
   description: "Messages pushed by this process",
   incremental: true
 })
@@ -22,7 +22,7 @@ export const pushed: Metric.Counter<number> = Metric.counter("effect_wire_queue_
  * @category metrics
  * @since 0.1.0
  */
-export const pulled: Metric.Counter<number> = Metric.counter("effect_wire_queue_pulled", {
+export const pulled: Metric.Counter<number> = Metric.counter("effect_wire_queue_pulled_total", {
   description: "Messages pulled by this process",
   incremental: true
 })
@@ -34,7 +34,7 @@ export const pulled: Metric.Counter<number> = Metric.counter("effect_wire_queue_
  * @category metrics
  * @since 0.1.0
  */
-export const settled: Metric.Counter<number> = Metric.counter("effect_wire_queue_settled", {
+export const settled: Metric.Counter<number> = Metric.counter("effect_wire_queue_settled_total", {
   description: "What holders said about their messages",
   incremental: true
 })
@@ -45,7 +45,7 @@ export const settled: Metric.Counter<number> = Metric.counter("effect_wire_queue
  * @category metrics
  * @since 0.1.0
  */
-export const tooLarge: Metric.Counter<number> = Metric.counter("effect_wire_queue_too_large", {
+export const tooLarge: Metric.Counter<number> = Metric.counter("effect_wire_queue_too_large_total", {
   description: "Pushes refused because of the size of their payload",
   incremental: true
 })
@@ -57,7 +57,7 @@ export const tooLarge: Metric.Counter<number> = Metric.counter("effect_wire_queu
  * @category metrics
  * @since 0.1.0
  */
-export const rounds: Metric.Counter<number> = Metric.counter("effect_wire_queue_rounds", {
+export const rounds: Metric.Counter<number> = Metric.counter("effect_wire_queue_rounds_total", {
   description: "Rounds of grouped operations",
   incremental: true
 })

@@ -17,7 +17,7 @@ import { EngineSession } from "./internal/session.ts"
 import type { Connection } from "./RpcConnection.ts"
 
 export { EngineRequest, StreamTooLong } from "./internal/engineModel.ts"
-export type { Options, Session, TraceContext } from "./internal/engineModel.ts"
+export type { Options, Session } from "./internal/engineModel.ts"
 
 /**
  * Opens the session of a connection. When the scope closes every request is interrupted and waited for; none is answered

@@ -355,12 +355,3 @@ const shapeOf = (schema: Schema.Top): {
   }
   return { shape: "raw", fields: [] }
 }
-
-/**
- * Runs a codec now. `undefined` means that it did not finish at once and must be run as an effect.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const runSync = <A, E>(effect: Effect.Effect<A, E>): Exit.Exit<A, E> | undefined =>
-  Exit.isExit(effect) ? effect as Exit.Exit<A, E> : undefined

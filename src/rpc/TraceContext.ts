@@ -7,6 +7,8 @@
  * @since 0.2.0
  */
 import * as Context from "effect/Context"
+import type * as Headers from "effect/http/Headers"
+import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 
@@ -43,6 +45,41 @@ export const external = (
   carried: Carried
 ): Tracer.ExternalSpan =>
   Tracer.externalSpan({ ...span, annotations: Context.make(Carried, carried) as Context.Context<never> })
+
+/** Characters of `tracestate` and `baggage` that are taken: what the two specifications ask for. */
+const maxTracestate = 512
+const maxBaggage = 8192
+
+/**
+ * The span that headers of a request, or members of that name, tell of, with `tracestate` (at most 512 characters) and
+ * `baggage` (at most 8,192); longer ones are left out. `undefined` where there is no `traceparent`, or none that is one.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const fromHeaders = (headers: unknown): Tracer.ExternalSpan | undefined => {
+  if (typeof headers !== "object" || headers === null) return undefined
+  const traceparent = text(headers, "traceparent", 512)
+  if (traceparent === undefined) return undefined
+  const span = HttpTraceContext.w3c({ traceparent } as unknown as Headers.Headers)
+  if (span._tag === "None") return undefined
+  const tracestate = text(headers, "tracestate", maxTracestate)
+  const baggage = text(headers, "baggage", maxBaggage)
+  return tracestate === undefined && baggage === undefined
+    ? span.value
+    : external(span.value, {
+      ...(tracestate === undefined ? undefined : { tracestate }),
+      ...(baggage === undefined ? undefined : { baggage })
+    })
+}
+
+const text = (headers: object, name: string, most: number): string | undefined => {
+  const value = Object.hasOwn(headers, name) ? (headers as Record<string, unknown>)[name] : undefined
+  // a line break would be another header where it goes on over HTTP
+  return typeof value === "string" && value !== "" && value.length <= most && !/[^\t\x20-\x7e]/.test(value)
+    ? value
+    : undefined
+}
 
 /**
  * What came with the trace that a span belongs to.

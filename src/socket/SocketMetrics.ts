@@ -21,7 +21,7 @@ export const connections: Metric.Gauge<number> = Metric.gauge("effect_wire_socke
  * @category metrics
  * @since 0.1.0
  */
-export const refused: Metric.Counter<number> = Metric.counter("effect_wire_socket_refused", {
+export const refused: Metric.Counter<number> = Metric.counter("effect_wire_socket_refused_total", {
   description: "Connections refused before the upgrade",
   incremental: true
 })
@@ -33,7 +33,7 @@ export const refused: Metric.Counter<number> = Metric.counter("effect_wire_socke
  * @category metrics
  * @since 0.1.0
  */
-export const closed: Metric.Counter<number> = Metric.counter("effect_wire_socket_closed", {
+export const closed: Metric.Counter<number> = Metric.counter("effect_wire_socket_closed_total", {
   description: "Connections closed because a limit was reached",
   incremental: true
 })

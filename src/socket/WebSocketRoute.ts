@@ -1,13 +1,12 @@
 /**
  * A WebSocket mounted on a route of an `HttpRouter`: the checks that come before the upgrade, the upgrade, and the fiber
  * that serves the connection. Protocols mount themselves with {@link make}; nothing here depends on the platform, which
- * may bring a faster socket by {@link Host}.
+ * brings a faster socket (`NodeWebSocketServer.layerHttp`).
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Headers from "effect/http/Headers"
 import * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerError from "effect/http/HttpServerError"
@@ -21,6 +20,7 @@ import * as Socket from "effect/socket/Socket"
 import * as ConnectionGroup from "./ConnectionGroup.ts"
 import * as Handshake from "./Handshake.ts"
 import { plainAddress } from "./internal/plainAddress.ts"
+import { CurrentHost, type FrameLimit } from "./internal/routeHost.ts"
 import * as SocketMetrics from "./SocketMetrics.ts"
 import * as TrustedProxies from "./TrustedProxies.ts"
 
@@ -64,64 +64,6 @@ export interface Options extends ConnectionGroup.Options {
    */
   readonly trustedProxies?: ReadonlyArray<string> | undefined
 }
-
-/**
- * How large a message of a route may be, in bytes.
- *
- * @category models
- * @since 0.2.0
- */
-export interface FrameLimit {
-  /** What the route says. */
-  readonly max: number | undefined
-  /** What counts where neither the route nor the server says anything. */
-  readonly orElse: number
-}
-
-/**
- * What the platform does for a mounted WebSocket.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Host {
-  /** Completes the handshake and gives the connected socket; its connection does not depend on the request's fiber. */
-  readonly upgrade: (
-    request: HttpServerRequest.HttpServerRequest,
-    protocol: string | undefined,
-    frames: FrameLimit
-  ) => Effect.Effect<Socket.Socket, Socket.SocketError | HttpServerError.HttpServerError>
-  /** The groups of connections of all routes, which the platform shuts down before it waits for requests to end. */
-  readonly groups: Set<ConnectionGroup.ConnectionGroup>
-  /** Connections of all routes together. */
-  readonly maxConnections: number
-}
-
-/**
- * The host of mounted WebSockets. By default `HttpServerRequest.upgrade` does the work; the Node layer of this package
- * replaces it by its own socket.
- *
- * @category services
- * @since 0.1.0
- */
-export const CurrentHost: Context.Reference<Host> = Context.Reference<Host>(
-  "effect-wire/socket/WebSocketRoute/CurrentHost",
-  { defaultValue: () => ({ upgrade: upgradeDefault, groups: new Set(), maxConnections: Infinity }) }
-)
-
-/** Acquires the reader at once, so that the handshake is done while the request is still there. */
-const upgradeDefault: Host["upgrade"] = (request) =>
-  Effect.gen(function*() {
-    const socket = yield* request.upgrade
-    const scope = yield* Scope.make()
-    const reader = yield* Scope.provide(socket.reader, scope).pipe(
-      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-    )
-    return Socket.make({
-      reader: Effect.as(Effect.addFinalizer((exit) => Scope.close(scope, exit)), reader),
-      writer: socket.writer
-    })
-  })
 
 /**
  * Whether a request with these `Origin` and `Host` headers may open a connection.

@@ -72,7 +72,7 @@ export {
  * @category metrics
  * @since 0.1.0
  */
-export const dropped: Metric.Counter<number> = Metric.counter("effect_wire_topic_dropped", {
+export const dropped: Metric.Counter<number> = Metric.counter("effect_wire_topic_dropped_total", {
   description: "Publications dropped for subscribers that read too slowly",
   incremental: true
 })
@@ -83,7 +83,7 @@ export const dropped: Metric.Counter<number> = Metric.counter("effect_wire_topic
  * @category metrics
  * @since 0.1.0
  */
-export const refused: Metric.Counter<number> = Metric.counter("effect_wire_topic_refused", {
+export const refused: Metric.Counter<number> = Metric.counter("effect_wire_topic_refused_total", {
   description: "Subscriptions refused over the limit of a connection",
   incremental: true
 })

@@ -38,6 +38,7 @@ import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import * as Handshake from "../socket/Handshake.ts"
+import { CurrentHost } from "../socket/internal/routeHost.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { Recorder } from "./internal/recorder.ts"
 import { tapSocket } from "./internal/tapSocket.ts"
@@ -243,9 +244,9 @@ export const layerFile = (
  * @category layers
  * @since 0.2.0
  */
-export const layerRoutes: Layer.Layer<never, never, Wiretap> = Layer.effect(WebSocketRoute.CurrentHost)(
+export const layerRoutes: Layer.Layer<never, never, Wiretap> = Layer.effect(CurrentHost)(
   Effect.gen(function*() {
-    const host = yield* WebSocketRoute.CurrentHost
+    const host = yield* CurrentHost
     const tap = yield* Wiretap
     return {
       ...host,

@@ -136,7 +136,7 @@ class TestRequest extends RpcEngine.EngineRequest {
   readonly chunks: Array<ReadonlyArray<unknown>> = []
   readonly reports: Array<Progress.Report> = []
   streams = false
-  traceContext: RpcEngine.TraceContext | undefined = undefined
+  traceContext: Tracer.AnySpan | undefined = undefined
 
   constructor(
     key: string | undefined,
@@ -560,7 +560,8 @@ it.effect("a span belongs to the trace of the caller where the wire brought one,
     const { make, session, submit } = yield* open()
     const plain = submit("span")
     const traced = make("span")
-    traced.traceContext = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", sampled: true }
+    const traceId = "0af7651916cd43dd8448eb211c80319c"
+    traced.traceContext = Tracer.externalSpan({ traceId, spanId: "b7ad6b7169203331", sampled: true })
     session.submit(traced)
     yield* session.idle
     assert.deepStrictEqual(plain.outcomes, [["success", null]])
@@ -598,8 +599,8 @@ it.effect("requests are counted by method and outcome, timed, and counted while 
     assert.strictEqual(yield* count("work", "success"), 1)
     assert.strictEqual(yield* count("work", "interrupted"), 2)
     const state = yield* Metric.value(Metric.withAttributes(RpcMetrics.duration, { method: "work" }))
-    assert.deepStrictEqual([state.count, state.min, state.max, state.sum], [3, 0, 15, 15])
-    assert.deepStrictEqual(state.buckets.filter(([le]) => le === 10 || le === 20), [[10, 2], [20, 3]])
+    assert.deepStrictEqual([state.count, state.min, state.max, state.sum], [3, 0, 0.015, 0.015])
+    assert.deepStrictEqual(state.buckets.filter(([le]) => le === 0.01 || le === 0.02), [[0.01, 2], [0.02, 3]])
   }).pipe(Effect.provideService(Metric.MetricRegistry, registry))
 })
 

@@ -2,20 +2,22 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Headers from "effect/http/Headers"
-import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import type * as Tracer from "effect/Tracer"
 import type { Key } from "../../rpc/internal/idempotencyModel.ts"
 import * as Weight from "../../rpc/internal/weight.ts"
 import type * as Progress from "../../rpc/Progress.ts"
-import { EngineRequest, StreamTooLong, type TraceContext } from "../../rpc/RpcEngine.ts"
+import { EngineRequest, StreamTooLong } from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
+import * as TraceContext from "../../rpc/TraceContext.ts"
 import type { Outbox } from "../../socket/Outbox.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { onceOf } from "./onceCall.ts"
+import * as WireError from "./wireError.ts"
 import type { Wire } from "./wireModel.ts"
 
 /**
@@ -48,7 +50,7 @@ export interface Answerer {
   /** Characters that wait for the peer over which streams pause and reports of progress are left out. */
   readonly highWater: number
   /** Trace context of the wire, for requests that bring none of their own. */
-  readonly trace: TraceContext | undefined
+  readonly trace: Tracer.AnySpan | undefined
 }
 
 const unknownToken = Symbol()
@@ -126,11 +128,14 @@ export class AnsweredRequest extends EngineRequest {
   override get headers(): Headers.Headers {
     return this.answerer.headers
   }
-  override get trace(): TraceContext | undefined {
+  override get trace(): Tracer.AnySpan | undefined {
     return traceOf(this.answerer, this.call)
   }
   override get once(): Key | undefined {
     return onceOf(this.answerer.wire, this.method, this.call, 0)
+  }
+  override get spanAttributes(): Record<string, unknown> {
+    return spanAttributes(this.answerer.wire, this.id)
   }
   override get maxWeight(): number {
     return this.answerer.maxWeight
@@ -190,8 +195,8 @@ export class AnsweredRequest extends EngineRequest {
     if (error instanceof JsonRpcError.RemoteError) return this.fail(error)
     if (declared === undefined) return this.onDefect(Cause.die(error))
     this.fail({
-      code: JsonRpcError.codeOf(declared.schema),
-      message: JsonRpcError.messageOf(declared.schema, error),
+      code: WireError.codeOf(declared.schema),
+      message: WireError.messageOf(declared.schema, error),
       data: encoded as Schema.Json
     })
   }
@@ -235,8 +240,11 @@ export class NotificationRequest extends EngineRequest {
   override get headers(): Headers.Headers {
     return this.answerer.headers
   }
-  override get trace(): TraceContext | undefined {
+  override get trace(): Tracer.AnySpan | undefined {
     return traceOf(this.answerer, this.call)
+  }
+  override get spanAttributes(): Record<string, unknown> {
+    return spanAttributes(this.answerer.wire, undefined)
   }
   override get maxWeight(): number {
     return this.answerer.maxWeight
@@ -270,9 +278,15 @@ const idValue = (text: string): unknown => {
   return typeof value === "number" && !Number.isSafeInteger(value) && rawJSON !== undefined ? rawJSON(text) : value
 }
 
-const traceOf = (answerer: Answerer, call: Codec.Call): TraceContext | undefined => {
-  const traceparent = answerer.wire.traceparent?.(call.params) ?? call.message.traceparent
-  if (typeof traceparent !== "string") return answerer.trace
-  const span = HttpTraceContext.w3c({ traceparent } as unknown as Headers.Headers)
-  return span._tag === "Some" ? span.value : answerer.trace
+const traceOf = (answerer: Answerer, call: Codec.Call): Tracer.AnySpan | undefined => {
+  const { trace } = answerer.wire
+  return TraceContext.fromHeaders((trace === undefined ? undefined : trace(call.params)) ?? call.message) ??
+    answerer.trace
 }
+
+/** OpenTelemetry, "Semantic conventions for JSON-RPC"; no member `jsonrpc` is version 1.0, which is not said. */
+const spanAttributes = (wire: Wire, id: string | undefined) => ({
+  "rpc.system.name": "jsonrpc",
+  ...(wire.anyVersion === true ? undefined : { "jsonrpc.protocol.version": "2.0" }),
+  ...(id === undefined ? undefined : { "jsonrpc.request.id": id.startsWith(`"`) ? JSON.parse(id) : id })
+})

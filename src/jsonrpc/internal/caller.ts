@@ -4,6 +4,7 @@ import * as Exit from "effect/Exit"
 import * as Tracer from "effect/Tracer"
 import { Batch, Call, Calls, Entry, type Failure, type Limits } from "../../rpc/internal/calls.ts"
 import * as Progress from "../../rpc/Progress.ts"
+import * as TraceContext from "../../rpc/TraceContext.ts"
 import type { Outbox } from "../../socket/Outbox.ts"
 import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Codec from "../JsonRpcCodec.ts"
@@ -215,7 +216,7 @@ export class Caller extends Calls<string> {
     ask?: StreamAsk,
     once?: { readonly key: string; readonly age?: number }
   ): string {
-    const { progress, withOnce, withStream, withTraceparent } = this.wire
+    const { progress, withOnce, withStream, withTrace } = this.wire
     if (progress !== undefined && (options.listens || options.isStream)) {
       params = progress.request(params, id, options.isStream)
     }
@@ -225,8 +226,8 @@ export class Caller extends Calls<string> {
       else params = withStream(params, ask)
     }
     if (options.span !== undefined) {
-      if (withTraceparent !== undefined) params = withTraceparent(params, traceparent(options.span))
-      else if (this.limits.traceContext) extra = { ...extra, traceparent: traceparent(options.span) }
+      if (withTrace !== undefined) params = withTrace(params, TraceContext.headersOf(options.span))
+      else if (this.limits.traceContext) extra = { ...extra, ...TraceContext.headersOf(options.span) }
     }
     if (once !== undefined) {
       if (withOnce === undefined) extra = { ...extra, once }
@@ -302,8 +303,6 @@ export class Caller extends Calls<string> {
     return true
   }
 }
-
-const traceparent = (span: Tracer.AnySpan): string => `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
 
 // peers exist that answer "1" to 1
 const idOf = (text: string): number => +(text.charCodeAt(0) === 34 ? text.slice(1, -1) : text)

@@ -2,10 +2,11 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Headers from "effect/http/Headers"
 import type * as Rpc from "effect/rpc/Rpc"
+import type * as Tracer from "effect/Tracer"
 import * as Weight from "../../rpc/internal/weight.ts"
 import type { Connection } from "../../rpc/RpcConnection.ts"
 import type * as RpcEngine from "../../rpc/RpcEngine.ts"
-import * as RpcMethods from "../../rpc/RpcMethods.ts"
+import type * as RpcMethods from "../../rpc/RpcMethods.ts"
 import type { Outbox } from "../../socket/Outbox.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
@@ -15,7 +16,7 @@ import type { Caller } from "./caller.ts"
 import { wireOf } from "./foreignWire.ts"
 import { hasUnsafeInteger, inexactNumber, isInexact, mayBeInexact, numberTexts } from "./json.ts"
 import { again, repeated } from "./onceCall.ts"
-import { isRecord, named, own } from "./record.ts"
+import { named, own } from "./record.ts"
 import type { Serving } from "./serving.ts"
 import { streamMethods } from "./streamModel.ts"
 import type { Wire } from "./wireModel.ts"
@@ -86,7 +87,7 @@ export class Endpoint implements Answerer, Sink {
   private readonly session: RpcEngine.Session | undefined
   private readonly caller: Caller | undefined
   /** Trace context of the wire, for requests that bring none of their own. */
-  readonly trace: RpcEngine.TraceContext | undefined
+  readonly trace: Tracer.AnySpan | undefined
   private refuses = false
   private suspected = false
   /** The frame that is being handled, and the number of its messages. */
@@ -102,7 +103,7 @@ export class Endpoint implements Answerer, Sink {
     connection: Connection,
     session: RpcEngine.Session | undefined,
     caller: Caller | undefined,
-    trace?: RpcEngine.TraceContext
+    trace?: Tracer.AnySpan
   ) {
     this.config = config
     this.connection = connection
@@ -266,7 +267,7 @@ export class Endpoint implements Answerer, Sink {
       }))
       return sink.answer(this.wire.encode.error(id, methodNotFound))
     }
-    const request = serving.request(this, sink, id, call, method, this.payload(method, call.params))
+    const request = serving.request(this, sink, id, call, method)
     if (!session.submit(request)) sink.answer(this.wire.encode.error(id, tooMany))
   }
 
@@ -304,7 +305,7 @@ export class Endpoint implements Answerer, Sink {
         connection: connection.id
       }))
     }
-    if (session.submit(serving.notification(this, call, method, this.payload(method, call.params)))) return
+    if (session.submit(serving.notification(this, call, method))) return
     this.fork(Effect.annotateLogs(Effect.logDebug("a notification was dropped: the connection is full"), {
       method: method.name,
       connection: connection.id
@@ -345,17 +346,6 @@ export class Endpoint implements Answerer, Sink {
     for (const key of Array.from(session.keys())) {
       if (texts.has(key)) session.cancel(key)
     }
-  }
-
-  private payload(method: RpcMethods.Method, params: unknown): unknown {
-    const { ignoresSurplus, metaKeys } = this.wire
-    if (ignoresSurplus === true) params = RpcMethods.withoutSurplus(method, params)
-    if (metaKeys.length > 0 && method.shape !== "struct" && isRecord(params)) {
-      const rest = { ...params }
-      for (const key of metaKeys) delete rest[key]
-      return RpcMethods.toPayload(method, rest)
-    }
-    return RpcMethods.toPayload(method, params)
   }
 }
 

@@ -5,7 +5,6 @@ import type * as Headers from "effect/http/Headers"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -15,15 +14,16 @@ import * as Weight from "../../rpc/internal/weight.ts"
 import * as RpcConnection from "../../rpc/RpcConnection.ts"
 import * as RpcEngine from "../../rpc/RpcEngine.ts"
 import type * as RpcMethods from "../../rpc/RpcMethods.ts"
+import * as TraceContext from "../../rpc/TraceContext.ts"
 import { Budget } from "../../socket/Budget.ts"
 import * as Handshake from "../../socket/Handshake.ts"
 import { plainAddress } from "../../socket/internal/plainAddress.ts"
 import * as SocketMetrics from "../../socket/SocketMetrics.ts"
 import * as TrustedProxies from "../../socket/TrustedProxies.ts"
 import * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
-import { CurrentWire } from "../JsonRpcClients.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import { type ConnectOptions, decodeOptions } from "./connect.ts"
+import { CurrentWire } from "./currentWire.ts"
 import { Endpoint, type EndpointConfig } from "./endpoint.ts"
 import { serving } from "./serving.ts"
 import type { Wire } from "./wireModel.ts"
@@ -178,10 +178,13 @@ export const make = (
           onConnection?.(connection)
           const session = yield* Scope.provide(RpcEngine.open(connection, options), scope)
           // the span that the HTTP server made of the caller's `traceparent`, where the app traces; else the caller's
-          const trace = request.headers.traceparent === undefined
+          const sent = TraceContext.fromHeaders(request.headers)
+          const span = sent === undefined
             ? undefined
-            : Context.getOrUndefined(yield* Effect.context<never>(), Tracer.ParentSpan) ??
-              Option.getOrUndefined(HttpTraceContext.w3c(request.headers))
+            : Context.getOrUndefined(yield* Effect.context<never>(), Tracer.ParentSpan)
+          const trace = sent === undefined || span === undefined
+            ? sent
+            : TraceContext.external(span, TraceContext.carriedBy(sent))
           const endpoint = new Endpoint(config, connection, session, undefined, trace)
           const text = yield* Effect.callback<string | undefined>((resume) =>
             endpoint.handle(body, Codec.decode(body, decode), {

@@ -90,7 +90,7 @@ export const make = <Rpcs extends Rpc.Any>(
       supportsAck: false,
       disableTracing: !tracing,
       spanPrefix: options.spanPrefix,
-      spanAttributes: options.spanAttributes,
+      spanAttributes: { "rpc.system.name": "jsonrpc", ...options.spanAttributes },
       generateRequestId: () => RequestId(++lastId),
       onFromClient: ({ message }): Effect.Effect<void, JsonRpcError.JsonRpcError> => {
         if (message._tag === "Request") return request(message)

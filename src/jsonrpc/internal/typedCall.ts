@@ -12,6 +12,7 @@ import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { type Caller, RpcCall, type SendOptions } from "./caller.ts"
 import type { StreamAsk } from "./streamModel.ts"
 import { StreamWindow } from "./streamWindow.ts"
+import * as WireError from "./wireError.ts"
 
 /**
  * What the calls of one typed client share.
@@ -34,7 +35,7 @@ export interface TypedHalf {
 /** Turns what the peer answered into the failure that the contract declares, where it declares one for the code. */
 const decodeFailure = (method: RpcMethods.Method, error: ErrorObject): unknown => {
   for (const declared of method.errors) {
-    if (JsonRpcError.codeOf(declared.schema) !== error.code) continue
+    if (WireError.codeOf(declared.schema) !== error.code) continue
     const decoded = declared.decode(error.data)
     if (Exit.isExit(decoded) && decoded._tag === "Success") return decoded.value
   }

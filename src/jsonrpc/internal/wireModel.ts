@@ -169,10 +169,13 @@ export interface Wire {
   readonly isReserved: (method: string) => boolean
   /** Members that the wire itself puts into parameters (tokens); methods never see them. */
   readonly metaKeys: ReadonlyArray<string>
-  /** Reads trace context (`traceparent`) from the parameters of a request, where the wire has room for it. */
-  readonly traceparent: ((params: unknown) => unknown) | undefined
+  /**
+   * What has the trace context of a request as members (`traceparent`, `tracestate`, `baggage`), where the wire has room for
+   * it in the parameters; otherwise it is the message.
+   */
+  readonly trace: ((params: unknown) => unknown) | undefined
   /** Adds trace context to the parameters of a request. */
-  readonly withTraceparent: ((params: unknown, traceparent: string) => unknown) | undefined
+  readonly withTrace: ((params: unknown, trace: Readonly<Record<string, string>>) => unknown) | undefined
   /**
    * Reads what asks for a stream by credits from the parameters of a request, where the wire has room for it there;
    * otherwise it is the member `stream` of the message.

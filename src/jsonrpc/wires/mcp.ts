@@ -60,8 +60,8 @@ export const mcp: Wire = {
   },
   metaKeys: ["_meta"],
   isReserved: (method) => method === "notifications/cancelled" || method === "notifications/progress",
-  traceparent: (params) => meta(params, "traceparent"),
-  withTraceparent: (params, traceparent) => withMeta(params, "traceparent", traceparent),
+  trace: (params) => own(params, "_meta"),
+  withTrace: (params, trace) => Object.keys(trace).reduce((params, key) => withMeta(params, key, trace[key]), params),
   // its peers refuse members of a message that they do not know
   stream: (params) => meta(params, "effect-wire/stream"),
   withStream: (params, ask) => withMeta(params, "effect-wire/stream", ask),

@@ -31,6 +31,6 @@ export const standard: Wire = {
   nullIdIsNotification: false,
   isReserved: () => false,
   metaKeys: [],
-  traceparent: undefined,
-  withTraceparent: undefined
+  trace: undefined,
+  withTrace: undefined
 }

@@ -91,8 +91,8 @@ export const typed = <Rpcs extends Rpc.Any>(
 const failureOf = (method: RpcMethods.Method, error: JugglerError.JugglerError): Effect.Effect<never, unknown> => {
   if (error.reason._tag !== "RemoteError") return Effect.fail(error)
   for (const declared of method.errors) {
-    const decoded = RpcMethods.runSync(declared.decode(error.reason.data))
-    if (decoded?._tag === "Success") return Effect.fail(decoded.value)
+    const decoded = declared.decode(error.reason.data)
+    if (Exit.isExit(decoded) && decoded._tag === "Success") return Effect.fail(decoded.value)
   }
   return Effect.fail(error)
 }

@@ -9,8 +9,8 @@ import type * as Socket from "effect/socket/Socket"
 import type { Buffer } from "node:buffer"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
+import type { Host } from "../../socket/internal/routeHost.ts"
 import { openError } from "../../socket/internal/socketErrors.ts"
-import type * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
 import type { Acceptor } from "./wsAcceptor.ts"
 import type { WsConnection } from "./wsConnection.ts"
 
@@ -65,7 +65,7 @@ export class Upgrades {
   }
 
   /** Completes the handshake of a request that the app decided to upgrade. */
-  readonly upgrade: WebSocketRoute.Host["upgrade"] = (request, protocol, frames) =>
+  readonly upgrade: Host["upgrade"] = (request, protocol, frames) =>
     Effect.callback<WsConnection, Socket.SocketError>((resume) => {
       const incoming = NodeHttpServerRequest.toIncomingMessage(request) as Http.IncomingMessage
       // the app may decide in the turn of the event, before all of its listeners were called
@@ -108,7 +108,7 @@ const closedEarly = openError(new Error("the connection was closed during the ha
  *
  * @internal
  */
-export const hostOf = (upgrades: Upgrades, maxConnections: number): WebSocketRoute.Host => ({
+export const hostOf = (upgrades: Upgrades, maxConnections: number): Host => ({
   groups: new Set(),
   maxConnections,
   upgrade: upgrades.upgrade

@@ -6,7 +6,7 @@ import * as RpcSchema from "effect/rpc/RpcSchema"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaRepresentation from "effect/SchemaRepresentation"
-import * as JsonRpcError from "../../jsonrpc/JsonRpcError.ts"
+import * as WireError from "../../jsonrpc/internal/wireError.ts"
 import * as ErrorCode from "../../rpc/ErrorCode.ts"
 import * as RpcMethods from "../../rpc/RpcMethods.ts"
 import type * as Topic from "../../topics/Topic.ts"
@@ -209,7 +209,7 @@ export const methodOf = (rpc: Rpc.AnyWithProps, schemas: Schemas): () => Method 
     const typed = errors.map(({ json, schema }) => {
       const name = tagOf(schemas.resolve(json())) ?? identifierOf(schema)
       return {
-        code: JsonRpcError.codeOf(schema),
+        code: WireError.codeOf(schema),
         message: ErrorCode.messageOf(schema) ?? name ?? "Server error",
         ...(name === undefined ? undefined : { name }),
         schema: json()

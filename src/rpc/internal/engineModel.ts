@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Headers from "effect/http/Headers"
 import type * as Schema from "effect/Schema"
+import type * as Tracer from "effect/Tracer"
 import type * as Progress from "../Progress.ts"
 import type { Connection } from "../RpcConnection.ts"
 import type * as RpcMethods from "../RpcMethods.ts"
@@ -55,18 +56,6 @@ export interface Options {
 }
 
 /**
- * Trace context of a caller (W3C Trace Context).
- *
- * @category models
- * @since 0.1.0
- */
-export interface TraceContext {
-  readonly traceId: string
-  readonly spanId: string
-  readonly sampled: boolean
-}
-
-/**
  * A stream is longer than the peer can be given in one answer; a defect of the request, which only the wire knows how to
  * tell.
  *
@@ -86,6 +75,8 @@ export class StreamTooLong {
 }
 
 const unbounded = () => true
+
+const systemAttributes = { "rpc.system.name": "effect_wire" }
 
 /**
  * One request under way. A wire extends it with what it does with the outcome; exactly one of the `on…` outcomes is
@@ -130,12 +121,17 @@ export abstract class EngineRequest {
   get headers(): Headers.Headers {
     return Headers.empty
   }
-  get trace(): TraceContext | undefined {
+  /** The span of the caller, or of what carries the request. */
+  get trace(): Tracer.AnySpan | undefined {
     return undefined
   }
   /** Its idempotency key, where its method is keyed and it has one. */
   get once(): Key | undefined {
     return undefined
+  }
+  /** What its span says of the system that it belongs to; OpenTelemetry's conventions for RPC. */
+  get spanAttributes(): Record<string, unknown> {
+    return systemAttributes
   }
   /** Where progress goes; `undefined` where the wire has none for this request. */
   get progress(): ((report: Progress.Report) => void) | undefined {

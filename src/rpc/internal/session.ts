@@ -12,12 +12,12 @@ import * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
 import * as Progress from "../Progress.ts"
 import { type Connection, CurrentConnection } from "../RpcConnection.ts"
 import * as RpcMethods from "../RpcMethods.ts"
-import * as RpcMetrics from "../RpcMetrics.ts"
+import type { Outcome } from "../RpcMetrics.ts"
 import { collect } from "./collect.ts"
+import { type Counts, countsOf } from "./counts.ts"
 import type { EngineRequest, Options, Session } from "./engineModel.ts"
 import { CurrentKey } from "./idempotencyModel.ts"
 import { CurrentElements } from "./onceModel.ts"
@@ -48,7 +48,7 @@ export class EngineSession implements Session {
   private readonly maxBytes: number
   private readonly highWater: number
   private readonly client: Rpc.ServerClient
-  private readonly counts: RpcMetrics.Counts | undefined
+  private readonly counts: Counts | undefined
   private readonly clock: Clock.Clock
   private byKey = noRequests
   private fibers = noFibers
@@ -81,7 +81,7 @@ export class EngineSession implements Session {
     this.maxBytes = options.maxRequestBytes ?? defaultRequestBytes
     this.highWater = options.highWaterMark ?? defaultHighWater
     this.client = new Rpc.ServerClient(connection.id)
-    this.counts = options.metrics === false ? undefined : RpcMetrics.countsOf(context)
+    this.counts = options.metrics === false ? undefined : countsOf(context)
     this.clock = Context.get(context, Clock.Clock)
   }
 
@@ -167,11 +167,11 @@ export class EngineSession implements Session {
     if (this.counts !== undefined && request.startedAt < 0) request.startedAt = this.clock.currentTimeMillisUnsafe()
   }
 
-  private count(request: EngineRequest, outcome: RpcMetrics.Outcome): void {
+  private count(request: EngineRequest, outcome: Outcome): void {
     const counts = this.counts
     if (counts === undefined) return
-    const ms = request.startedAt < 0 ? 0 : this.clock.currentTimeMillisUnsafe() - request.startedAt
-    counts.of(request.method.name).add(outcome, ms)
+    const seconds = request.startedAt < 0 ? 0 : (this.clock.currentTimeMillisUnsafe() - request.startedAt) / 1000
+    counts.of(request.method.name).add(outcome, seconds)
   }
 
   keys(): IterableIterator<string> {
@@ -343,8 +343,8 @@ export class EngineSession implements Session {
     return Effect.withSpan(effect, spanPrefix === undefined ? name : `${spanPrefix}.${name}`, {
       captureStackTrace: false,
       kind: "server",
-      attributes: { "rpc.system.name": "effect_wire", "rpc.method": name, ...spanAttributes },
-      parent: request.trace === undefined ? undefined : Tracer.externalSpan(request.trace)
+      attributes: { ...request.spanAttributes, "rpc.method": name, ...spanAttributes },
+      parent: request.trace
     })
   }
 
@@ -513,7 +513,7 @@ export class EngineSession implements Session {
     if (request.registered) this.byKey.delete(request.key!)
   }
 
-  private settle(request: EngineRequest, outcome: RpcMetrics.Outcome, answer: () => void): void {
+  private settle(request: EngineRequest, outcome: Outcome, answer: () => void): void {
     if (this.release(request)) {
       this.count(request, outcome)
       this.tell(request, answer)
