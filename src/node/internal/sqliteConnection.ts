@@ -87,6 +87,11 @@ export class SqliteConnection implements Connection {
     this.busyTimeout = busyTimeout
   }
 
+  /** Whether a transaction is open: whoever runs one at once, by {@link all}, asks first. */
+  get inTransaction(): boolean {
+    return this.database.isTransaction
+  }
+
   private prepare(sql: string, cached: boolean): StatementSync {
     if (!cached) return this.database.prepare(sql)
     const known = this.statements.get(sql)

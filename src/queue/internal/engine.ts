@@ -3,10 +3,12 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type { Delivery } from "../Message.ts"
 import { fail, invalid, LeaseLost, MessageNotFound, type MessageQueueError } from "../MessageQueueError.ts"
 import { QueueSignal } from "../QueueSignal.ts"
 import { makeLanes } from "./lanes.ts"
@@ -84,6 +86,7 @@ export const makeEngine = Effect.fnUntraced(function*(
   })
   const lanes = yield* makeLanes(store, {
     takeClaims: rooms.takeClaims,
+    isAwaited: (messages) => messages.some((message) => rooms.isAwaited(message.destination)),
     onPushed: wakePushed,
     onFinished: wakeFinished,
     shutdownTimeout: settings.shutdownTimeout
@@ -103,8 +106,8 @@ export const makeEngine = Effect.fnUntraced(function*(
   /** Inside a transaction of the caller, which the store has to join; or else. */
   const either = <A>(
     within: () => Effect.Effect<A, MessageQueueError>,
-    outside: () => Effect.Effect<A, MessageQueueError>
-  ): Effect.Effect<A, MessageQueueError> => Effect.withFiber((fiber) => isWithin(fiber) ? within() : outside())
+    outside: (fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, MessageQueueError>
+  ): Effect.Effect<A, MessageQueueError> => Effect.withFiber((fiber) => isWithin(fiber) ? within() : outside(fiber))
 
   const pushAll = (messages: ReadonlyArray<NewMessage>): Effect.Effect<ReadonlyArray<Pushed>, MessageQueueError> =>
     either(
@@ -119,17 +122,55 @@ export const makeEngine = Effect.fnUntraced(function*(
       () => lanes.push(messages)
     )
 
-  const pullMany: Service["pullMany"] = Effect.fnUntraced(function*(node, pull) {
-    yield* Validate.checkNode("node", node)
-    const max = yield* Validate.checkLimit("max", pull?.max, 10)
-    const lease = pull?.lease === undefined ? settings.lease : yield* Validate.checkDuration("lease", pull.lease)
-    const wait = pull?.wait === undefined ? 0 : (yield* Validate.checkDuration("wait", pull.wait)) ?? Infinity
-    const claim: Claim = { node, max, lease }
-    return yield* either(
+  /** Who comes alone is served at once, where there is something; else, and before somebody who waits already, nobody. */
+  const claimAlone = (fiber: Fiber.Fiber<unknown, unknown>, claim: Claim, wait: number) => {
+    const exit = rooms.isAwaited(claim.node) ? undefined : lanes.claimNow(fiber, claim)
+    if (exit === undefined || Exit.isFailure(exit)) return exit
+    if (exit.value.length === 0) return wait === 0 ? exit : undefined
+    if (claim.lease !== null) rooms.notice(claim.lease)
+    return exit
+  }
+  const claim = (claim: Claim, wait: number): Effect.Effect<ReadonlyArray<Delivery>, MessageQueueError> =>
+    either(
       () => Effect.map(store.performWithin({ pushes: [], finishes: [], claims: [claim] }), (done) => done.claimed[0]!),
-      () => rooms.pull({ ...claim, wait })
+      (fiber) => claimAlone(fiber, claim, wait) ?? rooms.pull({ ...claim, wait })
     )
+  const pullMany: Service["pullMany"] = (node, pull) => {
+    const lease = pull?.lease === undefined ? settings.lease : Validate.toMillis(pull.lease)
+    const wait = pull?.wait === undefined ? 0 : Validate.toMillis(pull.wait)
+    const max = pull?.max ?? 10
+    return !Validate.isNode(node)
+      ? invalid("node", Validate.noNode)
+      : !Validate.isLimit(max)
+      ? invalid("max", Validate.noLimit)
+      : typeof lease === "string"
+      ? invalid("lease", lease)
+      : typeof wait === "string"
+      ? invalid("wait", wait)
+      : claim({ node, max, lease }, wait ?? Infinity)
+  }
+
+  const wordOf = (op: Op, { destination, id, lease }: Held, millis: number | null, cause: string | null): Finish => ({
+    op,
+    id: id.toLowerCase(),
+    destination,
+    token: lease?.token ?? null,
+    millis,
+    cause
   })
+
+  /** In the caller's transaction. */
+  const finishWithin = (words: ReadonlyArray<Finish>): Effect.Effect<ReadonlyArray<Finished>, MessageQueueError> =>
+    Effect.flatMap(store.performWithin({ pushes: [], finishes: words, claims: [] }), ({ finished }) => {
+      const said = finished.filter((one) => one !== busy)
+      if (said.length < words.length) return Effect.interrupt
+      return Effect.as(
+        store.afterCommit(Effect.sync(() => said.forEach((one, index) => wakeFinished(words[index]!, one)))),
+        said
+      )
+    })
+
+  const finishMany = (words: ReadonlyArray<Finish>) => either(() => finishWithin(words), () => lanes.finishMany(words))
 
   const finish = (
     op: Op,
@@ -138,21 +179,10 @@ export const makeEngine = Effect.fnUntraced(function*(
     cause: string | null
   ): Effect.Effect<void, MessageQueueError> => {
     if (!Validate.isMessageId(held.id)) return fail(new LeaseLost({ id: String(held.id) }))
-    const token = held.lease?.token ?? null
-    const word: Finish = { op, id: held.id.toLowerCase(), destination: held.destination, token, millis, cause }
-    const said = either(
-      () =>
-        Effect.flatMap(
-          store.performWithin({ pushes: [], finishes: [word], claims: [] }),
-          ({ finished: [finished] }) => {
-            if (finished === undefined || finished === busy) return Effect.interrupt
-            return Effect.as(store.afterCommit(Effect.sync(() => wakeFinished(word, finished))), finished)
-          }
-        ),
-      () => lanes.finish(word)
-    )
+    if (!Validate.isNode(held.destination)) return invalid("destination", Validate.noNode)
+    const word = wordOf(op, held, millis, cause)
     return Effect.flatMap(
-      Effect.andThen(Validate.checkNode("destination", held.destination), said),
+      either(() => Effect.map(finishWithin([word]), ([finished]) => finished!), () => lanes.finish(word)),
       ({ held }) => held ? Effect.void : fail(new LeaseLost({ id: word.id }))
     )
   }
@@ -209,17 +239,16 @@ export const makeEngine = Effect.fnUntraced(function*(
       Effect.map(pullMany(node, { ...pull, max: 1 }), (deliveries) => Option.fromNullishOr(deliveries[0])),
     pullMany,
     ack: (held) => finish(Op.ack, held, null, null),
-    ackMany: (held) =>
-      Effect.withFiber((fiber) =>
-        Effect.map(
-          Effect.forEach(held, (one) =>
-            Effect.matchEffect(finish(Op.ack, one, null, null), {
-              onSuccess: () => Effect.succeed(undefined),
-              onFailure: (error) => error.reason._tag === "LeaseLost" ? Effect.succeed(one.id) : Effect.fail(error)
-            }), { concurrency: isWithin(fiber) ? 1 : "unbounded" }),
-          (lost) => lost.filter((id) => id !== undefined)
-        )
-      ),
+    ackMany: (held) => {
+      const known = held.filter((one) => Validate.isMessageId(one.id))
+      if (known.length === 0) return Effect.succeed(held.map((one) => String(one.id)))
+      if (!known.every((one) => Validate.isNode(one.destination))) return invalid("destination", Validate.noNode)
+      const words = known.map((one) => wordOf(Op.ack, one, null, null))
+      return Effect.map(finishMany(words), (finished) => {
+        const done = new Set(known.filter((_, index) => finished[index]!.held))
+        return held.filter((one) => !done.has(one)).map((one) => one.id)
+      })
+    },
     nack: Effect.fnUntraced(function*(held, nack) {
       const delay = nack?.delay === undefined ? 0 : yield* Validate.checkDuration("delay", nack.delay)
       if (delay === null) return yield* finish(Op.reject, held, null, Validate.checkCause(nack?.cause))

@@ -62,6 +62,8 @@ interface Ops {
 
 const none: ReadonlyArray<never> = []
 
+const nothing = (): void => {}
+
 /** Most of one kind that one go does: a bound for the time that others wait, and for the size of a statement. */
 const most = 512
 const mostCharacters = 4 * 1024 * 1024
@@ -69,8 +71,11 @@ const mostCharacters = 4 * 1024 * 1024
 /** The time of the event loop and of other transactions, whatever time the app goes by. */
 const realTime: Clock.Clock = Clock.Clock.defaultValue()
 
-/** How long goes may follow one another without a turn of the event loop, in nanoseconds. */
-const turn = BigInt(2_000_000)
+/** How many must come alone before one is taken for alone. */
+const patience = 8
+
+/** How long goes may follow one another without a turn of the event loop, in milliseconds. */
+const turn = 2
 
 /** Milliseconds until what was refused is asked for again. */
 const pause = (refusals: number): number => Math.min(20, 2 ** refusals)
@@ -78,6 +83,13 @@ const pause = (refusals: number): number => Math.min(20, 2 ** refusals)
 export interface Lanes {
   readonly push: (messages: ReadonlyArray<NewMessage>) => Effect.Effect<ReadonlyArray<Pushed>, MessageQueueError>
   readonly finish: (finish: Finish) => Effect.Effect<Finished, MessageQueueError>
+  /** Several words, each of which is done or not; fails when one could not be asked. */
+  readonly finishMany: (finishes: ReadonlyArray<Finish>) => Effect.Effect<ReadonlyArray<Finished>, MessageQueueError>
+  /** A claim for one who comes alone; `undefined` when it has to wait for its turn, in `takeClaims`. */
+  readonly claimNow: (
+    fiber: Fiber.Fiber<unknown, unknown>,
+    claim: Claim
+  ) => Exit.Exit<ReadonlyArray<Message.Delivery>, MessageQueueError> | undefined
   /** Says that `takeClaims` has something to give. */
   readonly claim: () => void
 }
@@ -88,6 +100,8 @@ export const makeLanes = Effect.fnUntraced(function*(
   hooks: {
     /** The claims to make now; `pushed` are the nodes that get messages in the same go. */
     readonly takeClaims: (pushed: ReadonlySet<string>) => ReadonlyArray<ClaimOp>
+    /** Whether somebody waits for one of these: then both are done together. */
+    readonly isAwaited: (messages: ReadonlyArray<NewMessage>) => boolean
     readonly onPushed: (pushed: ReadonlyArray<Pushed>) => void
     readonly onFinished: (finish: Finish, finished: Finished) => void
     readonly shutdownTimeout: number | null
@@ -137,9 +151,18 @@ export const makeLanes = Effect.fnUntraced(function*(
     /** Asked for by themselves: somebody's transaction is in their way. */
     readonly alone: Array<Ops> = []
     running = false
-    private since = BigInt(0)
+    /** Not 0 while it is likely that others come besides one: how many must come alone until it is not. */
+    private together = 0
+    /** Who had something done at once, until the end of the turn; and whether that is looked for. */
+    private fiberAtOnce: Fiber.Fiber<unknown, unknown> | undefined
+    private readonly forget = (): void => {
+      this.fiberAtOnce = undefined
+    }
+    /** Milliseconds: when goes began to follow one another without a turn of the event loop, and the end of the last. */
+    private since = 0
+    private until = 0
     private current: Ops = { pushes: none, finishes: none, claims: none }
-    private fiber: Fiber.Fiber<void> | undefined
+    private fiber: Fiber.Fiber<() => void> | undefined
     private readonly claims: boolean
 
     constructor(claims: boolean) {
@@ -151,35 +174,89 @@ export const makeLanes = Effect.fnUntraced(function*(
       return this.pushes.length > 0 || this.finishes.length > 0 || this.claimsWait || this.alone.length > 0
     }
 
+    /**
+     * One that comes alone is done at once, in the fiber that asks, where the store can. Not so when another fiber asks in
+     * the same turn, or several came together lately, since those share a transaction, nor when a transaction takes long,
+     * since others may come meanwhile; and not for longer than a turn of the event loop.
+     */
+    now<A>(
+      fiber: Fiber.Fiber<unknown, unknown>,
+      work: Work,
+      of: (done: Done) => A
+    ): Exit.Exit<A, MessageQueueError> | undefined {
+      if (store.performNow === undefined || closed || this.running || this.together > 0 || this.waits) return undefined
+      if (this.fiberAtOnce === undefined) queueMicrotask(this.forget)
+      else if (this.fiberAtOnce !== fiber) return undefined
+      this.fiberAtOnce = fiber
+      const start = this.begin()
+      if (start - this.since >= turn) return undefined
+      const exit = store.performNow(work)
+      this.until = realTime.currentTimeMillisUnsafe()
+      if (exit === undefined) return undefined
+      if (this.until - start >= turn) this.together = 1
+      if (Exit.isFailure(exit)) return Exit.failCause(exit.cause)
+      count(work, exit.value)
+      return Exit.succeed(of(exit.value))
+    }
+
+    /** What time it is; goes that did not come right after the last are the first of others. */
+    private begin(): number {
+      const now = realTime.currentTimeMillisUnsafe()
+      if (now - this.until >= turn) this.since = now
+      return now
+    }
+
     /** Whoever is ready to run comes first: what it asks for goes into the same go. */
     wake(): void {
       if (this.running) return
       this.running = true
-      this.since = realTime.monotonicTimeNanosUnsafe()
-      queueMicrotask(this.go)
+      this.goSoon()
+    }
+
+    private goSoon(): void {
+      if (this.begin() - this.since < turn) return queueMicrotask(this.go)
+      // Others have their turn.
+      runFork(Effect.yieldNow).addObserver(() => {
+        this.since = realTime.currentTimeMillisUnsafe()
+        this.go()
+      })
     }
 
     private readonly go = (): void => {
       const ops = this.take()
       if (ops === undefined) return this.stop()
       this.current = ops
+      const size = ops.pushes.length + ops.finishes.length + ops.claims.length
+      this.together = size > 1 ? patience : Math.max(0, this.together - 1)
+      const exit = store.performNow?.(workOf(ops))
+      if (exit !== undefined && Exit.isSuccess(exit)) return this.end(() => this.settle(ops, exit.value))
+      let atOnce = true
       this.fiber = runFork(this.perform(ops))
-      this.fiber.addObserver(this.next)
+      this.fiber.addObserver((exit) => {
+        // Who waited for an answer gave others their turn.
+        if (!atOnce) this.since = realTime.currentTimeMillisUnsafe()
+        this.end(Exit.isSuccess(exit) ? exit.value : nothing)
+      })
+      atOnce = false
+    }
+
+    /** Those who asked are told when nothing is under way any more: what they ask next may be done at once. */
+    private end(tell: () => void): void {
+      this.current = { pushes: none, finishes: none, claims: none }
+      this.fiber = undefined
+      this.until = realTime.currentTimeMillisUnsafe()
+      if (this.waits) {
+        tell()
+        return this.goSoon()
+      }
+      this.running = false
+      tell()
+      tellIdle()
     }
 
     private stop(): void {
       this.running = false
       tellIdle()
-    }
-
-    private readonly next = (): void => {
-      if (!this.waits) return this.stop()
-      if (realTime.monotonicTimeNanosUnsafe() - this.since < turn) return queueMicrotask(this.go)
-      // Others have their turn.
-      runFork(Effect.yieldNow).addObserver(() => {
-        this.since = realTime.monotonicTimeNanosUnsafe()
-        this.go()
-      })
     }
 
     private take(): Ops | undefined {
@@ -220,15 +297,21 @@ export const makeLanes = Effect.fnUntraced(function*(
       return taken
     }
 
-    private perform(ops: Ops): Effect.Effect<void> {
+    /** Says how those who asked are told. */
+    private perform(ops: Ops): Effect.Effect<() => void> {
       return Effect.matchCauseEffect(Effect.suspend(() => store.perform(workOf(ops))), {
-        onSuccess: (done) => Effect.sync(() => this.settle(ops, done)),
+        onSuccess: (done) => Effect.succeed(() => this.settle(ops, done)),
         onFailure: (cause) => {
           const exit = Exit.failCause(cause)
           const size = ops.pushes.length + ops.finishes.length + ops.claims.length
           return size === 1 || isFinal(cause)
-            ? Effect.sync(() => fail(ops, exit))
-            : Effect.forEach(singles(ops), (single) => this.perform(single), { discard: true })
+            ? Effect.succeed(() => fail(ops, exit))
+            : Effect.as(
+              Effect.forEach(singles(ops), (single) => Effect.map(this.perform(single), (tell) => tell()), {
+                discard: true
+              }),
+              nothing
+            )
         }
       })
     }
@@ -240,7 +323,7 @@ export const makeLanes = Effect.fnUntraced(function*(
     }
 
     private settle(ops: Ops, done: Done): void {
-      count(ops, done)
+      count(workOf(ops), done)
       ops.claims.forEach((claim, index) => claim.settle(Exit.succeed(done.claimed[index]!)))
       ops.pushes.forEach((op, index) => {
         const pushed = done.pushed[index]!
@@ -284,20 +367,63 @@ export const makeLanes = Effect.fnUntraced(function*(
   return {
     push: (messages) => {
       const lane = messages.some(isKeyed) ? keyed : plain
-      return wait(
-        (settle): PushOp => ({ messages, settle, cancelled: false, refusals: 0 }),
-        () => lane,
-        (op) => lane.pushes.push(op)
+      return Effect.withFiber((fiber) =>
+        (hooks.isAwaited(messages) ?
+          undefined :
+          lane.now(fiber, { pushes: [messages], finishes: none, claims: none }, (done) => {
+            const pushed = done.pushed[0] as ReadonlyArray<Pushed>
+            hooks.onPushed(pushed)
+            return pushed
+          })) ?? wait(
+            (settle): PushOp => ({ messages, settle, cancelled: false, refusals: 0 }),
+            () => lane,
+            (op) => lane.pushes.push(op)
+          )
       )
     },
     finish: (finish) => {
       const lane = finish.op === Op.extend ? beats : words
-      return wait(
-        (settle): FinishOp => ({ finish, settle, cancelled: false, refusals: 0 }),
-        () => lane,
-        (op) => lane.finishes.push(op)
+      return Effect.withFiber((fiber) =>
+        lane.now(fiber, { pushes: none, finishes: [finish], claims: none }, (done) => {
+          const finished = done.finished[0] as Finished
+          hooks.onFinished(finish, finished)
+          return finished
+        }) ?? wait(
+          (settle): FinishOp => ({ finish, settle, cancelled: false, refusals: 0 }),
+          () => lane,
+          (op) => lane.finishes.push(op)
+        )
       )
     },
+    finishMany: (finishes) =>
+      Effect.withFiber((fiber) =>
+        words.now(fiber, { pushes: none, finishes, claims: none }, (done) => {
+          const finished = done.finished as ReadonlyArray<Finished>
+          finished.forEach((one, index) => hooks.onFinished(finishes[index]!, one))
+          return finished
+        }) ?? Effect.callback<ReadonlyArray<Finished>, MessageQueueError>((resume) => {
+          if (closed) return resume(Effect.interrupt)
+          const finished: Array<Finished> = []
+          let left = finishes.length
+          const ops = finishes.map((finish, index): FinishOp => ({
+            finish,
+            cancelled: false,
+            refusals: 0,
+            settle: (exit) => {
+              if (Exit.isFailure(exit)) return resume(Exit.failCause(exit.cause))
+              finished[index] = exit.value
+              if (--left === 0) resume(Effect.succeed(finished))
+            }
+          }))
+          for (const op of ops) words.finishes.push(op)
+          words.wake()
+          return Effect.sync(() => {
+            for (const op of ops) op.cancelled = true
+          })
+        })
+      ),
+    claimNow: (fiber, claim) =>
+      main.now(fiber, { pushes: none, finishes: none, claims: [claim] }, (done) => done.claimed[0]!),
     claim: () => {
       main.claimsWait = true
       main.wake()
@@ -346,7 +472,7 @@ const makeCounters = (context: Parameters<typeof Metrics.rounds.updateUnsafe>[1]
       word: Object.entries(Op).find(([, value]) => value === op)?.[0] ?? "lost"
     })
   )
-  return (ops: Ops, done: Done): void => {
+  return ({ finishes }: Work, done: Done): void => {
     Metrics.rounds.updateUnsafe(1, context)
     let pushed = 0
     for (const messages of done.pushed) if (messages !== busy) pushed += messages.length
@@ -354,10 +480,10 @@ const makeCounters = (context: Parameters<typeof Metrics.rounds.updateUnsafe>[1]
     let pulled = 0
     for (const deliveries of done.claimed) pulled += deliveries.length
     if (pulled > 0) Metrics.pulled.updateUnsafe(pulled, context)
-    if (ops.finishes.length === 0) return
+    if (finishes.length === 0) return
     const words = settled.map(() => 0)
     done.finished.forEach((finished: Finished | Busy, index) => {
-      if (finished !== busy) words[finished.held ? ops.finishes[index]!.finish.op : words.length - 1]!++
+      if (finished !== busy) words[finished.held ? finishes[index]!.op : words.length - 1]!++
     })
     words.forEach((times, index) => times > 0 && settled[index]!.updateUnsafe(times, context))
   }

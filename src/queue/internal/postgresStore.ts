@@ -9,7 +9,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type * as Message from "../Message.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
 import { toBytes } from "./payload.ts"
-import { unavailable } from "./sqliteStore.ts"
+import { unavailable } from "./sqliteSession.ts"
 import { headersText, joinAny, ofAny, payloadType, toStored, type Values } from "./sqlRows.ts"
 import { noSource } from "./sqlSchema.ts"
 import {

@@ -43,6 +43,8 @@ export interface Rooms {
     readonly lease: number | null
     readonly wait: number
   }) => Effect.Effect<Deliveries, MessageQueueError>
+  /** Whether somebody waits for a message for this node. */
+  readonly isAwaited: (node: string) => boolean
   readonly takeClaims: (pushed: ReadonlySet<string>) => ReadonlyArray<ClaimOp>
   /** Answers all who wait with nothing, and everybody who comes later. */
   readonly close: () => void
@@ -189,6 +191,7 @@ export const makeRooms = Effect.fnUntraced(function*(options: {
           () => Effect.suspend(() => pull?.given === undefined ? Effect.void : options.release(pull.given))
         )
       }),
+    isAwaited: (node) => rooms.has(node),
     takeClaims: (pushed) => {
       const claims: Array<ClaimOp> = []
       for (const node of pushed) if (rooms.has(node)) dirty.add(node)

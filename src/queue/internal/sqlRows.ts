@@ -8,7 +8,7 @@ import { State, type Stored } from "./store.ts"
 export type Values = ReadonlyArray<any>
 
 /** The envelope, and the payload. */
-const ofMessage = [
+export const ofMessage: ReadonlyArray<string> = [
   "seq",
   "created_at",
   "scheduled_at",
@@ -27,14 +27,7 @@ const ofMessage = [
   "payload"
 ].map((column) => `m.${column}`)
 
-const ofWork = ["state", "tries", "due_at", "token", "processing_at", "error_at", "error"].map((column) =>
-  `w.${column}`
-)
-
-/** A message `m` with its row of work `w`: what {@link toStored} reads, in this order. */
-export const ofUnfinished = [...ofMessage, ...ofWork, "NULL"].join(", ")
-
-/** A message `m` that may be unfinished, `w`, or finished, `d`. */
+/** A message `m` that may be unfinished, `w`, or finished, `d`: what {@link toStored} reads, in this order (PostgreSQL). */
 export const ofAny = [
   ...ofMessage,
   "COALESCE(w.state, d.state)",

@@ -1,5 +1,5 @@
 /**
- * @internal The tables of the queue, alike on both databases, and the few indexes that its promises need:
+ * @internal The tables of the queue, much alike on both databases, and the few indexes that its promises need:
  *
  * | table                                        | index                                   | promise                                          |
  * | -------------------------------------------- | --------------------------------------- | ------------------------------------------------ |
@@ -7,10 +7,13 @@
  * |                                              | (`source`, `seq`), where a source is named | a sender sees and removes what it sent        |
  * |                                              | (`former_id`), where there is one       | ids of version 0.1 stay good                     |
  * | `work`: what is unfinished; gone with its end | primary key (`destination`, `state`, `rank`, `seq`) | the first of a node by priority and age is found at once; a holder's word finds its message; pages by status |
- * |                                              | (`due_at`), where it has one            | schedules, leases that run out, on time          |
+ * |                                              | (`due_at`), where it has one            | schedules (PostgreSQL: leases too), on time      |
  * |                                              | (`destination`, `ordering_key`, `state`, `seq`), where it has a key | strict order per key  |
- * | `done`: what is processed or dead            | primary key (`destination`, `state`, `seq`) | dead letters and processed of a node         |
- * |                                              | (`state`, `finished_at`)                | retention                                        |
+ * | `held` (SQLite): what is in somebody's hands | primary key (`seq`)                     | a holder's word finds its message                |
+ * |                                              | (`due_at`), where it has one            | leases that run out, on time                     |
+ * |                                              | (`destination`, `ordering_key`), where it has a key | strict order per key                  |
+ * | `done`: what is processed or dead            | primary key (`destination`, `state`, `seq`) | dead letters and processed of a node; what is processed is looked through in this order for what is past its retention |
+ * |                                              | (`finished_at`), of what is dead        | retention of dead letters, and their redrive     |
  * | `dedup`: deduplication keys in their window  | primary key (`destination`, `dedup_key`) | one message for a key                           |
  * |                                              | (`until`)                               | keys go when their window is over                |
  * | `ordering` (PostgreSQL): a row for each ordering key | primary key (`destination`, `ordering_key`) | who changes the order of a key locks its row first |
@@ -23,6 +26,7 @@ import type * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { functions } from "./postgresFunctions.ts"
 import { convert01, tables01, version2 } from "./sqlSchema01.ts"
+import { State } from "./store.ts"
 import { makeMark } from "./stored.ts"
 
 /** What a prefix may be: it becomes part of names in SQL. */
@@ -73,6 +77,21 @@ const tables = (p: string, pg: boolean): ReadonlyArray<string> => {
       error TEXT,
       PRIMARY KEY (destination, state, rank, seq)
     ${clustered}${busy}`,
+    // What is in somebody's hands. PostgreSQL, which writes a row anew whatever is changed in it, keeps it with the rest.
+    ...(pg ? [] : [
+      `CREATE TABLE ${p}_held (
+        seq INTEGER PRIMARY KEY,
+        due_at INTEGER,
+        processing_at INTEGER,
+        error_at INTEGER,
+        rank INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        token TEXT,
+        destination TEXT NOT NULL,
+        ordering_key TEXT,
+        error TEXT
+      ) STRICT`
+    ]),
     `CREATE TABLE ${p}_done (
       seq ${int} NOT NULL,
       finished_at ${int} NOT NULL,
@@ -94,12 +113,18 @@ const tables = (p: string, pg: boolean): ReadonlyArray<string> => {
   ]
 }
 
-const indexes = (p: string): ReadonlyArray<string> => [
+const indexes = (p: string, pg: boolean): ReadonlyArray<string> => [
   `CREATE INDEX ${p}_by_source ON ${p}_message (source, seq) WHERE source <> '${noSource}'`,
   `CREATE UNIQUE INDEX ${p}_former ON ${p}_message (former_id) WHERE former_id IS NOT NULL`,
   `CREATE INDEX ${p}_due_at ON ${p}_work (due_at) WHERE due_at IS NOT NULL`,
   `CREATE INDEX ${p}_in_order ON ${p}_work (destination, ordering_key, state, seq) WHERE ordering_key IS NOT NULL`,
-  `CREATE INDEX ${p}_finished ON ${p}_done (state, finished_at)`,
+  ...(pg
+    ? [`CREATE INDEX ${p}_finished ON ${p}_done (state, finished_at)`]
+    : [
+      `CREATE INDEX ${p}_finished ON ${p}_done (finished_at) WHERE state = ${State.dead}`,
+      `CREATE INDEX ${p}_lease ON ${p}_held (due_at) WHERE due_at IS NOT NULL`,
+      `CREATE INDEX ${p}_held_in_order ON ${p}_held (destination, ordering_key) WHERE ordering_key IS NOT NULL`
+    ]),
   `CREATE INDEX ${p}_until ON ${p}_dedup (until)`
 ]
 
@@ -133,7 +158,7 @@ export const migrations = (
         ...tables(prefix, pg),
         ...(pg ? postgres(prefix) : []),
         ...convert01.copy(prefix, pg),
-        ...indexes(prefix)
+        ...indexes(prefix, pg)
       ]))
     ]
   ]

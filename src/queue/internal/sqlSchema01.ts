@@ -1,6 +1,7 @@
 /**
  * @internal The tables of version 0.1, and how they become those of today with everything in them.
  */
+import { State } from "./store.ts"
 
 const columns: ReadonlyArray<readonly [name: string, sqlite: string, pg?: string]> = [
   ["id", "TEXT NOT NULL"],
@@ -73,6 +74,8 @@ export const convert01 = {
   copy: (p: string, pg: boolean): ReadonlyArray<string> => {
     const least = pg ? "least" : "min"
     const time = (column: string) => `${least}(${column}, 253402300799999)`
+    const unfinished = `seq, ${time("due_at")}, ${time("processing_at")}, ${time("error_at")}, -priority,
+          ${least}(tries, 32767)`
     return [
       `INSERT INTO ${p}_message (seq, created_at, scheduled_at, updated_at, priority, max_tries, payload_kind, source,
           destination, topic, ordering_key, dedup_key, payload_type, former_id, payload)
@@ -80,17 +83,18 @@ export const convert01 = {
           ${least}(max_tries, 32767), payload_kind, source, destination, topic, ordering_key, dedup_key, payload_type, id,
           ${pg ? "payload" : "CASE WHEN payload_kind < 2 THEN CAST(payload AS TEXT) ELSE payload END"}
         FROM ${p}_old`,
+      `INSERT INTO ${p}_work (seq, due_at, processing_at, error_at, rank, tries, state, destination, ordering_key, error)
+        SELECT ${unfinished}, state, destination, ordering_key, error FROM ${p}_old WHERE state < ${State.processing}`,
       // A lease is known by another kind of token now: who holds one is served again when it ends.
-      `INSERT INTO ${p}_work (seq, due_at, processing_at, error_at, rank, tries, state, token, destination, ordering_key,
-          error)
-        SELECT seq, ${time("due_at")}, ${time("processing_at")}, ${time("error_at")}, -priority,
-          ${least}(tries, 32767), state,
-          ${
-        pg
-          ? "CASE WHEN lease_token ~ '^[0-9a-f]{32}$' THEN lease_token::uuid END"
-          : "lease_token"
-      }, destination, ordering_key, error
-        FROM ${p}_old WHERE state < 5`,
+      pg
+        ? `INSERT INTO ${p}_work (seq, due_at, processing_at, error_at, rank, tries, state, token, destination,
+            ordering_key, error)
+          SELECT ${unfinished}, state, CASE WHEN lease_token ~ '^[0-9a-f]{32}$' THEN lease_token::uuid END, destination,
+            ordering_key, error
+          FROM ${p}_old WHERE state = ${State.processing}`
+        : `INSERT INTO ${p}_held (seq, due_at, processing_at, error_at, rank, tries, token, destination, ordering_key, error)
+          SELECT ${unfinished}, lease_token, destination, ordering_key, error
+          FROM ${p}_old WHERE state = ${State.processing}`,
       `INSERT INTO ${p}_done (seq, finished_at, processing_at, error_at, tries, state, destination, error)
         SELECT seq, COALESCE(${time("CASE state WHEN 5 THEN processed_at ELSE error_at END")}, created_at),
           ${time("processing_at")}, ${time("error_at")}, ${least}(tries, 32767), state, destination, error

@@ -2,6 +2,7 @@
  * @internal What messages are inside, the words that change them, and what the engine asks of a place that keeps them.
  */
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Message from "../Message.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
 import type { Counts } from "./messageQueueModel.ts"
@@ -163,6 +164,11 @@ export interface Store {
   readonly grouped: boolean
   /** Does it in one transaction; fails as a whole. */
   readonly perform: (work: Work) => Result<Done>
+  /**
+   * The same at once, before anything else of the process runs; `undefined` when it would have to wait. Absent where a
+   * database is asked over a connection.
+   */
+  readonly performNow?: (work: Work) => Exit.Exit<Done, MessageQueueError> | undefined
   /** The same inside the transaction of the calling fiber, waiting for others' locks where it must. */
   readonly performWithin: (work: Work) => Result<Done>
   /** The transaction of the calling fiber, if it has one of this store: then nothing of it may be grouped with others. */

@@ -24,8 +24,8 @@ const maxCause = 4096
 
 export const isMessageId = (id: string): boolean => typeof id === "string" && messageId.test(id)
 
-const isNode = (node: string): boolean => typeof node === "string" && nodeId.test(node)
-const noNode = "is not 1 to 128 printable ASCII characters"
+export const isNode = (node: string): boolean => typeof node === "string" && nodeId.test(node)
+export const noNode = "is not 1 to 128 printable ASCII characters"
 
 const isWord = (value: string): boolean => typeof value === "string" && word.test(value)
 const noWord = "is not 1 to 255 printable ASCII characters"
@@ -38,7 +38,7 @@ const maxMillis = 31_556_952_000_000
 const maxTime = 253_402_300_799_999
 
 /** Whole milliseconds; `null` for a duration without end, or why it is none. */
-const toMillis = (input: Duration.Input): number | null | string => {
+export const toMillis = (input: Duration.Input): number | null | string => {
   if (typeof input === "number") {
     return Number.isNaN(input)
       ? "is no duration"
@@ -77,12 +77,15 @@ export const checkPayload = (
 const refuse = (reason: InvalidMessage | PayloadTooLarge): Checked<never> =>
   reason._tag === "PayloadTooLarge" ? Effect.andThen(Metric.update(tooLarge, 1), fail(reason)) : fail(reason)
 
+export const isLimit = (value: number): boolean => Number.isInteger(value) && value >= 1 && value <= 1000
+export const noLimit = "is no integer from 1 to 1000"
+
 export const checkLimit = (field: string, value: number | undefined, otherwise: number): Checked<number> =>
   value === undefined
     ? Effect.succeed(otherwise)
-    : Number.isInteger(value) && value >= 1 && value <= 1000
+    : isLimit(value)
     ? Effect.succeed(value)
-    : invalid(field, "is no integer from 1 to 1000")
+    : invalid(field, noLimit)
 
 /** What is not said of an entry. */
 export interface Defaults {
@@ -91,70 +94,77 @@ export interface Defaults {
   readonly maxPayload: number
 }
 
-/** A message on its way in, or why it is none. The first problem counts: every push comes through here. */
+/** Why an entry is no message: the first problem counts. */
+const problemOf = (
+  entry: Entry,
+  delay: number | null | string,
+  window: number | null | string
+): readonly [field: string, problem: string] | undefined => {
+  const { deduplicationKey, destination, headers, maxTries, orderingKey, payloadType, priority, source, topic } = entry
+  if (source !== undefined && !isNode(source)) return ["source", noNode]
+  if (!isNode(destination)) return ["destination", noNode]
+  if (topic !== undefined && !isWord(topic)) return ["topic", noWord]
+  if (payloadType !== undefined && !isWord(payloadType)) return ["payloadType", noWord]
+  if (orderingKey !== undefined && !isWord(orderingKey)) return ["orderingKey", noWord]
+  if (deduplicationKey !== undefined && !isWord(deduplicationKey)) return ["deduplicationKey", noWord]
+  if (priority !== undefined && !isInteger(priority, -32_768, 32_767)) {
+    return ["priority", "is no integer from -32768 to 32767"]
+  }
+  if (maxTries !== undefined && !isInteger(maxTries, 1, 32_767)) return ["maxTries", "is no integer from 1 to 32767"]
+  if (typeof delay === "string") return ["delay", delay]
+  if (delay === null && entry.delay !== undefined) return ["delay", "has no end"]
+  if (typeof window === "string") return ["deduplicationWindow", window]
+  if (window === null) return ["deduplicationWindow", "has no end"]
+  if (entry.delay === undefined && entry.at !== undefined && !(Math.abs(millisOf(entry.at)) <= maxTime)) {
+    return ["at", "is no time of the years up to 9999"]
+  }
+  return headers === undefined ? undefined : problemOfHeaders(headers)
+}
+
+const isInteger = (value: number, min: number, max: number): boolean =>
+  Number.isInteger(value) && value >= min && value <= max
+
+const millisOf = (at: DateTime.Utc | Date): number => at instanceof Date ? at.getTime() : at.epochMilliseconds
+
+/** A message on its way in, or why it is none: every push comes through here. */
 const parseEntry = (entry: Entry, defaults: Defaults): NewMessage | InvalidMessage | PayloadTooLarge => {
-  let problem: InvalidMessage | undefined
-  const wrong = (field: string, text: string): void => void (problem ??= new InvalidMessage({ field, problem: text }))
-  const node = (field: string, value: string): string => {
-    if (!isNode(value)) wrong(field, noNode)
-    return value
-  }
-  const word = (field: string, value: string | undefined): string | null => {
-    if (value === undefined) return null
-    if (!isWord(value)) wrong(field, noWord)
-    return value
-  }
-  const integer = (field: string, value: number | undefined, otherwise: number, min: number, max: number): number => {
-    if (value === undefined) return otherwise
-    if (!(Number.isInteger(value) && value >= min && value <= max)) wrong(field, `is no integer from ${min} to ${max}`)
-    return value
-  }
-  const millis = (field: string, input: Duration.Input | undefined): number | null => {
-    if (input === undefined) return null
-    const millis = toMillis(input)
-    if (typeof millis === "string") wrong(field, millis)
-    else if (millis === null) wrong(field, "has no end")
-    else return millis
-    return 0
-  }
-  const time = (field: string, at: DateTime.Utc | Date | undefined): number | null => {
-    if (at === undefined) return null
-    const millis = at instanceof Date ? at.getTime() : at.epochMilliseconds
-    if (!(Math.abs(millis) <= maxTime)) wrong(field, "is no time of the years up to 9999")
-    return Math.ceil(millis)
-  }
-  const payloadType = word("payloadType", entry.payloadType)
-  const message = {
-    source: entry.source === undefined ? defaults.node : node("source", entry.source),
-    destination: node("destination", entry.destination),
-    topic: word("topic", entry.topic),
-    priority: integer("priority", entry.priority, 0, -32_768, 32_767),
-    orderingKey: word("orderingKey", entry.orderingKey),
-    deduplicationKey: word("deduplicationKey", entry.deduplicationKey),
-    deduplicationWindow: millis("deduplicationWindow", entry.deduplicationWindow) ?? 300_000,
-    maxTries: integer("maxTries", entry.maxTries, defaults.maxTries, 1, 32_767),
-    headers: entry.headers === undefined ? null : entry.headers,
-    at: entry.delay === undefined ? time("at", entry.at) : null,
-    delay: millis("delay", entry.delay)
-  }
-  if (message.headers !== null) checkHeaders(message.headers, wrong)
-  if (problem !== undefined) return problem
+  const delay = entry.delay === undefined ? null : toMillis(entry.delay)
+  const window = entry.deduplicationWindow === undefined ? 300_000 : toMillis(entry.deduplicationWindow)
+  const problem = problemOf(entry, delay, window)
+  if (problem !== undefined) return new InvalidMessage({ field: problem[0], problem: problem[1] })
   const value = Message.payload(entry.payload)
-  const payload = encodePayload(value, payloadType ?? undefined, defaults.maxPayload)
-  return "kind" in payload ? { ...message, payload, value } : payload
+  const payload = encodePayload(value, entry.payloadType, defaults.maxPayload)
+  if (!("kind" in payload)) return payload
+  return {
+    source: entry.source ?? defaults.node,
+    destination: entry.destination,
+    topic: entry.topic ?? null,
+    priority: entry.priority ?? 0,
+    orderingKey: entry.orderingKey ?? null,
+    deduplicationKey: entry.deduplicationKey ?? null,
+    deduplicationWindow: window as number,
+    maxTries: entry.maxTries ?? defaults.maxTries,
+    payload,
+    value,
+    headers: entry.headers ?? null,
+    at: entry.delay === undefined && entry.at !== undefined ? Math.ceil(millisOf(entry.at)) : null,
+    delay: delay as number | null
+  }
 }
 
 const maxHeaders = 4096
 
-const checkHeaders = (headers: Readonly<Record<string, string>>, wrong: (field: string, problem: string) => void) => {
+const problemOfHeaders = (
+  headers: Readonly<Record<string, string>>
+): readonly [field: string, problem: string] | undefined => {
   let size = 0
   for (const [name, value] of Object.entries(headers)) {
     if (!isWord(name) || typeof value !== "string" || /[\0\uD800-\uDFFF]/u.test(value)) {
-      return wrong("headers", "are not printable names with text")
+      return ["headers", "are not printable names with text"]
     }
     size += name.length + value.length
   }
-  if (size > maxHeaders) wrong("headers", `have more than ${maxHeaders} characters`)
+  return size > maxHeaders ? ["headers", `have more than ${maxHeaders} characters`] : undefined
 }
 
 export const checkEntry = (entry: Entry, defaults: Defaults): Checked<NewMessage> => {
