@@ -16,11 +16,13 @@ import { NodeSqliteClient } from "../src/node/index.ts"
 import { MessageQueue } from "../src/queue/index.ts"
 import { barePostgres, bareSqlite } from "./queue/bare.ts"
 import type { Candidate } from "./queue/candidate.ts"
-import { cpuOf, k, latency, rate, table } from "./queue/measure.ts"
+import { cpuOf, k, latency, rates, table } from "./queue/measure.ts"
 import { endToEnd, layerPostgres, oursPostgres, oursSqlite } from "./queue/ours.ts"
 import { graphileWorker, persistedQueue, pgBoss } from "./queue/peers.ts"
+import { promisesPostgres, promisesSqlite } from "./queue/promises.ts"
 
 const has = (flag: string) => process.argv.includes(flag)
+/** A deep one; a shallow one is 100. */
 const backlog = 100_000
 const directory = mkdtempSync(join(tmpdir(), "bench-queue-"))
 const seconds = 0.5
@@ -39,35 +41,49 @@ interface Row {
   readonly cpu: readonly [number, number]
 }
 
-const measure = async (candidate: Candidate): Promise<Row> => {
-  await candidate.load(backlog)
-  // Straight after loading: nobody has looked at the table yet.
-  const claimLoaded = await latency(candidate.claim, 200)
-  await candidate.analyze()
-  const claimAnalyzed = await latency(candidate.claim, 200)
-  const cpu = [await cpuOf(candidate.push), await cpuOf(candidate.pullAck)] as const
-  return {
-    name: candidate.name,
-    push1: await rate(1, candidate.push, seconds),
-    push8: await rate(8, candidate.push, seconds),
-    push100: candidate.pushBatch && await rate(1, candidate.pushBatch, seconds),
-    pull1: await rate(1, candidate.pullAck, seconds),
-    pull8: await rate(8, candidate.pullAck, seconds),
-    pull100: candidate.pullAckBatch && await rate(1, candidate.pullAckBatch, seconds),
-    claimLoaded,
-    claimAnalyzed,
-    cpu
+/** All of them side by side, each filled with the same backlog. */
+const measure = async (candidates: ReadonlyArray<Candidate>, size = backlog): Promise<ReadonlyArray<Row>> => {
+  const claims: Array<Pick<Row, "claimLoaded" | "claimAnalyzed">> = []
+  for (const candidate of candidates) {
+    await candidate.load(size)
+    // Straight after loading: nobody has looked at the table yet.
+    const claimLoaded = await latency(candidate.claim, Math.min(200, size / 4))
+    await candidate.analyze()
+    claims.push({ claimLoaded, claimAnalyzed: await latency(candidate.claim, Math.min(200, size / 4)) })
   }
+  const cpu: Array<Row["cpu"]> = []
+  for (const candidate of candidates) cpu.push([await cpuOf(candidate.push), await cpuOf(candidate.pullAck)])
+  const push1 = await rates(1, candidates.map((one) => one.push), seconds)
+  const push8 = await rates(8, candidates.map((one) => one.push), seconds)
+  const push100 = await rates(1, candidates.map((one) => one.pushBatch), seconds)
+  for (const candidate of candidates) await candidate.load(size)
+  const pull1 = await rates(1, candidates.map((one) => one.pullAck), seconds)
+  const pull8 = await rates(8, candidates.map((one) => one.pullAck), seconds)
+  for (const candidate of candidates) await candidate.load(size)
+  const pull100 = await rates(1, candidates.map((one) => one.pullAckBatch), seconds)
+  return candidates.map(({ name }, index) => ({
+    name,
+    push1: push1[index]!,
+    push8: push8[index]!,
+    push100: push100[index],
+    pull1: pull1[index]!,
+    pull8: pull8[index]!,
+    pull100: pull100[index],
+    ...claims[index]!,
+    cpu: cpu[index]!
+  }))
 }
 
 const report = (title: string, rows: ReadonlyArray<Row>) => {
-  const base = rows[0]!
   const cell = (row: Row, of: (row: Row) => number | undefined) => {
-    const [value, limit] = [of(row), of(base)]
-    return value === undefined ? "-" : `${k(value)}${limit === undefined ? "" : ` (${(value / limit).toFixed(2)})`}`
+    const value = of(row)
+    const ratios = rows.slice(0, 2).map(of).map((limit) =>
+      value === undefined || limit === undefined ? "-" : (value / limit).toFixed(2)
+    )
+    return value === undefined ? "-" : `${k(value)} (${ratios.join(", ")})`
   }
   table(
-    `${title}: messages a second, in brackets beside the first row; claims in µs, p50/p99, straight after loading and after ANALYZE`,
+    `${title}: messages a second, in brackets beside the barest loop and beside the one with the same promises; claims in µs, p50/p99, straight after loading and after ANALYZE`,
     [
       "",
       "push 1",
@@ -100,13 +116,11 @@ const sqlite = async () => {
   const file = () => join(directory, `${++count}.sqlite`)
   for (const synchronous of ["FULL", "NORMAL"] as const) {
     const bare = bareSqlite(file(), synchronous)
-    const rows = [await measure(bare)]
+    const candidates = [bare, promisesSqlite(file(), synchronous), await oursSqlite(file(), synchronous)]
+    const rows = await measure(candidates)
     await bare.load(10_000)
-    const together = await rate(1, bare.ackPull, seconds)
-    await bare.close()
-    const ours = await oursSqlite(file(), synchronous)
-    rows.push(await measure(ours))
-    await ours.close()
+    const [together] = await rates(1, [bare.ackPull], seconds)
+    for (const candidate of candidates) await candidate.close()
     report(`SQLite, synchronous ${synchronous}, ${backlog} waiting`, rows)
     console.log(`  bare, ack and the next claim in one transaction: ${k(together)}`)
   }
@@ -116,6 +130,34 @@ const sqlite = async () => {
     ["in memory", ...(await endToEnd(MessageQueue.layerMemory())).map((n) => n.toFixed(0))],
     ["SQLite FULL, same process", ...(await endToEnd(layer)).map((n) => n.toFixed(0))]
   ])
+}
+
+/** Messages through a queue in which 100 wait: pushed, pulled and acknowledged, so that no more and no fewer do. */
+const through = async (candidates: ReadonlyArray<Candidate>) => {
+  for (const candidate of candidates) await candidate.load(100)
+  const one = ({ pullAck, push }: Candidate) => async () => {
+    await push()
+    return pullAck()
+  }
+  const many = ({ pullAckBatch, pushBatch }: Candidate) => async () => {
+    await pushBatch!()
+    return pullAckBatch!()
+  }
+  const columns = [
+    await rates(1, candidates.map(one), seconds),
+    await rates(8, candidates.map(one), seconds),
+    await rates(1, candidates.map(many), seconds)
+  ]
+  table(
+    "PostgreSQL, 100 waiting: messages a second pushed, pulled and acknowledged, in brackets beside the first two rows",
+    ["", "1 at a time", "8 side by side", "100s"],
+    candidates.map(({ name }, index) => [
+      name,
+      ...columns.map((column) =>
+        `${k(column[index])} (${[0, 1].map((other) => (column[index]! / column[other]!).toFixed(2)).join(", ")})`
+      )
+    ])
+  )
 }
 
 /** How long a claim takes, by how many wait: straight after loading, without ANALYZE. */
@@ -160,23 +202,26 @@ const postgres = async () => {
     return `postgres://postgres:postgres@127.0.0.1:${port}/${name}`
   }
   try {
-    const rows: Array<Row> = []
-    for (const open of [barePostgres, oursPostgres, pgBoss, persistedQueue]) {
-      const candidate = await open(await database())
-      rows.push(await measure(candidate))
-      await candidate.close()
+    const open = async (all: ReadonlyArray<(url: string) => Promise<Candidate>>) => {
+      const candidates: Array<Candidate> = []
+      for (const one of all) candidates.push(await one(await database()))
+      return candidates
     }
-    report(`PostgreSQL, ${backlog} waiting`, rows)
+    const deep = await open([barePostgres, promisesPostgres, oursPostgres, pgBoss, persistedQueue])
+    report(`PostgreSQL, ${backlog} waiting`, await measure(deep))
+    for (const candidate of deep) await candidate.close()
+    const shallow = await open([barePostgres, promisesPostgres, oursPostgres, pgBoss])
+    await through(shallow)
+    for (const candidate of shallow) await candidate.close()
     const graphile = await graphileWorker(await database())
-    const pushes = [await rate(1, graphile.push, seconds), await rate(8, graphile.push, seconds)]
+    const pushes = [...await rates(1, [graphile.push], seconds), ...await rates(8, [graphile.push], seconds)]
     await graphile.load(30_000)
     const works = [await graphile.work(1, 1.5), await graphile.work(8, 1.5)]
     await graphile.close()
     console.log(
       `  graphile-worker: push ${pushes.map(k).join(" / ")}; its worker with 1 / 8 at once ${works.map(k).join(" / ")}`
     )
-    const open = async () => oursPostgres(await database())
-    await claims("PostgreSQL", open)
+    await claims("PostgreSQL", async () => oursPostgres(await database()))
     const url = await database()
     table("A waiting pull on PostgreSQL, from push to answer, µs", ["", "p50", "p99"], [
       ["same process", ...(await endToEnd(layerPostgres(url))).map((n) => n.toFixed(0))],

@@ -1,8 +1,8 @@
 // @effect-diagnostics asyncFunction:off globalConsole:off globalDate:off
-/** The limits: prepared statements and nothing else, on a table with the one index that it takes. */
+/** The barest loops: prepared statements and nothing else, on one table with the one index that it takes. What is processed stays where it was, a lease is no promise: nothing finds one that has run out. */
 import { DatabaseSync } from "node:sqlite"
 import pg from "pg"
-import { body, type Candidate } from "./candidate.ts"
+import { body, type Candidate, times } from "./candidate.ts"
 
 export const bareSqlite = (filename: string, synchronous: "FULL" | "NORMAL"): Candidate & {
   readonly ackPull: () => Promise<number>
@@ -23,14 +23,14 @@ export const bareSqlite = (filename: string, synchronous: "FULL" | "NORMAL"): Ca
   let held: number | undefined
   const pull = () => claim.get("a lease", Date.now() + 30_000, "bb") as { readonly seq: number } | undefined
   return {
-    name: `bare node:sqlite ${synchronous}`,
+    name: `barest, SQLite ${synchronous}`,
     load: async (count) => {
       database.exec(`WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${count})
         INSERT INTO m (destination, state, payload) SELECT 'bb', 0, '{"type":"message"}' FROM c`)
     },
     push: async () => {
-      insert.run("bb", text)
-      return 1
+      for (let index = 0; index < times; index++) insert.run("bb", text)
+      return times
     },
     pushBatch: async () => {
       database.exec("BEGIN IMMEDIATE")
@@ -39,10 +39,8 @@ export const bareSqlite = (filename: string, synchronous: "FULL" | "NORMAL"): Ca
       return 100
     },
     pullAck: async () => {
-      const row = pull()
-      if (row === undefined) return 0
-      ack.run(row.seq, "a lease")
-      return 1
+      for (let index = 0; index < times; index++) ack.run(pull()!.seq, "a lease")
+      return times
     },
     pullAckBatch: async () => {
       const rows = claimMany.all("a lease", Date.now() + 30_000, "bb") as Array<{ readonly seq: number }>
@@ -80,7 +78,7 @@ export const barePostgres = async (url: string): Promise<Candidate> => {
       ["a lease", Date.now() + 30_000, "bb"]
     )
   return {
-    name: "bare SQL, PostgreSQL",
+    name: "barest, PostgreSQL",
     load: async (count) => {
       await pool.query(`INSERT INTO m (destination, state, payload)
         SELECT 'bb', 0, '{"type":"message"}'::jsonb FROM generate_series(1, ${count})`)

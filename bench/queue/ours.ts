@@ -5,7 +5,7 @@ import { SqlClient } from "effect/sql"
 import { NodeSqliteClient } from "../../src/node/index.ts"
 import * as NodePostgresQueueSignal from "../../src/node/NodePostgresQueueSignal.ts"
 import { MessageQueue } from "../../src/queue/index.ts"
-import { body, type Candidate } from "./candidate.ts"
+import { body, type Candidate, times } from "./candidate.ts"
 
 type Queue = MessageQueue.MessageQueue | SqlClient.SqlClient
 
@@ -33,6 +33,8 @@ const make = async (name: string, layer: Layer.Layer<Queue, unknown>, pg: boolea
   const run = Effect.runPromiseWith(context)
   const queue = await run(MessageQueue.MessageQueue)
   const sql = await run(SqlClient.SqlClient)
+  const alone = pg ? 1 : times
+  const loop = <A, E>(effect: Effect.Effect<A, E>) => pg ? effect : Effect.repeat(effect, { times: times - 1 })
   const batch = Array.from({ length: 100 }, () => ({ destination: "bb", payload: body }))
   return {
     name,
@@ -40,19 +42,18 @@ const make = async (name: string, layer: Layer.Layer<Queue, unknown>, pg: boolea
       run(Effect.forEach(loader("effect_wire_queue", pg, count), (statement) => sql.unsafe(statement).unprepared, {
         discard: true
       })),
-    push: () => run(Effect.as(queue.push("bb", body), 1)),
+    push: () => run(Effect.as(loop(queue.push("bb", body)), alone)),
     pushBatch: () => run(Effect.as(queue.pushMany(batch), 100)),
     pullAck: () =>
-      run(
-        Effect.flatMap(queue.pull("bb"), (delivery) =>
-          Option.isNone(delivery) ? Effect.succeed(0) : Effect.as(queue.ack(delivery.value), 1))
-      ),
+      run(Effect.as(
+        loop(Effect.flatMap(queue.pull("bb"), (delivery) => queue.ack(Option.getOrThrow(delivery)))),
+        alone
+      )),
     pullAckBatch: () =>
-      run(Effect.flatMap(queue.pullMany("bb", { max: 100 }), (deliveries) =>
-        Effect.as(
-          Effect.forEach(deliveries, (delivery) => queue.ack(delivery), { concurrency: "unbounded", discard: true }),
-          deliveries.length
-        ))),
+      run(
+        Effect.flatMap(queue.pullMany("bb", { max: 100 }), (deliveries) =>
+          Effect.as(queue.ackMany(deliveries), deliveries.length))
+      ),
     claim: () => run(queue.pull("bb")),
     analyze: () => run(Effect.asVoid(sql.unsafe("ANALYZE"))),
     close: () => runtime.dispose()

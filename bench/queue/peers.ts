@@ -6,7 +6,7 @@ import { PersistedQueue } from "effect/persistence"
 import { SqlClient } from "effect/sql"
 import { makeWorkerUtils, run as runWorker } from "graphile-worker"
 import pg from "pg"
-import PgBoss from "pg-boss"
+import { PgBoss } from "pg-boss"
 import { body, type Candidate } from "./candidate.ts"
 
 export const pgBoss = async (url: string): Promise<Candidate> => {
@@ -15,9 +15,9 @@ export const pgBoss = async (url: string): Promise<Candidate> => {
   await boss.start()
   await boss.createQueue("bb")
   const pool = new pg.Pool({ connectionString: url, max: 1 })
-  const batch = Array.from({ length: 100 }, () => ({ name: "bb", data: body }))
+  const batch = Array.from({ length: 100 }, () => ({ data: body }))
   return {
-    name: "pg-boss",
+    name: "pg-boss 12.27",
     load: async (count) => {
       await pool.query(
         `INSERT INTO pgboss.job (name, data) SELECT 'bb', '{"type":"message"}' FROM generate_series(1, ${count})`
@@ -28,7 +28,7 @@ export const pgBoss = async (url: string): Promise<Candidate> => {
       return 1
     },
     pushBatch: async () => {
-      await boss.insert(batch)
+      await boss.insert("bb", batch)
       return 100
     },
     pullAck: async () => {
