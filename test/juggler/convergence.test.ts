@@ -27,6 +27,9 @@ const standing: Clock.Clock = {
 
 const histories = Number(process.env["HISTORIES"] ?? 1_000)
 
+/** Histories that have shown something once. */
+const known = [17_605]
+
 const { v06, v07 } = JugglerGeneration
 
 /** An outbox that is a list. */
@@ -294,7 +297,7 @@ const history = (seed: number): void => {
 }
 
 it(`everybody ends with what the server decided, after each of ${histories} histories`, () => {
-  for (let seed = 1; seed <= histories; seed++) {
+  for (const seed of [...known, ...Array.from({ length: histories }, (_, i) => i + 1)]) {
     try {
       history(seed)
     } catch (error) {

@@ -78,11 +78,13 @@ export class Publisher {
       follower.point = point
       return this.release(follower)
     }
+    // which may be too much for it
+    if (this.delay !== undefined && !follower.congested) this.flush()
     if (follower.congested) {
-      follower.point = point
+      // what it has said of another connection means nothing where it was sent something on this one
+      if (again || !follower.started) follower.point = point
       return
     }
-    if (this.delay !== undefined) this.flush()
     if (again || !follower.started) {
       follower.point = point
       if (this.delay === undefined) follower.stale = true
