@@ -6,7 +6,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as ErrorCode from "../rpc/ErrorCode.ts"
-import type { Failure } from "../rpc/internal/calls.ts"
+import type { Failure } from "../rpc/internal/callModel.ts"
 import type { ErrorObject } from "./JsonRpcMessage.ts"
 
 /**

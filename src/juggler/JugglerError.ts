@@ -6,7 +6,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Socket from "effect/socket/Socket"
-import type { Failure } from "../rpc/internal/calls.ts"
+import type { Failure } from "../rpc/internal/callModel.ts"
 import type { Json } from "./JsonPointer.ts"
 
 /**

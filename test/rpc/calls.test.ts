@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Effect } from "effect"
 import { Socket } from "effect/socket"
 import { TestClock } from "effect/testing"
-import { Batch, Call, Calls, Entry, type Failure, type Limits } from "../../src/rpc/internal/calls.ts"
+import { Batch, Call, Entry, type Failure, type Limits } from "../../src/rpc/internal/callModel.ts"
+import { Calls } from "../../src/rpc/internal/calls.ts"
 import type * as Reconnect from "../../src/socket/Reconnect.ts"
 
 class Note extends Entry<string> {

@@ -1,5 +1,5 @@
 import type * as Fiber from "effect/Fiber"
-import { Batch, type Call, type Entry } from "../../rpc/internal/calls.ts"
+import { Batch, type Call, type Entry } from "../../rpc/internal/callModel.ts"
 import { inWords } from "../../socket/internal/describe.ts"
 import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Codec from "../JsonRpcCodec.ts"

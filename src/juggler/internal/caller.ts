@@ -4,7 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { Call, Calls, type Entry, type Failure } from "../../rpc/internal/calls.ts"
+import { Call, type Entry, type Failure } from "../../rpc/internal/callModel.ts"
+import { Calls } from "../../rpc/internal/calls.ts"
 import type { Json } from "../JsonPointer.ts"
 import * as JugglerError from "../JugglerError.ts"
 import type { Message } from "../JugglerGeneration.ts"

@@ -28,143 +28,10 @@
  * given. Over `maxCalls` calls without an answer, or `maxQueued` characters at home (sixteen times as many while Open), an
  * entry is refused (Full). A call without an answer or a sign of life for `timeout` is given up (Timeout).
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import type * as Reconnect from "../../socket/Reconnect.ts"
-
-/**
- * Why an entry did not get its answer. `maybeExecuted` is false for what was never on a line.
- *
- * @internal
- */
-export interface Failure {
-  readonly kind: "Offline" | "Lost" | "Ended" | "Full" | "Timeout"
-  readonly detail: string
-  readonly maybeExecuted: boolean
-  readonly cause: unknown
-}
-
-/**
- * What the calls of one client, or of all connections of a server, have in common.
- *
- * @internal
- */
-export interface Limits {
-  /** Whether what is made while there is no connection waits for the next. */
-  readonly waits: boolean
-  readonly maxCalls: number
-  readonly maxInFlight: number
-  readonly maxQueued: number
-  /** Milliseconds. */
-  readonly timeout: number
-  readonly clock: Clock.Clock
-  readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  /** Why there is no connection, and where it was to lead, for people. */
-  readonly describe: (status: Reconnect.Status) => string
-}
-
-/** What an entry costs besides its frame. */
-const overhead = 512
-
-const settled = -1
-
-/**
- * Something that goes out: a notification, or, as a {@link Call}, what is answered.
- *
- * @internal
- */
-export class Entry<F> {
-  /** Its place in the log. */
-  seq = 0
-  /** 0 at home, the number of the connection that carried it, -1 when it is settled. */
-  connection = 0
-  batch: Batch<F> | undefined = undefined
-  frame: F
-  readonly weight: number
-
-  constructor(frame: F, length: number) {
-    this.frame = frame
-    this.weight = length + overhead
-  }
-  /** Whether it waits for the next connection, whatever is said of entries in general. */
-  get persists(): boolean {
-    return false
-  }
-}
-
-/**
- * An entry that waits for an answer. It is settled once: by what {@link Calls.take} gives it to, or by {@link Call.lost}.
- *
- * @internal
- */
-export abstract class Call<F> extends Entry<F> {
-  readonly id: number
-  readonly idempotent: boolean
-  /** Whether it is given up after a time; streams are not, they may be silent for long. */
-  readonly timed: boolean
-  /** When it is given up, in epoch milliseconds. */
-  deadline = Infinity
-
-  constructor(id: number, frame: F, length: number, idempotent: boolean, timed: boolean) {
-    super(frame, length)
-    this.id = id
-    this.idempotent = idempotent
-    this.timed = timed
-  }
-  abstract lost(failure: Failure): void
-  /**
-   * Whether it is to be sent again on the next connection, after it was lost with one. What has heard something of its
-   * answer may change its frame here, to go on where it stopped.
-   */
-  goesAgain(): boolean {
-    return this.idempotent
-  }
-}
-
-/**
- * Entries that go out in one frame. It takes those of one client half: those of another go out by themselves.
- *
- * @internal
- */
-export class Batch<F> {
-  seq = 0
-  entries: Array<Entry<F>> = []
-  isOpen = true
-  private owner: Calls<F> | undefined
-
-  /** `false` where the entry has to go by itself. */
-  add(owner: Calls<F>, entry: Entry<F>): boolean {
-    if (!this.isOpen || (this.owner !== undefined && this.owner !== owner)) return false
-    this.owner = owner
-    entry.batch = this
-    this.entries.push(entry)
-    return true
-  }
-  /** Is no more: those of its calls that persist. */
-  dissolve(): ReadonlyArray<Call<F>> {
-    const persisting: Array<Call<F>> = []
-    for (const entry of this.entries) {
-      if (entry instanceof Call && entry.persists) persisting.push(entry)
-    }
-    for (const call of persisting) call.batch = undefined
-    return persisting
-  }
-  get weight(): number {
-    return this.entries.reduce((sum, entry) => sum + entry.weight, 0)
-  }
-  get calls(): number {
-    return this.entries.reduce((sum, entry) => entry instanceof Call ? sum + 1 : sum, 0)
-  }
-  /** Takes no more, and goes out. */
-  flush(): void {
-    if (!this.isOpen) return
-    this.isOpen = false
-    this.owner?.flush(this)
-  }
-}
-
-type Item<F> = Entry<F> | Batch<F>
+import { Batch, Call, type Entry, type Failure, type Item, type Limits, settled } from "./callModel.ts"
+import { Deadlines } from "./deadlines.ts"
 
 const noPending: Map<number, Call<any>> = new Map()
 const noItems: Set<Item<any>> = new Set()
@@ -191,7 +58,7 @@ export abstract class Calls<F> {
   private lastId = 0
   private listeners: Set<(status: Reconnect.Status) => void> | undefined = undefined
   private onCall: (() => void) | undefined = undefined
-  private watcher: Fiber.Fiber<void> | undefined = undefined
+  private deadlines: Deadlines<F> | undefined = undefined
   private awaitsRoom = false
 
   constructor(limits: Limits, status: Reconnect.Status) {
@@ -338,10 +205,14 @@ export abstract class Calls<F> {
 
   /** A sign of life of a call: its time begins anew. */
   touch(call: Call<F>): void {
-    const { clock, fork, timeout } = this.limits
-    if (timeout === Infinity || !call.timed) return
-    call.deadline = clock.currentTimeMillisUnsafe() + timeout
-    if (this.watcher === undefined) this.watcher = fork(this.watch())
+    if (!call.timed || this.limits.timeout === Infinity) return
+    this.deadlines ??= new Deadlines(this)
+    this.deadlines.touch(call)
+  }
+
+  /** All that wait for an answer, oldest first. */
+  all(): Iterable<Call<F>> {
+    return this.pending.values()
   }
 
   /** The calls on the line, oldest first. */
@@ -367,7 +238,7 @@ export abstract class Calls<F> {
       case "Lost":
         return this.takeHome(waits)
       case "Ended":
-        this.watcher?.interruptUnsafe()
+        this.deadlines?.stop()
         return this.abandon("Ended")
     }
   }
@@ -544,29 +415,5 @@ export abstract class Calls<F> {
     for (const [i, call] of calls.entries()) {
       call.lost(this.failure(kind === "Lost" && !sent[i] ? "Offline" : kind, sent[i]!))
     }
-  }
-
-  private watch(): Effect.Effect<void> {
-    return Effect.suspend(() => this.giveUp())
-  }
-
-  private giveUp(): Effect.Effect<void> {
-    const { clock, timeout } = this.limits
-    const now = clock.currentTimeMillisUnsafe()
-    let next = Infinity
-    const late: Array<Call<F>> = []
-    for (const call of this.pending.values()) {
-      if (call.deadline <= now) late.push(call)
-      else if (call.deadline < next) next = call.deadline
-    }
-    for (const call of late) {
-      const maybeExecuted = call.connection > 0
-      this.cancel(call)
-      const where = maybeExecuted ? "no answer" : `not sent (${this.limits.describe(this.status)})`
-      call.lost({ kind: "Timeout", detail: `${where} within ${timeout / 1000} s`, maybeExecuted, cause: undefined })
-    }
-    if (next !== Infinity && !this.isEnded) return Effect.andThen(Effect.sleep(next - now), this.watch())
-    this.watcher = undefined
-    return Effect.void
   }
 }

@@ -22,7 +22,8 @@ import * as Stream from "effect/Stream"
 import { describe } from "../../socket/internal/describe.ts"
 import { openError, readError } from "../../socket/internal/socketErrors.ts"
 import * as Reconnect from "../../socket/Reconnect.ts"
-import type { Calls, Failure, Limits } from "./calls.ts"
+import type { Failure, Limits } from "./callModel.ts"
+import type { Calls } from "./calls.ts"
 
 /**
  * What bounds the calls of a client, and those of a server to its clients.
