@@ -5,6 +5,7 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
+import { layerErrors } from "effect-wire/dashboard/Dashboard"
 import { JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { NodeWebSocketServer } from "effect-wire/node"
 import { HttpRouter } from "effect/http"
@@ -31,7 +32,10 @@ const JsonRpc = Layer.unwrap(Effect.map(Config.Settings, ({ allowedOrigins }) =>
     JsonRpcServer.layerHttp(Contract, { ...options, path: "/lsp", wire: Wire.lsp }),
     JsonRpcServer.layerHttp(Contract, { ...options, path: "/aiohttp", wire: Wire.aiohttp })
   )
-})).pipe(Layer.provide([Rpc.layer, Access.layerHandlers(Contract)]))
+}))
+
+/** The handlers of the contract, the same for every route. */
+const Handlers = Layer.merge(Rpc.layer, Access.layerHandlers(Contract))
 
 const JugglerRoutes = Layer.unwrap(
   Effect.map(
@@ -43,11 +47,10 @@ const JugglerRoutes = Layer.unwrap(
 const QueueRoutes = Layer.unwrap(Effect.map(Config.Settings, ({ masterToken }) => Queue.routes(masterToken)))
 
 const Routes = Layer.mergeAll(
-  JsonRpc,
+  Layer.provide(Layer.merge(JsonRpc, Dashboard.layer), Handlers),
   Access.routes(Contract),
   JugglerRoutes,
   QueueRoutes,
-  Dashboard.layer,
   Health.layer,
   Hosts.layer,
   PrometheusMetrics.layerHttp()
@@ -72,6 +75,7 @@ const Gateway = Start.layerAnnounce.pipe(
   Layer.provide(Http),
   Layer.provide(Database.layer),
   Layer.provide(NodeServices.layer),
+  Layer.provide(layerErrors),
   Layer.provide(Start.layerLogging),
   Layer.provide(Start.layerMemory),
   Layer.provide(Config.layer)

@@ -52,6 +52,11 @@ export interface Registry {
 export class JsonRpcClients extends Context.Service<JsonRpcClients, {
   /** Those connected now, in the order in which they came. */
   readonly all: Effect.Effect<ReadonlyArray<ConnectedClient>>
+  /**
+   * Those of every server that was given this service, wherever this is asked, in the order in which they came: for
+   * whoever looks after all of them.
+   */
+  readonly everywhere: Effect.Effect<ReadonlyArray<ConnectedClient>>
   /** One by the id of its connection; `undefined` when it is gone. */
   readonly get: (id: number) => Effect.Effect<ConnectedClient | undefined>
   /**
@@ -96,6 +101,9 @@ const makeWith = (shared: boolean): Effect.Effect<JsonRpcClients["Service"]> =>
     })
     return JsonRpcClients.of({
       all: Effect.map(clients, (found) => Array.from(found.values())),
+      everywhere: Effect.sync(() =>
+        servers.flatMap((found) => Array.from(found.values())).sort((a, b) => a.connection.id - b.connection.id)
+      ),
       get: (id) => Effect.map(clients, (found) => found.get(id)),
       broadcast: (method, params, filter) =>
         Effect.map(clients, (found) => {

@@ -8,7 +8,7 @@ import { bundle } from "../../cli.config.ts"
 
 const root = join(import.meta.dirname, "../..")
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
-const folders = ["socket", "rpc", "jsonrpc", "juggler", "queue", "simulation", "wiretap", "node"]
+const folders = ["socket", "rpc", "jsonrpc", "juggler", "queue", "simulation", "wiretap", "dashboard", "node"]
 
 const run = (command: string, args: ReadonlyArray<string>, cwd: string) =>
   execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })

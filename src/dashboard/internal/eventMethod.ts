@@ -1,0 +1,2 @@
+/** The notification that tells a page what happens. */
+export const eventMethod = "dashboard.event"
