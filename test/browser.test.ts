@@ -9,7 +9,9 @@ it.effect("everything outside node/ is bundled for a browser, and imports nothin
   Effect.gen(function*() {
     const { metafile, warnings } = yield* Effect.promise(() =>
       build({
-        entryPoints: ["index", "simulation/index", "wiretap/index", "dashboard/index"].map((name) => file(`../src/${name}.ts`)),
+        entryPoints: ["index", "simulation/index", "wiretap/index", "dashboard/index"].map((name) =>
+          file(`../src/${name}.ts`)
+        ),
         outdir: "out",
         bundle: true,
         platform: "browser",

@@ -20,7 +20,7 @@ const Readers = Authenticator.layer(Effect.gen(function*() {
   const { find, login } = yield* Authenticator.Authenticator
   const operator = Identity.make("operator", { permissions: ["dashboard"] })
   return Authenticator.make({
-    password: login,
+    password: (credentials, origin) => login(credentials, origin),
     token: NodeTokens.fromList([{ token: masterToken, identity: operator }]),
     find,
     origins: allowedOrigins === "same" ? [] : allowedOrigins

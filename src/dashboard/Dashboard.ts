@@ -84,11 +84,13 @@ export interface Options extends WebSocketRoute.Options {
    */
   readonly loopback?: boolean | undefined
   /** The answer to a request for the page that does not accept HTML; default the page. For a path that serves programs as well. */
-  readonly otherwise?: Effect.Effect<
-    HttpServerResponse.HttpServerResponse,
-    never,
-    HttpServerRequest.HttpServerRequest
-  > | undefined
+  readonly otherwise?:
+    | Effect.Effect<
+      HttpServerResponse.HttpServerResponse,
+      never,
+      HttpServerRequest.HttpServerRequest
+    >
+    | undefined
 }
 
 /**

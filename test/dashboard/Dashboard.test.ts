@@ -48,7 +48,9 @@ layer(Chromium.layer, { excludeTestServices: true, timeout: "60 seconds" })("Das
       const focused = yield* act(tab, (page) =>
         page.evaluate(() => {
           const at = document.activeElement as HTMLInputElement
-          const by = at.getAttribute("aria-describedby")!.split(" ").map((id) => document.getElementById(id)!.textContent)
+          const by = at.getAttribute("aria-describedby")!.split(" ").map((id) =>
+            document.getElementById(id)!.textContent
+          )
           return { name: at.labels![0]!.textContent, invalid: at.getAttribute("aria-invalid"), by }
         }))
       assert.deepStrictEqual(focused, { name: "title", invalid: "true", by: ["Give a text."] })
@@ -92,7 +94,9 @@ layer(Chromium.layer, { excludeTestServices: true, timeout: "60 seconds" })("Das
       yield* fill(tab, "delay", "20")
       yield* press(tab, "button:text('Call render')")
       yield* shows(tab, ".call .outcome", /^step \d+ of 500$/)
-      assert.isTrue(yield* act(tab, (page) => page.locator(".call progress").evaluate((bar: HTMLProgressElement) => bar.value > 0)))
+      assert.isTrue(
+        yield* act(tab, (page) => page.locator(".call progress").evaluate((bar: HTMLProgressElement) => bar.value > 0))
+      )
       yield* press(tab, ".call button:text('Cancel')")
       yield* shows(tab, ".call .outcome", /^cancelled after/)
       yield* fill(tab, "steps", "3")
@@ -279,7 +283,15 @@ layer(Chromium.layer, { excludeTestServices: true, timeout: "60 seconds" })("Das
         NodeWebSocket.make(`ws://${address}/dashboard/rpc`),
         (socket) => JsonRpcClient.fromSocket(socket, { wire: Wire.rockets })
       )
-      for (const method of ["dashboard.snapshot", "dashboard.connections", "dashboard.errors", "add", "dashboard.queue.list"]) {
+      for (
+        const method of [
+          "dashboard.snapshot",
+          "dashboard.connections",
+          "dashboard.errors",
+          "add",
+          "dashboard.queue.list"
+        ]
+      ) {
         const { reason } = yield* Effect.flip(peer.call(method, {}))
         assert.strictEqual(reason._tag === "RemoteError" && reason.code, -32601, method)
       }
@@ -294,7 +306,10 @@ layer(Chromium.layer, { excludeTestServices: true, timeout: "60 seconds" })("Das
       yield* press(tab, "#token")
       yield* shows(tab, ".who", /^machine/)
       assert.notMatch(yield* act(tab, (page) => Promise.resolve(page.url())), /token|right|olga/)
-      const kept = yield* act(tab, (page) => page.evaluate(() => [document.cookie, localStorage.length, sessionStorage.length]))
+      const kept = yield* act(
+        tab,
+        (page) => page.evaluate(() => [document.cookie, localStorage.length, sessionStorage.length])
+      )
       assert.deepStrictEqual(kept, ["", 0, 0])
       assert.notMatch(yield* act(tab, (page) => page.content()), /the-token|right/)
       assert.deepStrictEqual(tab.complaints, [])

@@ -1,9 +1,9 @@
 /**
  * What the page asks of its server. The page uses the types only: it calls without schemas, so that its script stays small.
  */
-import * as Schema from "effect/Schema"
 import * as Rpc from "effect/rpc/Rpc"
 import * as RpcGroup from "effect/rpc/RpcGroup"
+import * as Schema from "effect/Schema"
 import { TooManyAttempts } from "../../identity/Authenticator.ts"
 import * as ErrorCode from "../../rpc/ErrorCode.ts"
 
@@ -207,7 +207,11 @@ export class DashboardMethods extends RpcGroup.make(
     success: Schema.String,
     error: Unable
   }),
-  Rpc.make("dashboard.queue.pull", { payload: { queue, node: Schema.String }, success: Schema.NullOr(Schema.String), error: Unable }),
+  Rpc.make("dashboard.queue.pull", {
+    payload: { queue, node: Schema.String },
+    success: Schema.NullOr(Schema.String),
+    error: Unable
+  }),
   Rpc.make("dashboard.queue.act", {
     payload: {
       queue,

@@ -47,7 +47,10 @@ export const make = (
 ): Effect.Effect<Hearing, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
-    const rings = new Map<string, { length: number; readonly values: Array<{ readonly length: number; readonly value: TopicValue }> }>()
+    const rings = new Map<
+      string,
+      { length: number; readonly values: Array<{ readonly length: number; readonly value: TopicValue }> }
+    >()
     const listeners = new Set<(topic: Topic.Any, value: TopicValue) => void>()
     for (const name of group.topics.keys()) rings.set(name, { length: 0, values: [] })
 

@@ -59,7 +59,13 @@ const frameFilter = (started: number, path: string) => {
         return { at, connection, what: "open", from: "", text: `${recorded.carrier} ${recorded.url}` }
       case "close":
         if (own.delete(connection)) return undefined
-        return { at, connection, what: "close", from: recorded.from, text: `${recorded.code} ${recorded.reason}`.trim() }
+        return {
+          at,
+          connection,
+          what: "close",
+          from: recorded.from,
+          text: `${recorded.code} ${recorded.reason}`.trim()
+        }
       case "lost":
         return { at, connection, what: "lost", from: "", text: `${recorded.frames} frames were not recorded` }
       default: {

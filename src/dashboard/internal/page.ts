@@ -5,15 +5,15 @@ import { css } from "./pageStyle.ts"
 /** Nothing is loaded from elsewhere, nothing runs that is written into the page, nobody frames it. */
 const headers = {
   "cache-control": "no-cache",
-  "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; " +
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; " +
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff",
   "cross-origin-opener-policy": "same-origin"
 }
 
-const escaped = (text: string): string =>
-  text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+const escaped = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
 /** The names are relative to the page, so that a proxy may put all of it below a path of its own. */
 const html = ({ base, path, title }: { readonly title: string; readonly path: string; readonly base: string }) => {

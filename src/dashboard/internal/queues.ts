@@ -85,15 +85,19 @@ export const make = (queues: ReadonlyMap<string, Queue>) => {
       readonly cursor?: string
       readonly limit: number
     }) =>
-      use(queue, (queue) =>
-        Effect.map(queue.list({ ...options, limit: Math.min(options.limit, 200) }), ({ cursor, messages }) => ({
-          messages: messages.map((message) => shown(message, inList)),
-          cursor: cursor ?? null
-        }))),
+      use(
+        queue,
+        (queue) =>
+          Effect.map(queue.list({ ...options, limit: Math.min(options.limit, 200) }), ({ cursor, messages }) => ({
+            messages: messages.map((message) => shown(message, inList)),
+            cursor: cursor ?? null
+          }))
+      ),
     message: ({ id, queue }: { readonly queue: string; readonly id: string }) =>
-      use(queue, (queue) =>
-        Effect.map(queue.get(id), (message) =>
-          Option.isNone(message) ? null : shown(message.value, alone))),
+      use(
+        queue,
+        (queue) => Effect.map(queue.get(id), (message) => Option.isNone(message) ? null : shown(message.value, alone))
+      ),
     nodes: ({ queue }: { readonly queue: string }) =>
       use(queue, (queue) =>
         Effect.gen(function*() {
@@ -125,8 +129,10 @@ export const make = (queues: ReadonlyMap<string, Queue>) => {
         return Effect.map(queue.push(destination, made, { delay, priority }), ({ id }) => id)
       }),
     pull: ({ node, queue }: { readonly queue: string; readonly node: string }) =>
-      use(queue, (queue) =>
-        Effect.map(queue.pull(node), (delivery) => Option.isNone(delivery) ? null : delivery.value.id)),
+      use(
+        queue,
+        (queue) => Effect.map(queue.pull(node), (delivery) => Option.isNone(delivery) ? null : delivery.value.id)
+      ),
     redrive: ({ node, queue }: { readonly queue: string; readonly node?: string }) =>
       use(queue, (queue) => queue.redrive({ node })),
     act: ({ action, id, queue }: {

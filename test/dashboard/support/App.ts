@@ -15,7 +15,6 @@ import { HttpRouter, HttpServer } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { createServer } from "node:http"
 
-
 export class NoPaper extends Schema.Error<NoPaper>("NoPaper")({ tray: Schema.Int }) {}
 
 const Job = Schema.Struct({

@@ -10,7 +10,9 @@ const executablePath = "/usr/bin/chromium"
 export const isThere = existsSync(executablePath)
 if (!isThere) process.stderr.write(`the dashboard is not tested in a browser: there is no ${executablePath}\n`)
 
-export class Chromium extends Context.Service<Chromium, Browser>()("effect-wire/test/dashboard/support/Browser/Chromium") {
+export class Chromium
+  extends Context.Service<Chromium, Browser>()("effect-wire/test/dashboard/support/Browser/Chromium")
+{
   static readonly layer: Layer.Layer<Chromium> = isThere
     ? Layer.effect(
       Chromium,
@@ -86,11 +88,16 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 
 /** What axe finds wrong, a line for each. */
 export const violations = (tab: Tab): Effect.Effect<ReadonlyArray<string>> =>
-  act(tab, (page) =>
-    page.evaluate(axe).then(() =>
-      page.evaluate(() =>
-        (globalThis as any).axe.run(document, { resultTypes: ["violations"] }).then((result: any) =>
-          result.violations.map((one: any) => `${one.id}: ${one.nodes.map((node: any) => node.html.slice(0, 200)).join(" ")}`)
+  act(
+    tab,
+    (page) =>
+      page.evaluate(axe).then(() =>
+        page.evaluate(() =>
+          (globalThis as any).axe.run(document, { resultTypes: ["violations"] }).then((result: any) =>
+            result.violations.map((one: any) =>
+              `${one.id}: ${one.nodes.map((node: any) => node.html.slice(0, 200)).join(" ")}`
+            )
+          )
         )
       )
-    ))
+  )

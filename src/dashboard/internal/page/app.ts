@@ -1,7 +1,7 @@
 /** What the views share: the connection, what can be asked on it, and how it stands. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Cause from "effect/Cause"
 import type * as Fiber from "effect/Fiber"
 import type { Client } from "../../../jsonrpc/internal/clientModel.ts"
 import type { JsonRpcError } from "../../../jsonrpc/JsonRpcError.ts"
@@ -108,7 +108,10 @@ export const guard = (node: HTMLButtonElement): void => {
 }
 
 /** A line under what was done that says how it went; read out where it changes. */
-export const outcome = (): { readonly element: HTMLElement; readonly say: (words: string, isBad?: boolean) => void } => {
+export const outcome = (): {
+  readonly element: HTMLElement
+  readonly say: (words: string, isBad?: boolean) => void
+} => {
   const element = h("p", { class: "outcome", role: "status" })
   return {
     element,

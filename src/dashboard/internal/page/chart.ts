@@ -40,7 +40,12 @@ export const make = (options: {
   const ages = [120, 60, 0].map((age) =>
     svg(
       "text",
-      { class: "tick", x: x(age * 1000), y: height - 6, "text-anchor": age === 120 ? "start" : age === 0 ? "end" : "middle" },
+      {
+        class: "tick",
+        x: x(age * 1000),
+        y: height - 6,
+        "text-anchor": age === 120 ? "start" : age === 0 ? "end" : "middle"
+      },
       age === 0 ? "now" : `−${age} s`
     )
   )
@@ -86,7 +91,9 @@ export const make = (options: {
       const text = value === undefined ? "nothing" : format(value)
       setText(nows[i]!, value === undefined ? "–" : text)
       const values = points.flatMap(({ values }) => values[i] ?? [])
-      return values.length === 0 ? `${name}: nothing yet` : `${name}: now ${text}, highest ${format(Math.max(...values))}`
+      return values.length === 0
+        ? `${name}: nothing yet`
+        : `${name}: now ${text}, highest ${format(Math.max(...values))}`
     })
     drawing.setAttribute("aria-label", `${options.title}, the last two minutes. ${words.join(". ")}.`)
   }

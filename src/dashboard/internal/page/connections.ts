@@ -6,7 +6,18 @@ import { bytes, h, keyed, now, setText, span, table } from "./dom.ts"
 type Connected = Result<"dashboard.connections">["connections"][number]
 
 export const make = (app: App): View => {
-  const all = table("Connections, those that hold most first", ["id", "speaks", "path", "address", "who", "for", "#holds", "#unread", "topics", "do"], { id: "connections" })
+  const all = table("Connections, those that hold most first", [
+    "id",
+    "speaks",
+    "path",
+    "address",
+    "who",
+    "for",
+    "#holds",
+    "#unread",
+    "topics",
+    "do"
+  ], { id: "connections" })
   const count = h("p", { class: "soft" })
   const said = outcome()
   const close = (connection: Connected) =>
@@ -22,7 +33,9 @@ export const make = (app: App): View => {
       busy = false
       setText(
         count,
-        `${total} connections${total > connections.length ? `, of which the ${connections.length} that hold most` : ""}. What one holds is its part of the memory budget: requests that run or wait, and what it has not read.`
+        `${total} connections${
+          total > connections.length ? `, of which the ${connections.length} that hold most` : ""
+        }. What one holds is its part of the memory budget: requests that run or wait, and what it has not read.`
       )
       keyed(
         all.body,
@@ -75,7 +88,11 @@ export const make = (app: App): View => {
       { class: "card" },
       app.description.connections
         ? count
-        : h("p", { class: "soft" }, "Only dashboards are listed: give the app's JsonRpcClients and JugglerClients to the dashboard as well."),
+        : h(
+          "p",
+          { class: "soft" },
+          "Only dashboards are listed: give the app's JsonRpcClients and JugglerClients to the dashboard as well."
+        ),
       said.element,
       all.element
     ),

@@ -49,9 +49,22 @@ export const table = (label: string, heads: ReadonlyArray<string>, attributes: A
   const element = h(
     "div",
     { class: "scroll", role: "region", "aria-label": label, tabindex: 0 },
-    h("table", {}, h("thead", {}, h("tr", {}, ...heads.map((head) =>
-      h("th", { scope: "col", class: head.startsWith("#") ? "number" : undefined }, head.replace("#", ""))
-    ))), body)
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ...heads.map((head) =>
+            h("th", { scope: "col", class: head.startsWith("#") ? "number" : undefined }, head.replace("#", ""))
+          )
+        )
+      ),
+      body
+    )
   )
   return { element, body }
 }
@@ -92,8 +105,7 @@ const clockFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" })
 const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })
 
 /** A time of day; with its date where it is more than half a day away. */
-export const time = (ms: number): string =>
-  (Math.abs(now() - ms) < 43_200_000 ? clockFormat : dayFormat).format(ms)
+export const time = (ms: number): string => (Math.abs(now() - ms) < 43_200_000 ? clockFormat : dayFormat).format(ms)
 
 /** A span as people say it: `3 s`, `2 min`, `5 h`, `4 d`. */
 export const span = (ms: number): string => {
@@ -105,7 +117,13 @@ export const span = (ms: number): string => {
 
 /** A number with as many digits as say something. */
 export const figure = (value: number): string =>
-  value === 0 ? "0" : value < 1 ? value.toPrecision(2).replace(/\.?0+$/, "") : value < 10 ? String(Math.round(value * 10) / 10) : Math.round(value).toLocaleString("en")
+  value === 0
+    ? "0"
+    : value < 1
+    ? value.toPrecision(2).replace(/\.?0+$/, "")
+    : value < 10
+    ? String(Math.round(value * 10) / 10)
+    : Math.round(value).toLocaleString("en")
 
 /** Bytes with their unit. */
 export const bytes = (value: number): string => {

@@ -15,7 +15,9 @@ export const make = (app: App): View => {
     const wanted = filter.value.trim().toLowerCase()
     const found = latest.filter((one) =>
       wanted === "" ||
-      [one.correlationId, one.method, one.message, one.cause].some((text) => text?.toLowerCase().includes(wanted) === true)
+      [one.correlationId, one.method, one.message, one.cause].some((text) =>
+        text?.toLowerCase().includes(wanted) === true
+      )
     )
     none.hidden = found.length > 0
     none.textContent = latest.length === 0 ? "None so far." : "None that has this."
@@ -39,7 +41,11 @@ export const make = (app: App): View => {
               h("span", {}, one.message),
               h("span", { class: "soft first-line" }, one.cause.split("\n", 1)[0]!)
             ),
-            h("pre", { class: "result", tabindex: 0, role: "region", "aria-label": "cause" }, one.cause === "" ? "no cause was logged" : one.cause)
+            h(
+              "pre",
+              { class: "result", tabindex: 0, role: "region", "aria-label": "cause" },
+              one.cause === "" ? "no cause was logged" : one.cause
+            )
           )
         ),
       () => {}
@@ -53,7 +59,11 @@ export const make = (app: App): View => {
       "section",
       { class: "card" },
       app.description.errors
-        ? labelled("Correlation id, method or words", filter, "A caller whose request failed unexpectedly was told the id.")
+        ? labelled(
+          "Correlation id, method or words",
+          filter,
+          "A caller whose request failed unexpectedly was told the id."
+        )
         : h("p", { class: "soft" }, "Errors are not kept: provide Dashboard.layerErrors below the app."),
       said.element,
       app.description.errors && none,

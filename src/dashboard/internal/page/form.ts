@@ -75,7 +75,9 @@ const wordOf = (value: unknown): string => typeof value === "string" ? value : J
 /** What stands under a field, and the hint over it. */
 const notes = (control: HTMLElement, description: string | undefined) => {
   const problem = h("p", { class: "problem", id: id("problem"), hidden: true })
-  const hint = description === undefined || description === "" ? undefined : h("p", { class: "hint", id: id("hint") }, description)
+  const hint = description === undefined || description === ""
+    ? undefined
+    : h("p", { class: "hint", id: id("hint") }, description)
   const describe = (isWrong: boolean) => {
     const by = [...(hint === undefined ? [] : [hint.id]), ...(isWrong ? [problem.id] : [])].join(" ")
     if (by === "") control.removeAttribute("aria-describedby")
@@ -132,13 +134,19 @@ const numberField = (schema: Schema, options: Options): Field => {
   if (typeof schema.default === "number") control.value = String(schema.default)
   // the bounds of every whole number are nothing to tell
   const bounds = [
-    ...(schema.minimum === undefined || schema.minimum === Number.MIN_SAFE_INTEGER ? [] : [`at least ${schema.minimum}`]),
+    ...(schema.minimum === undefined || schema.minimum === Number.MIN_SAFE_INTEGER
+      ? []
+      : [`at least ${schema.minimum}`]),
     ...(schema.exclusiveMinimum === undefined ? [] : [`more than ${schema.exclusiveMinimum}`]),
-    ...(schema.maximum === undefined || schema.maximum === Number.MAX_SAFE_INTEGER ? [] : [`at most ${schema.maximum}`]),
+    ...(schema.maximum === undefined || schema.maximum === Number.MAX_SAFE_INTEGER
+      ? []
+      : [`at most ${schema.maximum}`]),
     ...(schema.exclusiveMaximum === undefined ? [] : [`less than ${schema.exclusiveMaximum}`])
   ].join(", ")
   const kind = isInteger ? "a whole number" : "a number"
-  const description = [schema.description, bounds === "" ? undefined : `${kind}, ${bounds}`].filter((one) => one !== undefined)
+  const description = [schema.description, bounds === "" ? undefined : `${kind}, ${bounds}`].filter((one) =>
+    one !== undefined
+  )
   return simple(control, options, { description: description.join("; ") }, () => {
     const text = control.value.trim()
     if (text === "") return options.required ? `Give ${kind}.` : { value: absent }
@@ -252,7 +260,12 @@ const group = (
     head.push(h("div", { class: "field check" }, h("label", { for: box.id }, `give ${options.label}`), box))
   }
   const description = schema.description === undefined ? [] : [h("p", { class: "hint" }, schema.description)]
-  const legend = h("legend", {}, options.label, options.required ? false : h("span", { class: "optional" }, " (optional)"))
+  const legend = h(
+    "legend",
+    {},
+    options.label,
+    options.required ? false : h("span", { class: "optional" }, " (optional)")
+  )
   return {
     element: h("fieldset", {}, legend, ...description, ...head, body, problem),
     read: () => {
@@ -288,7 +301,9 @@ const structField = (schema: Schema, options: Options): Field => {
   const preset = typeof schema.default === "object" && schema.default !== null ? schema.default : {}
   const fields = new Map<string, Field>()
   for (const [name, property] of Object.entries(schema.properties ?? {})) {
-    const known = Object.hasOwn(preset, name) ? { ...property, default: (preset as Record<string, unknown>)[name] } : property
+    const known = Object.hasOwn(preset, name)
+      ? { ...property, default: (preset as Record<string, unknown>)[name] }
+      : property
     fields.set(name, make(known, { ...options, label: name, required: required.has(name), depth: options.depth + 1 }))
   }
   return group(options, schema, Array.from(fields.values(), ({ element }) => element), members(fields))
@@ -449,7 +464,9 @@ export const make = (unresolved: Schema | boolean, options: Options): Field => {
   }
   switch (schema.type) {
     case "object": {
-      if (schema.properties !== undefined && Object.keys(schema.properties).length > 0) return structField(schema, options)
+      if (schema.properties !== undefined && Object.keys(schema.properties).length > 0) {
+        return structField(schema, options)
+      }
       const values = schema.additionalProperties
       return typeof values === "object" ? recordField(values, schema, options) : jsonField(schema, options)
     }

@@ -45,11 +45,21 @@ export const make = (app: App): View => {
       { class: "card" },
       ...(app.description.frames
         ? [
-          h("p", { class: "soft" }, "Secrets are hidden as the wiretap was told. Connections of dashboards are left out."),
+          h(
+            "p",
+            { class: "soft" },
+            "Secrets are hidden as the wiretap was told. Connections of dashboards are left out."
+          ),
           h("div", { class: "controls" }, labelled("Words, or #connection", filter), hold, count),
           list
         ]
-        : [h("p", { class: "soft" }, "The app has no Wiretap: provide Wiretap.layer and Wiretap.layerRoutes to see frames.")])
+        : [
+          h(
+            "p",
+            { class: "soft" },
+            "The app has no Wiretap: provide Wiretap.layer and Wiretap.layerRoutes to see frames."
+          )
+        ])
     ),
     wants: () => ({ frames: true }),
     onEvent: (event) => {

@@ -7,7 +7,18 @@ import { rockets } from "../../../jsonrpc/wires/rockets.ts"
 import * as Reconnect from "../../../socket/Reconnect.ts"
 import type { Event, Result } from "../contract.ts"
 import { eventMethod } from "../eventMethod.ts"
-import { type App, type Description, guard, labelled, outcome, reasonId, runWith, setObstacle, type Snapshot, type View } from "./app.ts"
+import {
+  type App,
+  type Description,
+  guard,
+  labelled,
+  outcome,
+  reasonId,
+  runWith,
+  setObstacle,
+  type Snapshot,
+  type View
+} from "./app.ts"
 import * as Connections from "./connections.ts"
 import { h, now, setText, span, time } from "./dom.ts"
 import * as Errors from "./errors.ts"
@@ -40,7 +51,11 @@ const main = h("main", { id: "main" }, stale, heading, body)
 const live = h("p", { class: "hidden", role: "status", id: "announcements" })
 
 document.body.append(
-  h("a", { class: "skip", href: "#main", onclick: (event: MouseEvent) => (event.preventDefault(), heading.focus()) }, "Skip to the content"),
+  h(
+    "a",
+    { class: "skip", href: "#main", onclick: (event: MouseEvent) => (event.preventDefault(), heading.focus()) },
+    "Skip to the content"
+  ),
   h("header", {}, h("h1", {}, document.body.dataset["title"] ?? "dashboard"), status, who),
   nav,
   main,
@@ -178,7 +193,12 @@ const program = Effect.gen(function*() {
       ? `This needs an identity with the permission “${hello.permission}”.`
       : `${hello.username} lacks the permission “${hello.permission}”.`
     if (!hello.signIn) {
-      return h("section", { class: "card" }, h("p", {}, words), h("p", { class: "soft" }, "There is nobody here who knows users: the app has no Authenticator."))
+      return h(
+        "section",
+        { class: "card" },
+        h("p", {}, words),
+        h("p", { class: "soft" }, "There is nobody here who knows users: the app has no Authenticator.")
+      )
     }
     const username = h("input", { type: "text", autocomplete: "username", id: "username", required: true })
     const password = h("input", { type: "password", autocomplete: "current-password", id: "password", required: true })
@@ -191,14 +211,19 @@ const program = Effect.gen(function*() {
     const form = (id: string, label: string, fields: ReadonlyArray<HTMLElement>, send: () => void) => {
       const submit = h("button", { type: "submit", class: "primary" }, label)
       guard(submit)
-      return h("form", {
-        id,
-        class: "stack",
-        onsubmit: (event: SubmitEvent) => {
-          event.preventDefault()
-          if (submit.getAttribute("aria-disabled") !== "true") send()
-        }
-      }, ...fields, submit)
+      return h(
+        "form",
+        {
+          id,
+          class: "stack",
+          onsubmit: (event: SubmitEvent) => {
+            event.preventDefault()
+            if (submit.getAttribute("aria-disabled") !== "true") send()
+          }
+        },
+        ...fields,
+        submit
+      )
     }
     return h(
       "section",
@@ -251,14 +276,25 @@ const program = Effect.gen(function*() {
     const isStale = isLost || (views.length > 0 && silent > staleAfter)
     document.body.classList.toggle("stale", isStale && heardAt > 0)
     const seen = heardAt === 0 ? "" : ` What you see is of ${time(heardAt)}, ${span(silent)} ago.`
-    const next = statusNow._tag === "Lost" ? ` The next try is in ${span(Math.max(0, statusNow.nextDial - now()))}.` : ""
-    const words = isLost ? `The connection is lost: nothing can be sent until it is back.${seen}${next}` : `The server is silent.${seen}`
+    const next = statusNow._tag === "Lost"
+      ? ` The next try is in ${span(Math.max(0, statusNow.nextDial - now()))}.`
+      : ""
+    const words = isLost
+      ? `The connection is lost: nothing can be sent until it is back.${seen}${next}`
+      : `The server is silent.${seen}`
     stale.hidden = !isStale
     setText(stale, words)
     setObstacle(isLost ? "The connection is lost: nothing can be sent until it is back." : undefined)
     document.body.dataset["state"] = isLost ? "lost" : isStale ? "silent" : "open"
     // said when it changes, not each second
-    setText(status, isLost ? heardAt === 0 ? "connecting …" : "connection lost, trying again" : isStale ? "the server is silent" : "connected")
+    setText(
+      status,
+      isLost
+        ? heardAt === 0 ? "connecting …" : "connection lost, trying again"
+        : isStale
+        ? "the server is silent"
+        : "connected"
+    )
   }
 
   addEventListener("hashchange", () => show(true))

@@ -71,7 +71,16 @@ const parameters = (method: Method, definitions: Form.Definitions) => {
 export const make = (app: App): View & { readonly onFigures: (figures: ReadonlyArray<Figures>) => void } => {
   const document = app.description.document as unknown as Document
   const definitions = document.components?.schemas ?? {}
-  const figures = table("Methods, the last minute", ["method", "#calls /s", "#errors /s", "#p50 ms", "#p99 ms", "#calls", "#errors", "call"])
+  const figures = table("Methods, the last minute", [
+    "method",
+    "#calls /s",
+    "#errors /s",
+    "#p50 ms",
+    "#p99 ms",
+    "#calls",
+    "#errors",
+    "call"
+  ])
   const filter = h("input", { type: "search", autocomplete: "off" })
   const panel = h("section", { class: "card", "aria-labelledby": "call-title", hidden: true })
   const calls = h("ol", { class: "calls" })
@@ -87,14 +96,26 @@ export const make = (app: App): View & { readonly onFigures: (figures: ReadonlyA
     const began = now()
     const bar = h("progress", { max: 1, "aria-label": `progress of ${method.name}` })
     const said = h("p", { class: "outcome", role: "status" }, "running …")
-    const result = h("pre", { class: "result", tabindex: 0, role: "region", "aria-label": `result of ${method.name}`, hidden: true })
+    const result = h("pre", {
+      class: "result",
+      tabindex: 0,
+      role: "region",
+      "aria-label": `result of ${method.name}`,
+      hidden: true
+    })
     const elements: Array<unknown> = []
     let fiber: Fiber.Fiber<unknown, JsonRpcError> | undefined
     const cancel = button("Cancel", () => fiber?.interruptUnsafe())
     const item = h(
       "li",
       { class: "call" },
-      h("div", { class: "line" }, h("strong", {}, method.name), h("code", { class: "params" }, params === undefined ? "" : JSON.stringify(params).slice(0, 200)), cancel),
+      h(
+        "div",
+        { class: "line" },
+        h("strong", {}, method.name),
+        h("code", { class: "params" }, params === undefined ? "" : JSON.stringify(params).slice(0, 200)),
+        cancel
+      ),
       bar,
       said,
       result
@@ -137,7 +158,11 @@ export const make = (app: App): View & { readonly onFigures: (figures: ReadonlyA
       if (failure === undefined) return end("cancelled", undefined)
       const { reason } = failure.error
       if (reason._tag === "RemoteError") {
-        show({ code: reason.code, message: reason.message, ...(reason.data === undefined ? {} : { data: reason.data }) })
+        show({
+          code: reason.code,
+          message: reason.message,
+          ...(reason.data === undefined ? {} : { data: reason.data })
+        })
         const data = reason.data as undefined | {
           readonly issues?: ReadonlyArray<{ readonly path: ReadonlyArray<string>; readonly message: string }>
           readonly correlationId?: string
@@ -174,13 +199,17 @@ export const make = (app: App): View & { readonly onFigures: (figures: ReadonlyA
           } else start(method, got.params, complain)
         }
       },
-      ...(fields.length === 0 ? [h("p", { class: "soft" }, "It takes no parameters.")] : fields.map(({ element }) => element)),
+      ...(fields.length === 0
+        ? [h("p", { class: "soft" }, "It takes no parameters.")]
+        : fields.map(({ element }) => element)),
       run
     )
     panel.replaceChildren(
       title,
       ...(method.deprecated === true ? [h("p", { class: "bad" }, "Deprecated.")] : []),
-      ...[method.summary, method.description].flatMap((text) => text === undefined ? [] : [h("p", { class: "soft" }, text)]),
+      ...[method.summary, method.description].flatMap((text) =>
+        text === undefined ? [] : [h("p", { class: "soft" }, text)]
+      ),
       form
     )
     panel.hidden = false
@@ -198,15 +227,30 @@ export const make = (app: App): View & { readonly onFigures: (figures: ReadonlyA
       (name) => name,
       (name) => {
         const method = known.get(name)
-        const open = method === undefined ? "" : button("Call …", () => choose(method), { "aria-label": `Call ${name} …` })
-        return h("tr", {}, h("th", { scope: "row" }, name), ...Array.from({ length: 6 }, () => h("td", { class: "number" })), h("td", {}, open))
+        const open = method === undefined
+          ? ""
+          : button("Call …", () => choose(method), { "aria-label": `Call ${name} …` })
+        return h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, name),
+          ...Array.from({ length: 6 }, () => h("td", { class: "number" })),
+          h("td", {}, open)
+        )
       },
       (row, name) => {
         const one = found.get(name)
         const ms = (value: number | undefined) => value === undefined ? "–" : figure(value)
         const words = one === undefined
           ? ["0", "0", "–", "–", "0", "0"]
-          : [figure(one.rate), figure(one.errorRate), ms(one.p50), ms(one.p99), String(one.total), String(one.totalErrors)]
+          : [
+            figure(one.rate),
+            figure(one.errorRate),
+            ms(one.p50),
+            ms(one.p99),
+            String(one.total),
+            String(one.totalErrors)
+          ]
         words.forEach((word, i) => setText(row.children[i + 1]!, word))
         row.children[2]!.classList.toggle("bad", one !== undefined && one.errorRate > 0)
       }
@@ -233,11 +277,21 @@ export const make = (app: App): View & { readonly onFigures: (figures: ReadonlyA
         "section",
         { class: "card" },
         labelled("Filter", filter),
-        h("p", { class: "soft" }, "Rates and percentiles are of the last minute; calls and errors since the start of the process. A cancelled call is no error."),
+        h(
+          "p",
+          { class: "soft" },
+          "Rates and percentiles are of the last minute; calls and errors since the start of the process. A cancelled call is no error."
+        ),
         figures.element
       ),
       panel,
-      h("section", { class: "card", "aria-labelledby": "calls-title" }, h("div", { class: "line" }, h("h3", { id: "calls-title" }, "Calls from this page"), clear), none, calls)
+      h(
+        "section",
+        { class: "card", "aria-labelledby": "calls-title" },
+        h("div", { class: "line" }, h("h3", { id: "calls-title" }, "Calls from this page"), clear),
+        none,
+        calls
+      )
     ),
     onFigures: (figures) => {
       latest = figures

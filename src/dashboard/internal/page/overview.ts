@@ -32,7 +32,14 @@ export const make = (app: App): View => {
   const facts = h(
     "dl",
     { class: "facts" },
-    ...["up since", "requests", "errors", "connections", "in flight", ...(app.description.errors ? ["logged errors"] : [])].map(fact)
+    ...[
+      "up since",
+      "requests",
+      "errors",
+      "connections",
+      "in flight",
+      ...(app.description.errors ? ["logged errors"] : [])
+    ].map(fact)
   )
   let before: Snapshot | undefined
   return {
@@ -42,7 +49,11 @@ export const make = (app: App): View => {
       "div",
       { class: "stack" },
       h("section", { class: "card", "aria-label": "Now" }, facts),
-      h("section", { class: "charts", "aria-label": "Charts" }, ...[requests, latency, flight, held].map(({ element }) => element))
+      h(
+        "section",
+        { class: "charts", "aria-label": "Charts" },
+        ...[requests, latency, flight, held].map(({ element }) => element)
+      )
     ),
     onSnapshot: (snapshot) => {
       if (before !== undefined && snapshot.since === before.since && snapshot.now > before.now) {

@@ -40,15 +40,26 @@ export const make = (app: App): View => {
     return {
       name: "queue",
       title: "Queue",
-      element: h("section", { class: "card" }, h("p", { class: "soft" }, "The app shows no queue here: provide a MessageQueue, or give the option queues."))
+      element: h(
+        "section",
+        { class: "card" },
+        h("p", { class: "soft" }, "The app shows no queue here: provide a MessageQueue, or give the option queues.")
+      )
     }
   }
   const select = h("select", {}, ...queues.map((name) => h("option", { value: name }, name)))
   const nodeNames = h("datalist", { id: "node-names" })
   const node = h("input", { type: "search", list: nodeNames.id, autocomplete: "off" })
-  const status = h("select", {}, h("option", { value: "" }, "all"), ...statuses.map((one) => h("option", { value: one }, one)))
+  const status = h(
+    "select",
+    {},
+    h("option", { value: "" }, "all"),
+    ...statuses.map((one) => h("option", { value: one }, one))
+  )
   const counts = new Map(statuses.map((one) => [one, h("dd", { id: `count-${one}` }, "–")]))
-  const messages = table("Messages", ["id", "status", "from → to", "#tries", "payload", "cause", "when", "do"], { id: "messages" })
+  const messages = table("Messages", ["id", "status", "from → to", "#tries", "payload", "cause", "when", "do"], {
+    id: "messages"
+  })
   const nodes = table("Messages of each node", ["node", ...statuses.map((one) => `#${one}`), "show"])
   const nodesNote = h("p", { class: "soft" })
   const said = outcome()
@@ -96,7 +107,11 @@ export const make = (app: App): View => {
       const title = h("h3", { id: "message-title", tabindex: -1 }, `Message ${found.id}`)
       detail.replaceChildren(
         title,
-        h("dl", { class: "pairs" }, ...facts.flatMap(([name, value]) => value === null ? [] : [h("dt", {}, name), h("dd", {}, value)])),
+        h(
+          "dl",
+          { class: "pairs" },
+          ...facts.flatMap(([name, value]) => value === null ? [] : [h("dt", {}, name), h("dd", {}, value)])
+        ),
         h("pre", { class: "result", tabindex: 0, role: "region", "aria-label": "payload" }, text),
         h("button", { type: "button", onclick: () => detail.hidden = true }, "Close")
       )
@@ -108,14 +123,27 @@ export const make = (app: App): View => {
     h(
       "tr",
       {},
-      h("td", {}, button(message.id.replace(/^0+(?=.)/, "…"), () => look(message), { class: "link", "aria-label": `Show message ${message.id}` })),
+      h(
+        "td",
+        {},
+        button(message.id.replace(/^0+(?=.)/, "…"), () => look(message), {
+          class: "link",
+          "aria-label": `Show message ${message.id}`
+        })
+      ),
       h("td", {}, h("span", { class: `badge ${message.status}` }, message.status)),
       h("td", {}, `${message.source} → ${message.destination}`),
       h("td", { class: "number" }, `${message.tries}/${message.maxTries}`),
       h("td", { class: "payload" }, h("code", {}, message.payload.slice(0, 120))),
       h("td", { class: "cause" }, message.error ?? ""),
       h("td", {}, ""),
-      h("td", { class: "actions" }, ...actionsOf(message.status).map(([action, label]) => button(label, () => act(message, action, label), { "aria-label": `${label} message ${message.id}` })))
+      h(
+        "td",
+        { class: "actions" },
+        ...actionsOf(message.status).map(([action, label]) =>
+          button(label, () => act(message, action, label), { "aria-label": `${label} message ${message.id}` })
+        )
+      )
     )
 
   const refresh = () => {
@@ -143,7 +171,9 @@ export const make = (app: App): View => {
         makeRow,
         (row, message) => setText(row.children[6]!, whenOf(message))
       )
-      const words = list.messages.length === 0 ? "no messages" : `page ${pages.length + 1}: ${list.messages.length} messages, the oldest first`
+      const words = list.messages.length === 0
+        ? "no messages"
+        : `page ${pages.length + 1}: ${list.messages.length} messages, the oldest first`
       setText(position, words)
       setPage(previous, pages.length > 0)
       setPage(next, following !== null)
@@ -183,21 +213,29 @@ export const make = (app: App): View => {
             {},
             h("th", { scope: "row" }, one.node),
             ...statuses.map(() => h("td", { class: "number" })),
-            h("td", {}, h("button", {
-              type: "button",
-              "aria-label": `Show the messages of ${one.node}`,
-              onclick: () => {
-                node.value = one.node
-                restart()
-                app.announce(`Messages of ${one.node}`)
-              }
-            }, "Show"))
+            h(
+              "td",
+              {},
+              h("button", {
+                type: "button",
+                "aria-label": `Show the messages of ${one.node}`,
+                onclick: () => {
+                  node.value = one.node
+                  restart()
+                  app.announce(`Messages of ${one.node}`)
+                }
+              }, "Show")
+            )
           ),
         (row, one) => statuses.forEach((status, i) => setText(row.children[i + 1]!, String(one.counts[status])))
       )
       setText(
         nodesNote,
-        found.length === 0 ? "No messages, no nodes." : complete ? "All nodes that messages are for." : "Nodes of the oldest 500 messages; there may be more."
+        found.length === 0
+          ? "No messages, no nodes."
+          : complete
+          ? "All nodes that messages are for."
+          : "Nodes of the oldest 500 messages; there may be more."
       )
     }, (words) => said.say(words, true))
 
@@ -249,11 +287,15 @@ export const make = (app: App): View => {
       refresh()
     }, (words) => said.say(words, true))
   }, { id: "pull" })
-  const redrive = button("Redrive all that are dead", () =>
-    app.run(app.ask("dashboard.queue.redrive", { queue: queue(), ...chosen() }), (count) => {
-      said.say(`${count} brought back.`)
-      refresh()
-    }, (words) => said.say(words, true)), { id: "redrive" })
+  const redrive = button(
+    "Redrive all that are dead",
+    () =>
+      app.run(app.ask("dashboard.queue.redrive", { queue: queue(), ...chosen() }), (count) => {
+        said.say(`${count} brought back.`)
+        refresh()
+      }, (words) => said.say(words, true)),
+    { id: "redrive" }
+  )
 
   return {
     name: "queue",
@@ -264,7 +306,13 @@ export const make = (app: App): View => {
       h(
         "section",
         { class: "card" },
-        h("div", { class: "controls" }, labelled("Queue", select), labelled("Node (empty: all)", node), labelled("Status", status)),
+        h(
+          "div",
+          { class: "controls" },
+          labelled("Queue", select),
+          labelled("Node (empty: all)", node),
+          labelled("Status", status)
+        ),
         nodeNames,
         h("dl", { class: "facts" }, ...statuses.map((one) => h("div", {}, h("dt", {}, one), counts.get(one)!))),
         h("div", { class: "controls" }, pull, redrive, previous, next, position),
@@ -294,7 +342,13 @@ export const make = (app: App): View => {
           pushButton
         )
       ),
-      h("section", { class: "card", "aria-labelledby": "nodes-title" }, h("div", { class: "line" }, h("h3", { id: "nodes-title" }, "Nodes"), button("Count again", count)), nodesNote, nodes.element)
+      h(
+        "section",
+        { class: "card", "aria-labelledby": "nodes-title" },
+        h("div", { class: "line" }, h("h3", { id: "nodes-title" }, "Nodes"), button("Count again", count)),
+        nodesNote,
+        nodes.element
+      )
     ),
     tick: (isFirst) => {
       refresh()

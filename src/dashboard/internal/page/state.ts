@@ -1,6 +1,6 @@
 /** States as trees, whose changes light up. */
 import { type App, labelled, type View } from "./app.ts"
-import { h, setText, time, now } from "./dom.ts"
+import { h, now, setText, time } from "./dom.ts"
 import { apply, type Operation } from "./patch.ts"
 
 /** Members of one container that are shown. */

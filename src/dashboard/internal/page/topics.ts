@@ -9,14 +9,24 @@ const kept = 100
 export const make = (app: App): View => {
   const { hears, topics } = app.description
   const cards = new Map(topics.map(({ kind, name, summary }) => {
-    const last = h("pre", { class: "value", tabindex: 0, role: "region", "aria-label": `last value of ${name}` }, "nothing yet")
+    const last = h(
+      "pre",
+      { class: "value", tabindex: 0, role: "region", "aria-label": `last value of ${name}` },
+      "nothing yet"
+    )
     const age = h("span", { class: "soft" })
     const list = h("ol", { class: "history", tabindex: 0, "aria-label": `values of ${name}, the newest first` })
     const count = h("summary", {}, "0 values")
     const element = h(
       "section",
       { class: "card", "aria-label": `topic ${name}` },
-      h("div", { class: "line" }, h("h3", {}, name), h("span", { class: "badge" }, kind === "state" ? "keeps its last value" : "plain"), age),
+      h(
+        "div",
+        { class: "line" },
+        h("h3", {}, name),
+        h("span", { class: "badge" }, kind === "state" ? "keeps its last value" : "plain"),
+        age
+      ),
       summary === "" ? undefined : h("p", { class: "soft" }, summary),
       last,
       h("details", {}, count, list)
