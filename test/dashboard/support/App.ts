@@ -112,7 +112,7 @@ const users = Authenticator.layer(Authenticator.make({
 }))
 
 /** What a test does to the app beside what the page does. */
-export type Inside = Topics.Topics | PanelState | MessageQueue.MessageQueue | JsonRpcClients.JsonRpcClients
+type Inside = Topics.Topics | PanelState | MessageQueue.MessageQueue | JsonRpcClients.JsonRpcClients
 
 /** Serves the app; `loopback` as the option of the dashboard. Gives its address, `host:port`. */
 export const serve = (options: { readonly loopback: boolean; readonly port?: number }) =>

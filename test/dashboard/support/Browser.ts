@@ -1,7 +1,7 @@
 /** Debian's Chromium, and what tests do with a page. Without it the tests that need it are skipped and say so. */
+import axe from "axe-core"
 import { Context, Effect, Layer } from "effect"
-import { existsSync, readFileSync } from "node:fs"
-import { createRequire } from "node:module"
+import { existsSync } from "node:fs"
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
 
 const executablePath = "/usr/bin/chromium"
@@ -84,14 +84,13 @@ export const view = (tab: Tab, name: string) =>
     act(tab, (page) => page.waitForSelector(`nav a[href="#${name}"][aria-current="page"]`))
   )
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
 /** What axe finds wrong, a line for each. */
 export const violations = (tab: Tab): Effect.Effect<ReadonlyArray<string>> =>
   act(
     tab,
     (page) =>
-      page.evaluate(axe).then(() =>
+      page.evaluate(axe.source).then(() =>
         page.evaluate(() =>
           (globalThis as any).axe.run(document, { resultTypes: ["violations"] }).then((result: any) =>
             result.violations.map((one: any) =>
