@@ -31,7 +31,11 @@ const commands = [
   ["queue", "watch"],
   ["contract", "check"],
   ["contract", "generate"],
-  ["bench"]
+  ["bench"],
+  // the recording that the next ones play is made here
+  ["tap", "proxy"],
+  ["tap", "replay"],
+  ["tap", "diff"]
 ]
 
 /** The lines of the section with the examples that are commands. */

@@ -255,3 +255,45 @@ export const bench = {
   duration: Flags.duration("duration", "5s", "How long to measure").pipe(Flag.withAlias("d")),
   warmup: Flags.duration("warmup", "500ms", "How long to load before that")
 }
+
+/** @internal */
+export const tapProxy = {
+  url: Flags.url,
+  port: Flag.Int("port").pipe(
+    Flag.withMetavar("n"),
+    Flag.withDescription("Where it listens (default: a free port)"),
+    Flag.withDefault(0)
+  ),
+  host: Flag.String("host").pipe(
+    Flag.withMetavar("address"),
+    Flag.withDescription("Where it listens (default 127.0.0.1, for programs of this machine)"),
+    Flag.withDefault("127.0.0.1")
+  ),
+  out: Flags.text("out", "file", "Record to this file, too"),
+  hide: Flags.many("hide", "name", "Hide the values of members of this name, besides those that sound secret"),
+  secrets: Flags.yes("show-secrets", "Hide nothing: tokens, passwords, cookies are shown and recorded"),
+  framing: Flags.connection.framing,
+  connectTimeout: Flags.connection.connectTimeout,
+  json: Flags.json
+}
+
+const playing = {
+  recording: Argument.String("recording").pipe(Argument.withDescription("A file that tap proxy --out wrote")),
+  ignore: Flags.many("ignore", "name", "A member, or a JSON pointer into messages, that may differ"),
+  recordedPace: Flags.yes("recorded-pace", "Take the times of the recording, rather than going as fast as it goes"),
+  patience: Flags.duration("patience", "5s", "How long nothing expected may come before it counts as missing"),
+  ...Flags.identity,
+  framing: Flags.connection.framing,
+  connectTimeout: Flags.connection.connectTimeout,
+  json: Flags.json
+}
+
+/** @internal */
+export const tapReplay = { ...playing, url: Flags.url }
+
+/** @internal */
+export const tapDiff = {
+  ...playing,
+  before: Argument.String("before").pipe(Argument.withDescription("Address of the earlier server")),
+  after: Argument.String("after").pipe(Argument.withDescription("Address of the later server"))
+}

@@ -25,6 +25,13 @@ export interface Credentials {
   readonly token: Redacted.Redacted<string> | undefined
 }
 
+/**
+ * Nobody says who calls.
+ *
+ * @internal
+ */
+export const none: Credentials = { headers: {}, basic: undefined, login: undefined, token: undefined }
+
 /** What credentials are read from. */
 type Sources = FileSystem.FileSystem | Path.Path | Stdio.Stdio | Terminal.Terminal
 

@@ -134,5 +134,20 @@ export const examples = {
   ],
   contractGenerate: [
     { command: "effect-wire contract generate ws://127.0.0.1:8080/rpc --name Gateway", description: "Of a server" }
+  ],
+  tapProxy: [
+    {
+      command: "effect-wire tap proxy ws://127.0.0.1:8080/rpc --out calls.ndjson",
+      description: "Until Ctrl-C; clients connect to the address that it prints instead of the server's"
+    }
+  ],
+  tapReplay: [
+    { command: "effect-wire tap replay calls.ndjson ws://127.0.0.1:8080/rpc", description: "Does it still answer so?" }
+  ],
+  tapDiff: [
+    {
+      command: "effect-wire tap diff calls.ndjson ws://127.0.0.1:8080/rpc ws://127.0.0.1:8080/rpc",
+      description: "Two versions of a server"
+    }
   ]
 } satisfies Record<string, ReadonlyArray<Example>>

@@ -138,6 +138,28 @@ const contract = Command.make("contract").pipe(
   ])
 )
 
+const loadTap = () => import("./tap.ts")
+
+const tap = Command.make("tap").pipe(
+  Command.withDescription("Show and record what clients and a server say, and play recordings again"),
+  Command.withSubcommands([
+    Command.make("proxy", Configs.tapProxy, lazily(loadTap, (module) => module.proxy)).pipe(
+      Command.withDescription("Listen for clients, pass everything on to a server, and print it, secrets hidden"),
+      Command.withExamples(examples.tapProxy)
+    ),
+    Command.make("replay", Configs.tapReplay, lazily(loadTap, (module) => module.replay)).pipe(
+      Command.withDescription(
+        "Play the clients of a recording against a server; exit code 1 where it answers otherwise"
+      ),
+      Command.withExamples(examples.tapReplay)
+    ),
+    Command.make("diff", Configs.tapDiff, lazily(loadTap, (module) => module.diff)).pipe(
+      Command.withDescription("Play a recording against two servers; exit code 1 where they answer differently"),
+      Command.withExamples(examples.tapDiff)
+    )
+  ])
+)
+
 /**
  * The program.
  *
@@ -145,5 +167,5 @@ const contract = Command.make("contract").pipe(
  */
 export const program = Command.make("effect-wire").pipe(
   Command.withDescription("JSON-RPC, Juggler and message queues from the command line"),
-  Command.withSubcommands([call, notify, batch, listen, discover, repl, state, queue, contract, bench])
+  Command.withSubcommands([call, notify, batch, listen, discover, repl, state, queue, contract, bench, tap])
 )

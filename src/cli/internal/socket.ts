@@ -15,10 +15,19 @@ import type { Credentials } from "./credentials.ts"
 import { type Failure, usage } from "./failure.ts"
 import type { Target } from "./target.ts"
 
-/** Bytes of one message that are taken: whoever asks for much by hand means it. */
-const maxFrameSize = 256 * 1024 * 1024
+/**
+ * Bytes of one message that are taken: whoever asks for much by hand means it.
+ *
+ * @internal
+ */
+export const maxFrameSize = 256 * 1024 * 1024
 
-const framingOf = (target: Target, name: string | undefined): Framing.Framing =>
+/**
+ * How messages are told apart on a carrier of bytes: as asked for, else as the wire has it.
+ *
+ * @internal
+ */
+export const framingOf = (target: Target, name: string | undefined): Framing.Framing =>
   (name ?? (target.wireName === "lsp" ? "content-length" : "lines")) === "lines"
     ? Framing.lines({ maxFrameSize })
     : Framing.contentLength({ maxFrameSize })

@@ -21,6 +21,8 @@ export interface Running {
   readonly signal: (signal: NodeJS.Signals) => void
   /** Waits until what it has printed, on either output, has this. */
   readonly printed: (pattern: RegExp) => Effect.Effect<void>
+  /** What it has printed on standard error until now. */
+  readonly stderr: () => string
   readonly ran: Effect.Effect<Ran>
 }
 
@@ -101,6 +103,7 @@ export class Program extends Context.Service<Program, {
                     waiting.add(look)
                     look()
                   }),
+                stderr: () => stderr,
                 ran: Deferred.await(ran)
               }
               return { child, running }
