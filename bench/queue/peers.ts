@@ -86,7 +86,7 @@ export const graphileWorker = async (url: string) => {
   }
 }
 
-const quiet = new (await import("graphile-worker")).Logger(() => () => {})
+export const quiet = new (await import("graphile-worker")).Logger(() => () => {})
 
 export const persistedQueue = async (url: string): Promise<Candidate> => {
   const runtime = ManagedRuntime.make(

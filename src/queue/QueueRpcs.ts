@@ -97,7 +97,7 @@ export class QueueRpcs extends RpcGroup.make(
     error
   }),
   Rpc.make("queue.reject", { payload: { ...HeldFields, cause: Schema.optionalKey(Schema.String) }, error }),
-  Rpc.make("queue.release", { payload: HeldFields, error }),
+  Rpc.make("queue.release", { payload: { ...HeldFields, delay: Schema.optionalKey(Millis) }, error }),
   Rpc.make("queue.extend", { payload: { ...HeldFields, lease: Schema.optionalKey(Millis) }, error }),
   Rpc.make("queue.get", { payload: { id: Schema.String, node }, success: Schema.NullOr(Message.Message), error }),
   Rpc.make("queue.list", {
@@ -170,7 +170,7 @@ export const layerHandlers: Layer.Layer<
     "queue.ackMany": ({ held }) => hide(queue.ackMany(held.map(heldOf))),
     "queue.nack": (held) => hide(queue.nack(heldOf(held), { delay: duration(held.delay), cause: held.cause })),
     "queue.reject": (held) => hide(queue.reject(heldOf(held), { cause: held.cause })),
-    "queue.release": (held) => hide(queue.release(heldOf(held))),
+    "queue.release": (held) => hide(queue.release(heldOf(held), { delay: duration(held.delay) })),
     "queue.extend": (held) => hide(queue.extend(heldOf(held), duration(held.lease))),
     "queue.get": ({ id, node }) => hide(Effect.map(queue.get(id, { node }), Option.getOrNull)),
     "queue.list": (options) =>
@@ -298,8 +298,9 @@ export const fromRpcClient = <E>(
     reject: Effect.fn("MessageQueue.reject")(function*(by, reject) {
       yield* call("reject", client["queue.reject"]({ ...(yield* held(by)), ...causeOf(reject?.cause) }))
     }),
-    release: Effect.fn("MessageQueue.release")(function*(by) {
-      yield* call("release", client["queue.release"](yield* held(by)))
+    release: Effect.fn("MessageQueue.release")(function*(by, release) {
+      const delay = release?.delay === undefined ? {} : { delay: yield* Validate.checkDuration("delay", release.delay) }
+      yield* call("release", client["queue.release"]({ ...(yield* held(by)), ...delay }))
     }),
     extend: Effect.fn("MessageQueue.extend")(function*(by, lease) {
       const millis = lease === undefined ? {} : { lease: yield* Validate.checkDuration("lease", lease) }

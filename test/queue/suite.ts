@@ -299,6 +299,25 @@ export const suite = <R = never>(
     }))
 
   test(
+    "release with a delay gives a message back later, and the try does not count",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        yield* queue.push(b, "x", { source: a })
+        yield* queue.release(yield* one(b), { delay: "1 minute" })
+        assert.isTrue(Option.isNone(yield* queue.pull(b)))
+        yield* advance("59 seconds")
+        assert.isTrue(Option.isNone(yield* queue.pull(b)))
+        yield* advance("1 second")
+        const again = yield* one(b)
+        assert.strictEqual(again.tries, 1)
+        assert.strictEqual(
+          (yield* Effect.flip(queue.release(again, { delay: Infinity }))).reason._tag,
+          "InvalidMessage"
+        )
+      })
+  )
+
+  test(
     "after its tries a message is dead, with its cause, and redrive brings it back",
     (queue, advance) =>
       Effect.gen(function*() {

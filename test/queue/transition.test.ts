@@ -77,7 +77,11 @@ const agree = Effect.fnUntraced(function*(
     } else if (word < 11 && held.length > 0) {
       const [one, two] = pick(held)
       const op = pick([Op.ack, Op.ack, Op.nack, Op.nack, Op.reject, Op.release, Op.extend])
-      const said = { op, millis: op === Op.nack || op === Op.extend ? int(12) : null, cause: pick([null, "bad"]) }
+      const said = {
+        op,
+        millis: op === Op.nack || op === Op.extend || (op === Op.release && next() < 0.5) ? int(12) : null,
+        cause: pick([null, "bad"])
+      }
       const of = ({ destination, id, lease }: Delivery) => ({ ...said, id, destination, token: lease.token })
       same(
         "finish",

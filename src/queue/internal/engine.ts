@@ -68,7 +68,7 @@ export const makeEngine = Effect.fnUntraced(function*(
     if (nodes.size > 0) wake(nodes)
   }
   const wakeFinished = (finish: Finish, finished: Finished): void => {
-    if (finish.op === Op.extend || (finish.op === Op.nack && finish.millis! > 0)) {
+    if (finish.op === Op.extend || (finish.millis !== null && finish.millis > 0)) {
       if (finished.held && finish.millis !== null) rooms.notice(finish.millis)
     }
     if (finished.wake) wake([finish.destination])
@@ -255,7 +255,12 @@ export const makeEngine = Effect.fnUntraced(function*(
       return yield* finish(Op.nack, held, delay, Validate.checkCause(nack?.cause))
     }),
     reject: (held, reject) => finish(Op.reject, held, null, Validate.checkCause(reject?.cause)),
-    release: (held) => finish(Op.release, held, null, null),
+    release: (held, release) => {
+      const delay = release?.delay === undefined ? null : Validate.toMillis(release.delay)
+      if (typeof delay === "string") return invalid("delay", delay)
+      if (delay === null && release?.delay !== undefined) return invalid("delay", "has no end")
+      return finish(Op.release, held, delay, null)
+    },
     extend: Effect.fnUntraced(function*(held, lease) {
       const millis = lease === undefined ? settings.lease : yield* Validate.checkDuration("lease", lease)
       return yield* finish(Op.extend, held, millis, null)

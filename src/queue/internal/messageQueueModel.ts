@@ -149,8 +149,14 @@ export interface Service {
     void,
     MessageQueueError
   >
-  /** The work was not begun: the message is pullable again at once, and this try does not count. `LeaseLost` as in `ack`. */
-  readonly release: (held: Held) => Effect.Effect<void, MessageQueueError>
+  /**
+   * The work was not begun: the message becomes pullable again after `delay` (default: at once), and this try does not count.
+   * `LeaseLost` as in `ack`.
+   */
+  readonly release: (held: Held, options?: { readonly delay?: Duration.Input | undefined }) => Effect.Effect<
+    void,
+    MessageQueueError
+  >
   /** The work goes on: the lease ends so long from now (default: the layer's `lease`). `LeaseLost` as in `ack`. */
   readonly extend: (held: Held, lease?: Duration.Input) => Effect.Effect<void, MessageQueueError>
   /** One message, when `node` is its source or destination. */

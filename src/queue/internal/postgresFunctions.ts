@@ -213,7 +213,7 @@ export const functions = (p: string): ReadonlyArray<string> => {
               WHEN ${Op.ack} THEN ${State.processed}
               WHEN ${Op.reject} THEN ${State.dead}
               WHEN ${Op.extend} THEN ${State.processing}
-              WHEN ${Op.release} THEN ${State.ready}
+              WHEN ${Op.release} THEN CASE WHEN h.millis > 0 THEN ${State.scheduled} ELSE ${State.ready} END
               ELSE CASE WHEN h.tries >= h.max_tries THEN ${State.dead}
                 WHEN h.millis > 0 THEN ${State.scheduled} ELSE ${State.ready} END END::smallint AS next
             FROM held h),

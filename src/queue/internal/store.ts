@@ -107,7 +107,7 @@ export interface Finish {
   readonly id: string
   readonly destination: string
   readonly token: string | null
-  /** `nack`: until it is pullable again. `extend`: the new lease, `null` without end. */
+  /** `nack`, `release`: until it is pullable again. `extend`: the new lease, `null` without end. */
   readonly millis: number | null
   readonly cause: string | null
 }

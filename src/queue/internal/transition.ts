@@ -10,7 +10,7 @@
  * | processing       | ack                                                    | processed                              |
  * | processing       | nack, and the lease runs out (sweep, claim)            | ready, scheduled; dead after its tries |
  * | processing       | reject                                                 | dead                                   |
- * | processing       | release                                                | ready, one try less                    |
+ * | processing       | release                                                | ready, scheduled; one try less         |
  * | ready, scheduled | update, remove                                         | the same with another payload; none    |
  * | dead             | redrive                                                | ready, no tries                        |
  * | processed, dead  | prune                                                  | none                                   |
@@ -246,7 +246,7 @@ export const verdict = (message: Held, word: Said, now: number): Partial<Stored>
     ? State.processed
     : word.op === Op.reject || (word.op === Op.nack && message.tries >= message.maxTries)
     ? State.dead
-    : word.op === Op.nack && word.millis! > 0
+    : word.millis !== null && word.millis > 0
     ? State.scheduled
     : State.ready
   return {

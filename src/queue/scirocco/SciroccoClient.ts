@@ -367,7 +367,10 @@ export const make = (
         return yield* finish("nack", held, { delay: yield* millis("delay", nack?.delay), cause: nack?.cause })
       }),
       reject: Effect.fn("MessageQueue.reject")((held, reject) => finish("reject", held, { cause: reject?.cause })),
-      release: Effect.fn("MessageQueue.release")((held) => finish("release", held)),
+      release: Effect.fn("MessageQueue.release")(function*(held, release) {
+        const delay = yield* millis("delay", release?.delay)
+        yield* finish("release", held, delay === undefined ? undefined : { delay })
+      }),
       extend: Effect.fn("MessageQueue.extend")(function*(held, lease) {
         return yield* finish("extend", held, { lease: yield* millis("lease", lease) })
       }),

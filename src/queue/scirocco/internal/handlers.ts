@@ -256,14 +256,15 @@ export const makeHandlers = (options: Options, queue: Queue, budget: BudgetShape
   const finish = (word: "ack" | "nack" | "reject" | "release" | "extend"): Handler =>
     handle(Effect.fnUntraced(function*(request) {
       const by = yield* held(request)
-      const said = word === "ack" || word === "release" ? new Map<string, unknown>() : yield* fields(request)
+      const said = word === "ack" ? new Map<string, unknown>() : yield* fields(request)
       const cause = said.get("cause")
-      const millis = said.get(word === "nack" ? "delay" : "lease")
+      const field = word === "nack" || word === "release" ? "delay" : "lease"
+      const millis = said.get(field)
       if (cause !== undefined && typeof cause !== "string") return yield* Body.invalid("cause", "is no text")
       if (
         millis !== undefined && millis !== null && !(typeof millis === "number" && millis >= 0 && millis <= maxMillis)
       ) {
-        return yield* Body.invalid(word === "nack" ? "delay" : "lease", "is no number of milliseconds")
+        return yield* Body.invalid(field, "is no number of milliseconds")
       }
       const duration = millis === null ? Duration.infinity : millis as number | undefined
       yield* (word === "ack"
@@ -273,7 +274,7 @@ export const makeHandlers = (options: Options, queue: Queue, budget: BudgetShape
         : word === "reject"
         ? queue.reject(by, { cause })
         : word === "release"
-        ? queue.release(by)
+        ? queue.release(by, { delay: duration })
         : queue.extend(by, duration)).pipe(
           Effect.catchReason("MessageQueueError", "LeaseLost", () =>
             by.lease === undefined && word === "ack"
