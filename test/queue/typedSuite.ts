@@ -357,6 +357,23 @@ export const typedSuite = <R = never>(
   )
 
   test(
+    "a message that waits for its rate leaves its worker to others, and no try is counted",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        const Calls = Queue.make("slow", { payload: Schema.Struct({ host: Schema.String }) })
+        yield* Calls.pushMany(["a", "a", "b"].map((host) => ({ host })), { maxTries: 1 })
+        const done: Array<string> = []
+        const worker = yield* Calls.consume(
+          ({ host }, { tries }) => Effect.sync(() => void done.push(`${host}${tries}`)),
+          { wait: "1 second", limits: { key: ({ host }) => host, rate: { limit: 1, window: "10 seconds" } } }
+        ).pipe(Effect.forkChild)
+        while ((yield* queue.counts({ node: "slow" })).processed < 3) yield* advance("500 millis")
+        yield* Fiber.interrupt(worker)
+        assert.deepStrictEqual(done, ["a1", "b1", "a1"])
+      })
+  )
+
+  test(
     "a message that waits for others is pushed once, when all of them are done",
     (queue, advance) =>
       Effect.gen(function*() {

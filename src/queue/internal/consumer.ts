@@ -15,7 +15,7 @@ import * as Stream from "effect/Stream"
 import type { Delivery } from "../Message.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
 import type { ConsumeOptions, Service, StreamOptions } from "./messageQueueModel.ts"
-import { Described, Permanent } from "./permanent.ts"
+import { Described, NotYet, Permanent } from "./permanent.ts"
 
 /** From 1 second on, doubled each time, to 5 minutes, spread by a fifth. */
 const defaultBackoff = Schedule.jittered(
@@ -160,6 +160,11 @@ export const consume = Effect.fnUntraced(function*<E, R>(
       : Effect.never
 
   const failed = Effect.fnUntraced(function*(delivery: Delivery, cause: Cause.Cause<E>) {
+    const notYet = cause.reasons.find((reason) => reason._tag === "Fail" && reason.error instanceof NotYet)
+    if (notYet !== undefined) {
+      const { millis } = (notYet as Cause.Fail<unknown>).error as NotYet
+      return yield* settle(queue.release(delivery, { delay: millis }), delivery)
+    }
     const { permanent, text } = describe(cause)
     if (permanent || delivery.tries >= Math.min(delivery.maxTries, options.maxTries ?? Infinity)) {
       yield* Effect.logWarning("MessageQueue: a message is dead", delivery.id, text)

@@ -14,6 +14,11 @@ export class Described extends Data.Error<{ readonly text: string; readonly perm
   readonly _tag = "Described"
 }
 
+/** The work has not begun, and is not to before this long from now: no failure, and no try. */
+export class NotYet extends Data.Error<{ readonly millis: number }> {
+  readonly _tag = "NotYet"
+}
+
 /** A message that was followed is dead. */
 export class Dead<E> extends Data.Error<{
   readonly id: string

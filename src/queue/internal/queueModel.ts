@@ -67,8 +67,9 @@ export interface ConsumeOptions<in A> extends MessageQueue.ConsumeOptions {
   /** How long one try may take; then the handler is interrupted, and the try has failed. Default: as long as it likes. */
   readonly timeout?: Duration.Input | undefined
   /**
-   * What holds messages of one key back. Those that are held back wait in the hands of the worker, their leases kept, and
-   * take one of its `concurrency`.
+   * What holds messages of one key back. Those that wait for their rate, more than a second, go back to the queue until
+   * their turn, with no try counted; those that wait for others of their key, or for less, wait in the hands of the worker,
+   * their leases kept, and take one of its `concurrency`.
    */
   readonly limits?: {
     /** What counts together. */

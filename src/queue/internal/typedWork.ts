@@ -103,6 +103,7 @@ export const makeWork = Effect.fnUntraced(function*<A, E, S, P, R, RH>(
       (problem) => new Described({ text: undecodable(problem), permanent: true })
     )
     return yield* gate(
+      message.id,
       payload,
       Effect.gen(function*() {
         const started = yield* Clock.currentTimeMillis
