@@ -84,7 +84,7 @@ export const tap: {
     self: Effect.Effect<A, E, R>,
     f: (report: Report) => Effect.Effect<X, E2, R2>
   ): Effect.Effect<A, E | E2, R | R2>
-} = dual(2, <A, E, R, X, E2, R2>(
+} = /* @__PURE__ */ dual(2, <A, E, R, X, E2, R2>(
   self: Effect.Effect<A, E, R>,
   f: (report: Report) => Effect.Effect<X, E2, R2>
 ): Effect.Effect<A, E | E2, R | R2> =>
@@ -171,7 +171,7 @@ export const mean = (count: number): {
 export const timeout: {
   (duration: Duration.Input): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Cause.TimeoutError, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.Input): Effect.Effect<A, E | Cause.TimeoutError, R>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.Input): Effect.Effect<A, E | Cause.TimeoutError, R> =>
     Effect.withFiber((fiber) => {

@@ -51,7 +51,7 @@ export class CurrentConnection extends Context.Service<CurrentConnection, Connec
  * @category services
  * @since 0.1.0
  */
-export const current: Effect.Effect<Connection> = Effect.withFiber((fiber) => {
+export const current: Effect.Effect<Connection> = /* @__PURE__ */ Effect.withFiber((fiber) => {
   const connection = Context.getOrUndefined(fiber.context, CurrentConnection)
   return connection === undefined
     ? Effect.die(new Error("there is no connection: this fiber does not handle a request of one of our servers"))
@@ -127,7 +127,9 @@ export const Setup: Context.Reference<(connection: Connection) => Effect.Effect<
  * @category annotations
  * @since 0.2.0
  */
-export const AccessRules: Context.Reference<ReadonlyArray<unknown>> = Context.Reference<ReadonlyArray<unknown>>(
+export const AccessRules: Context.Reference<ReadonlyArray<unknown>> = /* @__PURE__ */ Context.Reference<
+  ReadonlyArray<unknown>
+>(
   "effect-wire/rpc/RpcConnection/AccessRules",
   { defaultValue: () => [] }
 )
@@ -140,11 +142,12 @@ export const AccessRules: Context.Reference<ReadonlyArray<unknown>> = Context.Re
  * @category services
  * @since 0.1.0
  */
-export const MethodAccess: Context.Reference<(rpc: Rpc.AnyWithProps, connection: Connection) => boolean> = Context
-  .Reference<(rpc: Rpc.AnyWithProps, connection: Connection) => boolean>(
-    "effect-wire/rpc/RpcConnection/MethodAccess",
-    { defaultValue: () => (rpc) => Context.get(rpc.annotations, AccessRules).length === 0 }
-  )
+export const MethodAccess: Context.Reference<(rpc: Rpc.AnyWithProps, connection: Connection) => boolean> =
+  /* @__PURE__ */ Context
+    .Reference<(rpc: Rpc.AnyWithProps, connection: Connection) => boolean>(
+      "effect-wire/rpc/RpcConnection/MethodAccess",
+      { defaultValue: () => (rpc) => Context.get(rpc.annotations, AccessRules).length === 0 }
+    )
 
 /**
  * The name of the caller on a connection, to tell what belongs to one caller from what belongs to another; empty by default,
@@ -153,6 +156,6 @@ export const MethodAccess: Context.Reference<(rpc: Rpc.AnyWithProps, connection:
  * @category services
  * @since 0.2.0
  */
-export const CallerName: Context.Reference<(connection: Connection) => string> = Context.Reference<
+export const CallerName: Context.Reference<(connection: Connection) => string> = /* @__PURE__ */ Context.Reference<
   (connection: Connection) => string
 >("effect-wire/rpc/RpcConnection/CallerName", { defaultValue: () => () => "" })

@@ -43,8 +43,11 @@ export type Policy = Schedule.Schedule<unknown, Socket.SocketError>
  * @category constructors
  * @since 0.1.0
  */
-export const schedule: Policy = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("30 seconds")]).pipe(
-  Schedule.jittered
+export const schedule: Policy = /* @__PURE__ */ Schedule.jittered(
+  /* @__PURE__ */ Schedule.min([
+    /* @__PURE__ */ Schedule.exponential("100 millis"),
+    /* @__PURE__ */ Schedule.spaced("30 seconds")
+  ])
 )
 
 /**

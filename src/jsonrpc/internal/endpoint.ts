@@ -14,9 +14,9 @@ import type { ErrorObject } from "../JsonRpcMessage.ts"
 import type { Answerer, Sink } from "./answer.ts"
 import type { Caller } from "./caller.ts"
 import { wireOf } from "./foreignWire.ts"
-import { hasUnsafeInteger, inexactNumber, isInexact, mayBeInexact, numberTexts } from "./json.ts"
-import { again, repeated } from "./onceCall.ts"
+import { hasUnsafeInteger, inexactNumber, isInexact, mayBeInexact } from "./json.ts"
 import { named, own } from "./record.ts"
+import { internalError, methodNotFound, noBatches } from "./refusals.ts"
 import type { Serving } from "./serving.ts"
 import { streamMethods } from "./streamModel.ts"
 import type { Wire } from "./wireModel.ts"
@@ -41,34 +41,6 @@ export interface EndpointConfig {
   readonly context: Context.Context<never>
 }
 
-const methodNotFound: ErrorObject = { code: JsonRpcError.code.methodNotFound, message: "Method not found" }
-const duplicateId: ErrorObject = {
-  code: JsonRpcError.code.invalidRequest,
-  message: "Invalid Request",
-  data: "a request with this id is in flight"
-}
-
-const tooMany: ErrorObject = {
-  code: JsonRpcError.code.serverError,
-  message: "Too many requests",
-  data: { retryable: true }
-}
-const shuttingDown: ErrorObject = { code: JsonRpcError.code.serverError, message: "Server is shutting down" }
-
-const noBatches: ErrorObject = {
-  code: JsonRpcError.code.invalidRequest,
-  message: "Invalid Request",
-  data: "there are no batches"
-}
-
-const invalidAgain: ErrorObject = {
-  code: JsonRpcError.code.invalidParams,
-  message: "Invalid params",
-  data: { issues: [{ path: [], message: "names no call" }] }
-}
-
-const internalError: ErrorObject = { code: JsonRpcError.code.internalError, message: "Internal error" }
-
 /** Bytes that a request costs besides what it carries. */
 const overhead = 512
 const defaultStreamBytes = 8 * 1024 * 1024
@@ -82,13 +54,13 @@ const utf8 = new TextDecoder("utf-8", { fatal: true })
  * @internal
  */
 export class Endpoint implements Answerer, Sink {
-  private readonly config: EndpointConfig
-  private readonly connection: Connection
-  private readonly session: RpcEngine.Session | undefined
+  readonly config: EndpointConfig
+  readonly connection: Connection
+  readonly session: RpcEngine.Session | undefined
   private readonly caller: Caller | undefined
   /** Trace context of the wire, for requests that bring none of their own. */
   readonly trace: Tracer.AnySpan | undefined
-  private refuses = false
+  refuses = false
   private suspected = false
   /** The frame that is being handled, and the number of its messages. */
   private text = ""
@@ -247,35 +219,18 @@ export class Endpoint implements Answerer, Sink {
   }
 
   private request(call: Codec.Call, id: string, sink: Sink): void {
-    const { connection, session } = this
-    const { access, methods, serving } = this.config
-    if (call.method === again) {
-      const first = repeated(call)
-      if (first === undefined) return sink.answer(this.wire.encode.error(id, invalidAgain))
-      call = first
-    }
-    if (this.refuses) return sink.answer(this.wire.encode.error(id, shuttingDown))
-    if (session?.find(id) !== undefined) return sink.answer(this.wire.encode.error(id, duplicateId))
-    const method = methods.get(call.method)
-    if (method === undefined || serving === undefined || session === undefined) {
-      return sink.answer(this.wire.encode.error(id, methodNotFound))
-    }
-    if (!access(method.rpc, connection)) {
-      this.fork(Effect.annotateLogs(Effect.logDebug("access refused"), {
-        method: method.name,
-        connection: connection.id
-      }))
-      return sink.answer(this.wire.encode.error(id, methodNotFound))
-    }
-    const request = serving.request(this, sink, id, call, method)
-    if (!session.submit(request)) sink.answer(this.wire.encode.error(id, tooMany))
+    const { serving } = this.config
+    if (serving === undefined) sink.answer(this.wire.encode.error(id, methodNotFound))
+    else serving.request(this, sink, id, call)
   }
 
   private notification(call: Codec.Call, sink: Sink): void {
     const { caller } = this
     const { cancellation, progress } = this.config.wire
     if (cancellation !== undefined && call.method === cancellation.method) {
-      this.cancel(cancellation.decode(call.params))
+      if (this.session !== undefined) {
+        this.config.serving?.cancel(this.session, cancellation.decode(call.params), this.text)
+      }
     } else if (call.method === streamMethods.credit) {
       this.credit(named(call.params))
     } else if (call.method === streamMethods.elements) {
@@ -293,23 +248,11 @@ export class Endpoint implements Answerer, Sink {
   }
 
   private notified(call: Codec.Call): void {
-    const { connection, session } = this
-    const { access, methods, onNotification, serving } = this.config
+    const { methods, onNotification, serving } = this.config
     onNotification?.(call)
     const method = methods.get(call.method)
-    if (method === undefined) return this.unknown(call)
-    if (serving === undefined || session === undefined) return
-    if (!access(method.rpc, connection)) {
-      return this.fork(Effect.annotateLogs(Effect.logDebug("access refused"), {
-        method: method.name,
-        connection: connection.id
-      }))
-    }
-    if (session.submit(serving.notification(this, call, method))) return
-    this.fork(Effect.annotateLogs(Effect.logDebug("a notification was dropped: the connection is full"), {
-      method: method.name,
-      connection: connection.id
-    }))
+    if (method === undefined) this.unknown(call)
+    else serving?.notification(this, call, method)
   }
 
   /** A client takes more elements of a stream, or, with a credit of 0, no more at all. */
@@ -335,17 +278,6 @@ export class Endpoint implements Answerer, Sink {
       Effect.logWarning(`the peer seems to speak the wire "${wire}", this end speaks "${this.wire.name}"`),
       { connection: this.connection.id }
     ))
-  }
-
-  private cancel(id: unknown): void {
-    const { session } = this
-    if (id === undefined || typeof id === "object" || session === undefined) return
-    if (typeof id !== "number" || Number.isSafeInteger(id)) return void session.cancel(JSON.stringify(id))
-    // digits that a number cannot hold tell requests apart
-    const texts = numberTexts(this.text, id)
-    for (const key of Array.from(session.keys())) {
-      if (texts.has(key)) session.cancel(key)
-    }
   }
 }
 

@@ -1,12 +1,37 @@
 import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Rpc from "effect/rpc/Rpc"
 import type { Connection } from "../../rpc/RpcConnection.ts"
 import * as RpcEngine from "../../rpc/RpcEngine.ts"
 import * as RpcMethods from "../../rpc/RpcMethods.ts"
 import type * as Codec from "../JsonRpcCodec.ts"
+import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { AnsweredRequest, type Answerer, NotificationRequest, type Sink } from "./answer.ts"
+import { numberTexts } from "./json.ts"
+import { again, repeated } from "./onceCall.ts"
 import { isRecord } from "./record.ts"
+import { duplicateId, invalidAgain, methodNotFound, shuttingDown, tooMany } from "./refusals.ts"
 import { StreamedRequest } from "./streamed.ts"
 import type { Wire } from "./wireModel.ts"
+
+/**
+ * One end of a connection, as far as serving it goes.
+ *
+ * @internal
+ */
+export interface Served extends Answerer {
+  readonly config: {
+    readonly access: (rpc: Rpc.AnyWithProps, connection: Connection) => boolean
+    readonly methods: ReadonlyMap<string, RpcMethods.ServedMethod>
+  }
+  readonly connection: Connection
+  readonly session: RpcEngine.Session | undefined
+  /** The server is about to close. */
+  readonly refuses: boolean
+}
+
+const debug = (end: Served, message: string, method: string): void =>
+  end.fork(Effect.annotateLogs(Effect.logDebug(message), { method, connection: end.connection.id }))
 
 /**
  * The answering half of a connection, as a value: an end that serves nothing goes without it, and so does its bundle.
@@ -19,18 +44,11 @@ export interface Serving {
     options: RpcEngine.Options,
     context: Context.Context<never>
   ) => ReturnType<typeof RpcEngine.openUnsafe>
-  readonly request: (
-    answerer: Answerer,
-    sink: Sink,
-    id: string,
-    call: Codec.Call,
-    method: RpcMethods.ServedMethod
-  ) => RpcEngine.EngineRequest
-  readonly notification: (
-    answerer: Answerer,
-    call: Codec.Call,
-    method: RpcMethods.ServedMethod
-  ) => RpcEngine.EngineRequest
+  /** Hands a request to the session of the connection, or answers why not. */
+  readonly request: (end: Served, sink: Sink, id: string, call: Codec.Call) => void
+  readonly notification: (end: Served, call: Codec.Call, method: RpcMethods.ServedMethod) => void
+  /** Cancels the request with this id, which `text` spells in full. */
+  readonly cancel: (session: RpcEngine.Session, id: unknown, text: string) => void
   /** The client of a stream takes so many more elements. */
   readonly grant: (request: RpcEngine.EngineRequest | undefined, credit: number) => void
 }
@@ -49,14 +67,44 @@ const payloadOf = (wire: Wire, method: RpcMethods.Method, params: unknown): unkn
 /** @internal */
 export const serving: Serving = {
   open: RpcEngine.openUnsafe,
-  request: (answerer, sink, id, call, method) => {
-    const payload = payloadOf(answerer.wire, method, call.params)
-    return method.isStream
-      ? new StreamedRequest(answerer, sink, id, call, method, payload)
-      : new AnsweredRequest(answerer, sink, id, call, method, payload)
+  request: (end, sink, id, call) => {
+    const refuse = (error: ErrorObject) => sink.answer(end.wire.encode.error(id, error))
+    if (call.method === again) {
+      const first = repeated(call)
+      if (first === undefined) return refuse(invalidAgain)
+      call = first
+    }
+    const { config, connection, session } = end
+    if (end.refuses) return refuse(shuttingDown)
+    if (session?.find(id) !== undefined) return refuse(duplicateId)
+    const method = config.methods.get(call.method)
+    if (method === undefined || session === undefined) return refuse(methodNotFound)
+    if (!config.access(method.rpc, connection)) {
+      debug(end, "access refused", method.name)
+      return refuse(methodNotFound)
+    }
+    const payload = payloadOf(end.wire, method, call.params)
+    const request = method.isStream
+      ? new StreamedRequest(end, sink, id, call, method, payload)
+      : new AnsweredRequest(end, sink, id, call, method, payload)
+    if (!session.submit(request)) refuse(tooMany)
   },
-  notification: (answerer, call, method) =>
-    new NotificationRequest(answerer, call, method, payloadOf(answerer.wire, method, call.params)),
+  notification: (end, call, method) => {
+    const { config, connection, session } = end
+    if (session === undefined) return
+    if (!config.access(method.rpc, connection)) return debug(end, "access refused", method.name)
+    if (session.submit(new NotificationRequest(end, call, method, payloadOf(end.wire, method, call.params)))) return
+    debug(end, "a notification was dropped: the connection is full", method.name)
+  },
+  cancel: (session, id, text) => {
+    if (id === undefined || typeof id === "object") return
+    if (typeof id !== "number" || Number.isSafeInteger(id)) return void session.cancel(JSON.stringify(id))
+    // digits that a number cannot hold tell requests apart
+    const texts = numberTexts(text, id)
+    for (const key of Array.from(session.keys())) {
+      if (texts.has(key)) session.cancel(key)
+    }
+  },
   grant: (request, credit) => {
     if (request instanceof StreamedRequest) request.grant(credit)
   }
