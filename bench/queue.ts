@@ -5,6 +5,7 @@
  *   npm run bench -- queue               a backlog of 100,000, under three minutes
  *   npm run bench -- queue --million     claim latency with 1,000,000 waiting besides
  *   npm run bench -- queue --sqlite      only SQLite; --postgres: only PostgreSQL; --jobs: only jobs end to end there
+ *   npm run bench -- queue --backlog=1000         with so many waiting
  *   npm run bench -- queue --jobs --minutes=10   and a steady load of so many minutes, by the minute
  */
 import { Layer } from "effect"
@@ -24,8 +25,9 @@ import { graphileWorker, persistedQueue, pgBoss } from "./queue/peers.ts"
 import { promisesPostgres, promisesSqlite } from "./queue/promises.ts"
 
 const has = (flag: string) => process.argv.includes(flag)
+const option = (name: string) => process.argv.find((flag) => flag.startsWith(`--${name}=`))?.slice(name.length + 3)
 /** A deep one; a shallow one is 100. */
-const backlog = 100_000
+const backlog = Number(option("backlog") ?? 100_000)
 const directory = mkdtempSync(join(tmpdir(), "bench-queue-"))
 const seconds = 0.5
 
@@ -190,7 +192,7 @@ const jobs = async (database: () => Promise<string>) => {
     "256 senders, 256 workers",
     "8 senders, 8 workers"
   ], rows)
-  const minutes = Number(process.argv.find((flag) => flag.startsWith("--minutes="))?.slice("--minutes=".length) ?? 0)
+  const minutes = Number(option("minutes") ?? 0)
   if (minutes === 0) return
   const steady = await measureJobs(ours, await database(), 256, minutes, 60)
   table("Steady load, jobs a second by the minute", ["minute", ...steady.map((_, index) => String(index + 1))], [

@@ -13,20 +13,18 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type { HttpMethod } from "effect/http/HttpMethod"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { givingBack } from "../internal/givingBack.ts"
-import { contentTypes, toBytes } from "../internal/payload.ts"
-import type { Encoded, NewMessage } from "../internal/store.ts"
+import type { NewMessage } from "../internal/store.ts"
 import * as Validate from "../internal/validate.ts"
 import * as Message from "../Message.ts"
 import { type Counts, type Entry, type Held, MessageQueue } from "../MessageQueue.ts"
-import { fail, invalid, LeaseLost, MessageNotFound, type MessageQueueError, Unsupported } from "../MessageQueueError.ts"
-import { answerError, unavailable } from "./internal/errors.ts"
+import { fail, LeaseLost, MessageNotFound, type MessageQueueError, Unsupported } from "../MessageQueueError.ts"
+import { unavailable } from "./internal/errors.ts"
+import { type Answer, checkNode, makeRequest } from "./internal/request.ts"
 import * as Wire from "./internal/wire.ts"
 
 /**
@@ -52,18 +50,6 @@ export interface Options {
 /** Most messages of one request. */
 const maxBatch = 1000
 
-interface Answer {
-  readonly status: number
-  readonly headers: { readonly [name: string]: string | undefined }
-  readonly body: Uint8Array
-}
-
-/** Names that people choose are not for this wire. */
-const checkNode = (field: string, node: string): Effect.Effect<string, MessageQueueError> =>
-  /^[0-9a-fA-F]{1,128}$/.test(node)
-    ? Effect.succeed(node)
-    : invalid(field, "is no node id of the Scirocco wire: 1 to 128 hexadecimal digits")
-
 const iso = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
 
 /**
@@ -84,46 +70,7 @@ export const make = (
     const maxWait = Duration.toMillis(Duration.fromInputUnsafe(options.maxWait ?? "20 seconds"))
     const defaults = { node: self, maxTries: 0, maxPayload: options.maxPayload ?? 1_024_000 }
 
-    const request = Effect.fnUntraced(function*(
-      operation: string,
-      method: HttpMethod,
-      path: string,
-      node: string,
-      extra?: {
-        readonly headers?: Record<string, string | null | undefined>
-        readonly body?: Encoded | undefined
-        /** JSON text. */
-        readonly json?: string
-        readonly wait?: number
-        readonly id?: string
-      }
-    ): Effect.fn.Return<Answer, MessageQueueError> {
-      const headers: Record<string, string> = {
-        authorization: Redacted.value(options.token),
-        "scirocco-node-source": node
-      }
-      for (const [name, value] of Object.entries(extra?.headers ?? {})) {
-        if (value !== undefined && value !== null) headers[name] = value
-      }
-      let outgoing = HttpClientRequest.setHeaders(HttpClientRequest.make(method)(base + path), headers)
-      if (extra?.body !== undefined) {
-        outgoing = HttpClientRequest.bodyUint8Array(outgoing, toBytes(extra.body.data), contentTypes[extra.body.kind]!)
-      } else if (extra?.json !== undefined) {
-        outgoing = HttpClientRequest.bodyText(outgoing, extra.json, contentTypes[0])
-      }
-      const answer = yield* client.execute(outgoing).pipe(
-        Effect.flatMap((response) =>
-          Effect.map(response.arrayBuffer, (body): Answer => ({
-            status: response.status,
-            headers: response.headers,
-            body: new Uint8Array(body)
-          }))
-        ),
-        Effect.timeout(timeout + (extra?.wait ?? 0)),
-        Effect.mapError((cause) => unavailable(operation, cause))
-      )
-      return answer.status < 400 ? answer : yield* answerError(operation, answer, extra?.id)
-    })
+    const request = makeRequest({ client, base, token: options.token, timeout })
 
     const messageOf = (operation: string, answer: Answer, raw = false) => {
       const message = Wire.fromHeaders(answer.headers, answer.body, raw)

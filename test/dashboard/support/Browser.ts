@@ -84,7 +84,6 @@ export const view = (tab: Tab, name: string) =>
     act(tab, (page) => page.waitForSelector(`nav a[href="#${name}"][aria-current="page"]`))
   )
 
-
 /** What axe finds wrong, a line for each. */
 export const violations = (tab: Tab): Effect.Effect<ReadonlyArray<string>> =>
   act(
