@@ -1,14 +1,18 @@
 // @effect-diagnostics asyncFunction:off globalConsole:off globalDate:off
 /**
- * Who misses what when connections are cut again and again: our topics with a history, on memory and on PostgreSQL (there
- * with two servers, of which one is killed and started again twice), beside a plain `ws` loop and Socket.IO with its
- * connection state recovery. `npm run bench -- resume`
+ * Who misses what when connections are cut again and again: our topics with a history, on memory, and on PostgreSQL and
+ * Redis (there with two servers, of which one is killed and started again twice), beside a plain `ws` loop and Socket.IO
+ * with its connection state recovery. `npm run bench -- resume`
+ *
+ * "Caught up" is the time from a connection that is open again to the first value that is not older than that moment.
+ * Ours asks for what it missed, so its values come in order; the others have the newest at once, and holes before it.
  *
  * Options: `--clients 30 --seconds 10 --rate 50 --every 2` (each connection is cut about every so many seconds), and names
  * of kinds. Clients dial a proxy of TCP that cuts at random, without a close frame, and again 100 ms later.
  */
-import { Context, Effect, Exit, Layer, Schedule, Schema, Scope, Stream } from "effect"
-import { Backplane } from "effect-wire/backplane"
+import { NodeRedis } from "@effect/platform-node"
+import { Context, Effect, Exit, Layer, Logger, Schedule, Schema, Scope, Stream } from "effect"
+import { Backplane, RedisBackplane } from "effect-wire/backplane"
 import { JsonRpcClient, JsonRpcServer } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import * as NodePostgresBackplane from "effect-wire/node/NodePostgresBackplane"
@@ -23,6 +27,7 @@ import { Server as SocketIoServer } from "socket.io"
 import { io } from "socket.io-client"
 import { WebSocket, WebSocketServer } from "ws"
 import { EmbeddedPostgres, layerClient } from "../test/node/support/EmbeddedPostgres.ts"
+import { isInstalled, makeRedis } from "../test/node/support/KillableRedis.ts"
 
 const Ticks = Topic.make("ticks", {
   payload: Schema.Struct({ n: Schema.Int, at: Schema.Finite }),
@@ -33,12 +38,30 @@ interface Tick {
   readonly at: number
 }
 
-const kinds = ["effect-wire, memory", "effect-wire, PostgreSQL", "plain ws loop", "Socket.IO, recovery"] as const
+const kinds = [
+  "effect-wire, memory",
+  "effect-wire, PostgreSQL",
+  "effect-wire, Redis",
+  "plain ws loop",
+  "Socket.IO, recovery"
+] as const
 type Kind = (typeof kinds)[number]
 
-/** In the process of a server: publishes so many ticks, one every `gap` milliseconds, once the parent says so. */
+/** A tick before the first: who has heard one is subscribed. */
+const warmUp = -1
+
+/**
+ * In the process of a server: publishes so many ticks, one every `gap` milliseconds, once the parent says so; none to count
+ * until then.
+ */
 const publishing = (publish: (tick: Tick) => void) => {
+  let warming: ReturnType<typeof setInterval> | undefined
   process.on("message", ({ count, gap }: { readonly count: number; readonly gap: number }) => {
+    clearInterval(warming)
+    if (count === 0) {
+      warming = setInterval(() => publish({ n: warmUp, at: Date.now() }), 500)
+      return
+    }
     const from = Date.now()
     let n = 0
     const step = () => {
@@ -68,8 +91,10 @@ const serve = (kind: Kind, url: string) => {
     http.listen(0, "127.0.0.1", () => listening(portOf(http)))
     return publishing((tick) => server.emit("tick", tick))
   }
-  const backplane = kind === "effect-wire, memory"
+  const backplane: Layer.Layer<Backplane.Backplane, unknown> = kind === "effect-wire, memory"
     ? Backplane.layerMemory
+    : kind === "effect-wire, Redis"
+    ? RedisBackplane.layer({ retentionPerChannel: 20_000 }).pipe(Layer.provide(NodeRedis.layer({ url })))
     : NodePostgresBackplane.layer().pipe(Layer.provide(layerClient(url)))
   const layer = JsonRpcServer.layerSocketServer(Topics.Rpcs).pipe(
     Layer.provide(Topics.layerHandlers({ methods: Topics.Rpcs })),
@@ -84,25 +109,48 @@ const serve = (kind: Kind, url: string) => {
       publishing((tick) => Effect.runFork(Effect.provide(Topics.publish(Ticks, tick), context)))
       listening((address as { readonly port: number }).port)
       return yield* Effect.never
-    }).pipe(Effect.provide(layer))
+    }).pipe(Effect.provide(layer), Effect.provide(Logger.layer([])))
   )
 }
 
+/** The newest that anybody heard: what there was to hear when a connection opened. */
+let newest = -1
+const caughtUp: Array<number> = []
+
 /** What one client has heard. */
 class Ear {
-  readonly heard = new Set<number>()
+  private readonly seen: Uint8Array
+  isReady = false
+  heard = 0
   duplicates = 0
   disorder = 0
   told = 0
-  slowest = 0
   private last = -1
+  private opened: { readonly at: number; readonly newest: number } | undefined
 
-  hear({ at, n }: Tick): void {
-    if (this.heard.has(n)) this.duplicates++
-    else if (n < this.last) this.disorder++
-    this.heard.add(n)
-    this.last = Math.max(this.last, n)
-    this.slowest = Math.max(this.slowest, Date.now() - at)
+  constructor(count: number) {
+    this.seen = new Uint8Array(count)
+  }
+
+  open(): void {
+    this.opened = { at: Date.now(), newest }
+  }
+
+  hear({ n }: Tick): void {
+    this.isReady = true
+    if (n === warmUp) return
+    if (this.seen[n] === 1) this.duplicates++
+    else {
+      this.heard++
+      if (n < this.last) this.disorder++
+    }
+    this.seen[n] = 1
+    if (n > this.last) this.last = n
+    if (n > newest) newest = n
+    if (this.opened !== undefined && this.last >= this.opened.newest) {
+      caughtUp.push(Date.now() - this.opened.at)
+      this.opened = undefined
+    }
   }
 }
 
@@ -113,6 +161,7 @@ const connect = async (kind: Kind, port: number, ear: Ear): Promise<() => void> 
     let ended = false
     const dial = () => {
       socket = new WebSocket(`ws://127.0.0.1:${port}`)
+      socket.on("open", () => ear.open())
       socket.on("message", (data) => ear.hear(JSON.parse(String(data))))
       socket.on("error", () => {})
       socket.on("close", () => {
@@ -132,6 +181,7 @@ const connect = async (kind: Kind, port: number, ear: Ear): Promise<() => void> 
       reconnectionDelayMax: 100,
       forceNew: true
     })
+    socket.on("connect", () => ear.open())
     socket.on("tick", (tick: Tick) => ear.hear(tick))
     return () => socket.disconnect()
   }
@@ -139,7 +189,10 @@ const connect = async (kind: Kind, port: number, ear: Ear): Promise<() => void> 
   Effect.runFork(
     Effect.gen(function*() {
       const socket = yield* NodeWebSocket.make(`ws://127.0.0.1:${port}/`)
-      const client = yield* JsonRpcClient.fromSocket(socket, { reconnect: Schedule.spaced("100 millis") })
+      const client = yield* JsonRpcClient.fromSocket(socket, {
+        reconnect: Schedule.spaced("100 millis"),
+        onConnect: () => Effect.sync(() => ear.open())
+      })
       yield* Stream.runForEach(
         TopicsClient.eventsOf(client, Ticks, { capacity: 100_000 }),
         (event) =>
@@ -148,7 +201,7 @@ const connect = async (kind: Kind, port: number, ear: Ear): Promise<() => void> 
             else ear.told += event.count ?? 0
           })
       )
-    }).pipe(Scope.provide(scope))
+    }).pipe(Scope.provide(scope), Effect.provide(Logger.layer([])))
   )
   return () => Effect.runFork(Scope.close(scope, Exit.void))
 }
@@ -177,7 +230,9 @@ interface Plan {
 
 const measure = async (kind: Kind, url: string, { clients, every, rate, seconds }: Plan) => {
   const publisher = await start(kind, url)
-  const others = kind === "effect-wire, PostgreSQL" ? [await start(kind, url)] : []
+  const others = kind === "effect-wire, PostgreSQL" || kind === "effect-wire, Redis" ? [await start(kind, url)] : []
+  newest = -1
+  caughtUp.length = 0
   let cuts = 0
   const proxy = Net.createServer((near) => {
     const all = [publisher, ...others]
@@ -188,19 +243,26 @@ const measure = async (kind: Kind, url: string, { clients, every, rate, seconds 
       near.destroy()
       far.destroy()
     }
-    const timer = setTimeout(() => {
-      if (!cutting) return
-      cuts++
-      end()
-    }, every * 2000 * Math.random())
+    const cut = () => {
+      if (ending) return
+      if (cutting) {
+        cuts++
+        end()
+      } else timer = setTimeout(cut, every * 2000 * Math.random())
+    }
+    let timer = setTimeout(cut, every * 2000 * Math.random())
     for (const side of [near, far]) side.on("error", end).on("close", end)
   })
-  let cutting = true
+  let cutting = false
+  let ending = false
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve))
-  const ears = Array.from({ length: clients }, () => new Ear())
-  const ends = await Promise.all(ears.map((ear) => connect(kind, portOf(proxy), ear)))
-  await sleep(2000)
   const count = seconds * rate
+  const ears = Array.from({ length: clients }, () => new Ear(count))
+  const ends = await Promise.all(ears.map((ear) => connect(kind, portOf(proxy), ear)))
+  publisher.child.send({ count: 0, gap: 0 })
+  while (!ears.every((ear) => ear.isReady)) await sleep(100)
+  await sleep(1000)
+  cutting = true
   const done = new Promise<void>((resolve) => {
     publisher.child.on("message", (message: { readonly done?: boolean }) => {
       if (message.done === true) resolve()
@@ -217,14 +279,18 @@ const measure = async (kind: Kind, url: string, { clients, every, rate, seconds 
     }
   })()
   await Promise.all([done, killing])
-  cutting = false
-  await sleep(3000)
+  ending = true
+  // until nothing comes any more
+  const total = () => ears.reduce((sum, ear) => sum + ear.heard + ear.told, 0)
+  for (let before = -1; before !== total(); await sleep(3000)) before = total()
   for (const end of ends) end()
   proxy.close()
   for (const { child } of [publisher, ...others]) child.kill("SIGKILL")
   const sum = (of: (ear: Ear) => number) => ears.reduce((total, ear) => total + of(ear), 0)
   const all = count * clients
-  const delivered = sum((ear) => ear.heard.size)
+  const delivered = sum((ear) => ear.heard)
+  const times = caughtUp.toSorted((a, b) => a - b)
+  const percentile = (part: number) => times[Math.min(times.length - 1, Math.floor(times.length * part))] ?? 0
   return [
     kind.padEnd(23),
     String(cuts).padStart(5),
@@ -234,7 +300,8 @@ const measure = async (kind: Kind, url: string, { clients, every, rate, seconds 
     String(all - delivered - sum((ear) => ear.told)).padStart(7),
     String(sum((ear) => ear.duplicates)).padStart(10),
     String(sum((ear) => ear.disorder)).padStart(12),
-    `${Math.max(...ears.map((ear) => ear.slowest))} ms`.padStart(9)
+    `${percentile(0.5)} / ${percentile(0.99)} / ${percentile(1)} ms`.padStart(20),
+    `${(times.filter((time) => time <= 1000).length / Math.max(1, times.length) * 100).toFixed(1)} %`.padStart(10)
   ].join(" | ")
 }
 
@@ -263,19 +330,26 @@ if (process.argv[2] === "--server") {
     `${plan.clients} clients, ${plan.rate} publications/s for ${plan.seconds} s, each connection cut about every ${plan.every} s\n`
   )
   console.log(
-    "                        |  cuts | kills | delivered |  told | unnoted | duplicates | out of order |   slowest"
+    "                        |  cuts | kills | delivered |  told | unnoted | duplicates | out of order | caught up 50/99/100 | within 1 s"
   )
   console.log(
-    "----------------------- | ----: | ----: | --------: | ----: | ------: | ---------: | -----------: | --------:"
+    "----------------------- | ----: | ----: | --------: | ----: | ------: | ---------: | -----------: | ------------------: | ---------:"
   )
   for (const kind of chosen) {
-    if (kind !== "effect-wire, PostgreSQL") console.log(await measure(kind, "", plan))
-    else {
+    if (kind === "effect-wire, PostgreSQL") {
       const run = Effect.gen(function*() {
         const url = yield* (yield* EmbeddedPostgres).database
         return yield* Effect.promise(() => measure(kind, url, plan))
       })
       console.log(await Effect.runPromise(Effect.scoped(run).pipe(Effect.provide(EmbeddedPostgres.layer))))
+    } else if (kind !== "effect-wire, Redis") console.log(await measure(kind, "", plan))
+    else if (!isInstalled) console.log(`${kind.padEnd(23)} | there is no redis-server on this machine`)
+    else {
+      const run = Effect.gen(function*() {
+        const { url } = yield* makeRedis("--appendonly", "yes", "--appendfsync", "always")
+        return yield* Effect.promise(() => measure(kind, url, plan))
+      })
+      console.log(await Effect.runPromise(Effect.scoped(run)))
     }
   }
   process.exit(0)

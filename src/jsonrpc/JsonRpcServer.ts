@@ -135,7 +135,10 @@ const fromMethods = (
       const drain = Effect.suspend(() => {
         drained = true
         connected.endpoint.refuse()
-        return Effect.andThen(session?.idle ?? Effect.void, outbox.drained())
+        return Effect.andThen(
+          Effect.andThen(session?.idle ?? Effect.void, outbox.drained()),
+          ConnectionGroup.farewell(outbox)
+        )
       })
       const forget = ConnectionGroup.onShutdownUnsafe(
         own,

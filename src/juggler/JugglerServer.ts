@@ -139,7 +139,10 @@ export const make = <Rpcs extends Rpc.Any = never, R = never>(
         const drain = Effect.suspend(() => {
           drained = true
           peer.refuse()
-          return Effect.andThen(peer.session.idle, peer.outbox.drained())
+          return Effect.andThen(
+            Effect.andThen(peer.session.idle, peer.outbox.drained()),
+            ConnectionGroup.farewell(peer.outbox)
+          )
         })
         yield* ConnectionGroup.onShutdown(Effect.asVoid(Effect.timeoutOption(drain, drainTimeout)))
         // what came before the end is still there to be taken by `onConnection`, for a moment

@@ -11,8 +11,11 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Handshake from "./Handshake.ts"
+import * as retryAfter from "./internal/retryAfter.ts"
+import type { Outbox } from "./Outbox.ts"
 import * as SocketMetrics from "./SocketMetrics.ts"
 
 /**
@@ -24,7 +27,41 @@ export interface Options {
   readonly maxConnections?: number | undefined
   /** How long connections may go on with what they have begun when the server stops. Default 5 seconds. */
   readonly drainTimeout?: Duration.Input | undefined
+  /**
+   * How connections are sent away when the server stops and others, or its next process, serve on: one after the other, each told
+   * when to come back (close code 1012). Default: all at once, 1001.
+   */
+  readonly drain?: Drain | undefined
 }
+
+/**
+ * How a server that stops sends its connections away. Each is told, in the reason of its close frame, when to come back
+ * (`retry-after: <seconds>`), which clients of this library do; for others it is a text.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Drain {
+  /** The time over which the closes are spread evenly, in random order. Default: at once. */
+  readonly over?: Duration.Input | undefined
+  /** When they are to come back at the earliest, after their close. Default: at once. */
+  readonly retryAfter?: Duration.Input | undefined
+  /** Each comes back at random within so much more. Default 1 second. */
+  readonly retryWithin?: Duration.Input | undefined
+}
+
+/**
+ * How a connection is to be closed by whoever drains it ({@link onShutdown}); `undefined` where its carrier does, with 1001.
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export const CurrentFarewell: Context.Reference<{ readonly code: number; readonly reason: string } | undefined> =
+  Context
+    .Reference<{ readonly code: number; readonly reason: string } | undefined>(
+      "effect-wire/socket/ConnectionGroup/CurrentFarewell",
+      { defaultValue: () => undefined }
+    )
 
 /**
  * @category models
@@ -108,6 +145,43 @@ const logUnhandled = (cause: Cause.Cause<unknown>) =>
   })
 
 /**
+ * Closes a connection as the server that stops wants it; nothing where its carrier does.
+ *
+ * @internal
+ */
+export const farewell = (outbox: Outbox): Effect.Effect<void> =>
+  Effect.flatMap(
+    CurrentFarewell,
+    (farewell) => farewell === undefined ? Effect.void : outbox.close(farewell.code, farewell.reason)
+  )
+
+const millis = (input: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(input))
+
+/** Each in its turn; those that left by themselves before it need none. */
+const sendAway = Effect.fnUntraced(function*(
+  effects: Set<Effect.Effect<void>>,
+  drain: Drain,
+  drainTimeout: Duration.Duration
+) {
+  const all = yield* Random.shuffle(effects)
+  const step = millis(drain.over ?? 0) / Math.max(1, all.length)
+  const first = millis(drain.retryAfter ?? 0)
+  const within = millis(drain.retryWithin ?? "1 second")
+  const turn = Effect.fnUntraced(function*(effect: Effect.Effect<void>) {
+    if (!effects.has(effect)) return
+    const after = (first + (yield* Random.next) * within) / 1000
+    yield* effect.pipe(
+      Effect.provideService(CurrentFarewell, { code: 1012, reason: retryAfter.encode(after) }),
+      Effect.timeoutOption(drainTimeout)
+    )
+  })
+  yield* Effect.forEach(all, (effect, i) => Effect.delay(turn(effect), step * (i + 1)), {
+    concurrency: "unbounded",
+    discard: true
+  })
+})
+
+/**
  * Makes a group that shuts down with the scope.
  *
  * @category constructors
@@ -124,7 +198,8 @@ export const make = (options?: Options): Effect.Effect<ConnectionGroup, never, S
 
     const shutdown = yield* Effect.cached(Effect.gen(function*() {
       closing = true
-      if (drains.effects.size > 0) {
+      if (options?.drain !== undefined) yield* sendAway(drains.effects, options.drain, drainTimeout)
+      else if (drains.effects.size > 0) {
         yield* Effect.forEach(Array.from(drains.effects), (effect) => effect, {
           concurrency: "unbounded",
           discard: true

@@ -17,6 +17,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Carrier from "./Carrier.ts"
+import type * as ConnectionGroup from "./ConnectionGroup.ts"
 import type * as Handshake from "./Handshake.ts"
 import { type End, Line, type Options } from "./internal/memoryLine.ts"
 import { exitCode, openError } from "./internal/socketErrors.ts"
@@ -115,10 +116,12 @@ export const makePair = (options?: Options): Effect.Effect<readonly [Socket.Sock
  * @category constructors
  * @since 0.1.0
  */
-export const makeServer = (options?: Options): Effect.Effect<MemoryServer["Service"], never, Scope.Scope> =>
+export const makeServer = (
+  options?: Options & ConnectionGroup.Options
+): Effect.Effect<MemoryServer["Service"], never, Scope.Scope> =>
   Effect.gen(function*() {
     const context = yield* Effect.context<never>()
-    const listener = yield* Carrier.makeListener(NetAddress.unixPathAddress("memory"))
+    const listener = yield* Carrier.makeListener(NetAddress.unixPathAddress("memory"), options)
     let closed = false
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {

@@ -11,6 +11,7 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import type * as Socket from "effect/socket/Socket"
 import { describe } from "./internal/describe.ts"
+import * as retryAfter from "./internal/retryAfter.ts"
 
 /**
  * How a client's connection stands: not dialled yet (lazy), dialling (`attempt` counts from 1 since it was last open),
@@ -80,6 +81,9 @@ const [firstInterval, longestInterval] = [60_000, 3_600_000]
  *
  * **Details**
  *
+ * A server that stops may say when to come back (`ConnectionGroup.Drain`): that is done, once, instead of the policy's delay,
+ * which begins anew.
+ *
  * A connection that cannot be had is logged (Warning) when it fails first, then after a minute, two, four, up to an hour,
  * as long as it goes on; and (Info) when it is there again.
  *
@@ -125,14 +129,18 @@ export const run = <R>(
       const now = yield* Clock.currentTimeMillis
       if (openedAt !== undefined) attempt = 0
       if (openedAt !== undefined && now - openedAt >= stableAfter) step = yield* Schedule.toStep(policy)
+      const told = openedAt === undefined ? undefined : retryAfter.decode(cause)
+      // a server that said when is well, and so is the policy
+      if (told !== undefined) step = yield* Schedule.toStep(policy)
       const next = yield* Pull.catchDone(step(now, cause), () => Effect.fail(cause))
-      onStatus({ _tag: "Lost", cause, nextDial: now + Duration.toMillis(next[1]) })
+      const delay = told ?? Duration.toMillis(next[1])
+      onStatus({ _tag: "Lost", cause, nextDial: now + delay })
       if (openedAt === undefined && (logged === undefined || now - logged.at >= logged.interval)) {
         yield* annotated(Effect.logWarning(`cannot connect: ${describe(cause)}`), options, attempt)
         const interval = logged === undefined ? firstInterval : Math.min(logged.interval * 2, longestInterval)
         logged = { at: now, interval }
       }
-      yield* Effect.sleep(next[1])
+      yield* Effect.sleep(delay)
     }
   }).pipe(
     Effect.onExit((exit) =>

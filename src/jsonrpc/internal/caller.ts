@@ -257,7 +257,11 @@ export class Caller extends Calls<string> {
 
   /** An answer of the peer; `false` when nobody waits for it. */
   answer(message: Codec.Result | Codec.Failure): boolean {
-    const call = message.id === undefined ? undefined : this.take(idOf(message.id)) as RpcCall | undefined
+    if (message.id === undefined) return false
+    const id = idOf(message.id)
+    // a server that stops did not execute it: it goes again on the next connection
+    if (message._tag === "Failure" && isClosing(message.error) && this.get(id)?.persists === true) return true
+    const call = this.take(id) as RpcCall | undefined
     if (call === undefined) return false
     if (message._tag === "Result") call.onResult(message.result)
     else if (call.keyed?.isAgain === true && message.error.code === JsonRpcError.code.methodNotFound) {
@@ -304,6 +308,9 @@ export class Caller extends Calls<string> {
     return true
   }
 }
+
+const isClosing = ({ code, data }: ErrorObject): boolean =>
+  code === JsonRpcError.code.serverError && own(data, "closing") === true
 
 // peers exist that answer "1" to 1
 const idOf = (text: string): number => +(text.charCodeAt(0) === 34 ? text.slice(1, -1) : text)

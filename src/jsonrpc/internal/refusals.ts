@@ -22,7 +22,11 @@ export const tooMany: ErrorObject = {
 }
 
 /** @internal */
-export const shuttingDown: ErrorObject = { code: JsonRpcError.code.serverError, message: "Server is shutting down" }
+export const shuttingDown: ErrorObject = {
+  code: JsonRpcError.code.serverError,
+  message: "Server is shutting down",
+  data: { retryable: true, closing: true }
+}
 
 /** @internal */
 export const invalidAgain: ErrorObject = {
