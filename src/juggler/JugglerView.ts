@@ -66,7 +66,7 @@ export const at = (part: Pointer): View => ({
  * **Example** (A view for each user)
  *
  * ```ts
- * JugglerServer.make(Requests, {
+ * const serve = JugglerServer.make(Requests, {
  *   state,
  *   view: ({ connection }) => {
  *     const user = userOf(connection)

@@ -90,7 +90,7 @@ const [firstInterval, longestInterval] = [60_000, 3_600_000]
  * **Example** (Subscribes on each connection)
  *
  * ```ts
- * yield* Reconnect.run((opened) =>
+ * return yield* Reconnect.run((opened) =>
  *   Effect.scoped(Effect.gen(function*() {
  *     const { pull } = yield* socket.reader
  *     const writer = yield* socket.writer

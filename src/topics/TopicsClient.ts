@@ -11,7 +11,7 @@
  * **Example** (Going on after a restart of the program)
  *
  * ```ts
- * TopicsClient.events(Orders, { from: saved }).pipe(
+ * const orders = TopicsClient.events(Orders, { from: saved }).pipe(
  *   Stream.runForEach((event) => event._tag === "Value" ? handle(event.value, event.position) : repair(event))
  * )
  * ```

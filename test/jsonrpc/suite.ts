@@ -161,7 +161,11 @@ const remoteCode = (error: unknown): number | undefined => {
   return reason?._tag === "RemoteError" ? reason.code : undefined
 }
 
-export const suite = (name: string, carrier: Carrier): void => {
+const makeOn = make
+
+/** The table over a carrier, and over another wire that can cancel and report. */
+export const suite = (name: string, carrier: Carrier, wire: Wire.Wire = Wire.rockets): void => {
+  const make = (carrier: Carrier, options: Options = {}) => makeOn(carrier, { wire, ...options })
   const test = (title: string, body: Effect.Effect<void, unknown, Scope.Scope>) =>
     it.effect(`${title} (${name})`, () => body.pipe(Effect.scoped, Effect.provide(Logger.layer([]))))
 
@@ -467,7 +471,8 @@ export const suite = (name: string, carrier: Carrier): void => {
         undefined
       ]])
       const texts = (yield* Fiber.join(frames)).map((frame) => JSON.parse(asText(frame)))
-      assert.deepStrictEqual(texts.map((frame) => frame.method ?? frame.result), ["progress", "reported", "told"])
+      const words = texts.map((frame) => frame.method ?? frame.result)
+      assert.deepStrictEqual(words, [wire.progress?.method, "reported", "told"])
     })
   )
 

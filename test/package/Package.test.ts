@@ -19,7 +19,8 @@ const installed = Effect.acquireRelease(
     const directory = mkdtempSync(join(tmpdir(), "package-"))
     const source = join(directory, "source")
     mkdirSync(source)
-    for (const name of ["package.json", "LICENSE", "README.md", "PROTOCOLS.md", "CHANGELOG.md", "src"]) {
+    const written = manifest.files.filter((name: string) => name !== "dist")
+    for (const name of ["package.json", "LICENSE", "README.md", ...written]) {
       cpSync(join(root, name), join(source, name), { recursive: true })
     }
     run("npx", ["tsc", "-p", "tsconfig.build.json", "--outDir", join(source, "dist")], root)
@@ -44,8 +45,16 @@ it.live(
   () =>
     Effect.gen(function*() {
       const { app, files } = yield* installed
-      assert.includeMembers(files, ["package.json", "LICENSE", "README.md", "PROTOCOLS.md", "CHANGELOG.md"])
-      assert.isFalse(files.some((file) => /^(test|examples|bench|\.ci)\//.test(file)))
+      assert.includeMembers(files, [
+        "package.json",
+        "LICENSE",
+        "README.md",
+        "PROTOCOLS.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md"
+      ])
+      assert.includeMembers(files, ["docs/README.md", "docs/rpc.md", "examples/README.md", "examples/hello.ts"])
+      assert.isFalse(files.some((file) => /^(test|bench|\.ci)\//.test(file)))
 
       const modules = folders.flatMap((folder) =>
         readdirSync(join(root, "src", folder))
