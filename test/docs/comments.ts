@@ -3,6 +3,11 @@ import { globSync, readFileSync } from "node:fs"
 
 /** What an example speaks of without saying it. */
 const given: Readonly<Record<string, string>> = {
+  "src/dashboard/Dashboard.ts": `
+    class Contract extends RpcGroup.make(Rpc.make("ping")) {}
+    const Handlers = Contract.toLayer({ ping: () => Effect.void })
+    const topics = Topic.group(Topic.make("news", { payload: Schema.String }))
+    declare const panel: JugglerState.JugglerState<any, any>`,
   "src/juggler/JugglerClient.ts": `
     class Requests extends RpcGroup.make(Rpc.make("increment", { payload: { by: Schema.Int } })) {}
     declare const panel: JugglerClient.JugglerClient<
