@@ -40,12 +40,14 @@ export const keep = (file: string, name: string, output: string): void => {
     text.split(/^(?=## )/m).slice(1).map((section) => [section.slice(3, section.indexOf("\n")), section.trimEnd()])
   )
   const processors = cpus()
+  // @effect-diagnostics-next-line globalDate:off
+  const today = new Date().toISOString().slice(0, 10)
   sections.set(
     name,
     [
       `## ${name}`,
       "",
-      `${new Date().toISOString().slice(0, 10)}, commit ${commit()}; ${processors.length} processors ` +
+      `${today}, commit ${commit()}; ${processors.length} processors ` +
       `(${processors[0]?.model.trim() ?? "unknown"}), ${
         Math.round(totalmem() / 2 ** 30)
       } GiB, ${type()} ${release()}; ` +

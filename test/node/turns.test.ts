@@ -16,6 +16,7 @@ const served = (name: string, log: Array<string>, millis: number): Served => ({
 
 const nextTurn = () => new Promise<void>((resume) => setImmediate(resume))
 
+// @effect-diagnostics-next-line asyncFunction:off
 it("who has had a share waits in a line, who has not is served at once, and each turn serves some of the line", async () => {
   const turns = new Turns(() => time)
   const log: Array<string> = []
