@@ -76,7 +76,7 @@ it.live("connections of every wire are closed with 1001 when it stops", () =>
   Effect.gen(function*() {
     const gateway = yield* start()
     const address = yield* gateway.address
-    const paths = ["/rpc", "/lsp", "/aiohttp", "/ws", "/juggler/0.6", "/juggler/0.7", "/dashboard"]
+    const paths = ["/rpc", "/lsp", "/aiohttp", "/ws", "/juggler/0.6", "/juggler/0.7", "/dashboard/rpc"]
     const ends = yield* Effect.forEach(paths, (path) =>
       Effect.gen(function*() {
         const socket = yield* NodeWebSocket.make(`${address}${path}`)

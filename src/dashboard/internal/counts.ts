@@ -27,7 +27,7 @@ export const methodCounts: Effect.Effect<{
       method.outcomes[attributes!["outcome"] ?? ""] = Number(state.count)
     } else if (id === RpcMetrics.duration.id && "buckets" in state) {
       method.count = state.count
-      method.buckets = state.buckets as Method["buckets"]
+      method.buckets = state.buckets.map(([seconds, count]) => [Math.round(seconds * 1000), count])
     }
   }
   return {

@@ -82,7 +82,7 @@ button[aria-disabled="true"] { border-style: dashed; border-color: var(--edge); 
 td button { min-height: 1.9rem; padding: .1rem .55rem; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .scroll { overflow: auto; max-height: 28rem; margin: .5rem 0 0; border: 1px solid var(--line); border-radius: .4rem; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .35rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: middle; }
 tbody tr:last-child > * { border-bottom: 0; }
 thead th { position: sticky; top: 0; background: var(--card); color: var(--soft); font-weight: 600; z-index: 1; }

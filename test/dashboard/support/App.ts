@@ -1,5 +1,5 @@
 /** An app with a bit of everything on a free port, and the browser that looks at it. */
-import { Context, Effect, Layer, Logger, Redacted, Schema, Stream } from "effect"
+import { Context, Effect, Layer, Logger, Metric, Redacted, Schema, Stream } from "effect"
 import { Backplane } from "effect-wire/backplane"
 import { Dashboard } from "effect-wire/dashboard"
 import { Access, Authenticator, Identity } from "effect-wire/identity"
@@ -19,7 +19,7 @@ export class NoPaper extends Schema.Error<NoPaper>("NoPaper")({ tray: Schema.Int
 
 const Job = Schema.Struct({
   title: Schema.String.check(Schema.isMinLength(1)),
-  copies: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 99 })).pipe(
+  copies: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 99 })).annotate({ default: 1 }).pipe(
     Schema.withDecodingDefaultKey(Effect.succeed(1))
   ),
   colour: Schema.Literals(["black", "blue", "red"]),
@@ -143,6 +143,8 @@ export const serve = (options: { readonly loopback: boolean; readonly port?: num
       Layer.provide(Tap),
       Layer.provideMerge(Server),
       Layer.provide(Dashboard.layerErrors),
+      // apps of other tests run beside this one
+      Layer.provide(Layer.sync(Metric.MetricRegistry, () => new Map())),
       Layer.provide(Logger.layer([]))
     )
     const context = yield* Layer.build(Layer.fresh(App))
