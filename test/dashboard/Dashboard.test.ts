@@ -131,6 +131,7 @@ layer(Chromium.layer, { excludeTestServices: true, timeout: "60 seconds" })("Das
       assert.strictEqual(yield* act(tab, (page) => page.locator("tr[data-key=secret]").count()), 0)
       yield* view(tab, "overview")
       yield* shows(tab, ".facts", /requests21/)
+      yield* shows(tab, "figure .now", /^[\d.]+ \/s$/)
       const words = yield* act(tab, (page) => page.locator("svg").first().getAttribute("aria-label"))
       assert.match(words!, /^Requests, the last two minutes\. all: now .* \/s, highest .* \/s\. errors: now/)
       yield* view(tab, "errors")
