@@ -82,6 +82,33 @@ export const attacks: Record<string, Attack> = {
         ws.terminate()
       })),
 
+  "a Juggler client's state, in messages that are taken": (target) =>
+    many(3, () =>
+      again(target, async () => {
+        const ws = await open(target, "/ws")
+        ws.send(`{"type":"DATA","payload":[{"op":"add","path":"","value":{}}]}`)
+        const some = `[${Array.from({ length: 30_000 }, () => "{}").join(",")}]`
+        await pour(
+          target,
+          ws,
+          (i) => `{"type":"DATA","payload":[{"op":"add","path":"/k${i % 2}","value":${some}}]}`,
+          50
+        )
+        ws.terminate()
+      })),
+
+  "messages that never come to their end": (target) =>
+    many(200, () =>
+      again(target, async () => {
+        const socket = await deaf(target, "/rpc")
+        const head = Buffer.alloc(14)
+        head.set([0x81, 0xff])
+        head.writeUInt32BE(1_048_576, 6)
+        socket.write(Buffer.concat([head, Buffer.alloc(1_040_000)]))
+        while (target.running() && !socket.destroyed) await sleep(100)
+        socket.destroy()
+      })),
+
   "patches of a wide Juggler state": async (target) => {
     const ws = await open(target, "/ws")
     ws.send(`{"type":"DATA","payload":[{"op":"add","path":"","value":{}}]}`)

@@ -324,7 +324,7 @@ const members = (params: unknown, extra: Record<string, unknown> | undefined): s
  */
 export const encodeResult = (id: string, result: unknown): string =>
   typeof result === "number" && Number.isFinite(result)
-    ? `{"jsonrpc":"2.0","result":${result},"id":${id}}`
+    ? `{"jsonrpc":"2.0","result":${Object.is(result, -0) ? "-0" : result},"id":${id}}`
     : `{"jsonrpc":"2.0","result":${JSON.stringify(result) ?? "null"},"id":${id}}`
 
 /**

@@ -649,3 +649,9 @@ it("what would cost more memory than it may is refused unread: by its id, silent
     answer: undefined
   })
 })
+
+it("a result of -0 keeps its sign", () => {
+  assert.strictEqual(JsonRpcCodec.encodeResult("1", -0), `{"jsonrpc":"2.0","result":-0,"id":1}`)
+  const decoded = JsonRpcCodec.decode(`{"jsonrpc":"2.0","result":-0,"id":1}`) as JsonRpcCodec.Result
+  assert.isTrue(Object.is(decoded.result, -0))
+})

@@ -180,6 +180,23 @@ describe("HTTP POST", () => {
       assert.include(["127.0.0.1", "::1"], yield* who("/rpc"))
     }))
 
+  test("gives numbers back as they came, or refuses those that no number holds", (ask) =>
+    Effect.gen(function*() {
+      const echo = (value: string) =>
+        Effect.map(
+          ask({ path: "/mcp", body: `{"jsonrpc":"2.0","id":12345678901234567890,"method":"any","params":[${value}]}` }),
+          ({ body }) => body
+        )
+      for (const value of ["9007199254740991", "1e+300", `"1e400"`, `"12345678901234567890"`, "0.1"]) {
+        assert.strictEqual(yield* echo(value), `{"jsonrpc":"2.0","result":[${value}],"id":12345678901234567890}`)
+      }
+      for (const value of ["1e400", "-1e400", "9007199254740993", `{"a":[12345678901234567890]}`]) {
+        const { error, id } = JSON.parse(yield* echo(value))
+        assert.deepStrictEqual([error.code, id], [-32602, 12345678901234567000])
+        assert.match(error.data.issues[0].message, /^there is -?[0-9e]+, which is no number that JavaScript can hold/)
+      }
+    }))
+
   test("does not read a byte order mark", (ask) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* ask({ body: `\ufeff${add}` })).body, three)

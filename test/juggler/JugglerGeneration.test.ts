@@ -135,6 +135,16 @@ describe("JugglerGeneration", () => {
     assert.strictEqual(long?._tag === "Malformed" && long.code, 1009)
   })
 
+  it("refuses numbers that come out different, or are beyond every number", () => {
+    for (const value of ["1e400", "[12345678901234567890]", `{"a":-9007199254740993}`]) {
+      const result = v05.receiver()(`{"type":"MESSAGE","payload":${value}}`)
+      assert.strictEqual(result?._tag === "Malformed" && result.code, 1002)
+    }
+    for (const value of [`"1e400"`, "1e300", "12345678901234567000", "9007199254740991", `"12345678901234567890"`]) {
+      assert.strictEqual(v05.receiver()(`{"type":"MESSAGE","payload":${value}}`)?._tag, "Message")
+    }
+  })
+
   describe("segments", () => {
     const message: Message = { _tag: "Notify", name: "n", data: "x".repeat(1_000) + "😀".repeat(100) }
 

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Headers from "effect/http/Headers"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as Tracer from "effect/Tracer"
+import { inexactNumber, isInexact, mayBeInexact } from "../../rpc/internal/numbers.ts"
 import * as Weight from "../../rpc/internal/weight.ts"
 import type { Connection } from "../../rpc/RpcConnection.ts"
 import type * as RpcEngine from "../../rpc/RpcEngine.ts"
@@ -14,7 +15,6 @@ import type { ErrorObject } from "../JsonRpcMessage.ts"
 import type { Answerer, Sink } from "./answer.ts"
 import type { Caller } from "./caller.ts"
 import { wireOf } from "./foreignWire.ts"
-import { hasUnsafeInteger, inexactNumber, isInexact, mayBeInexact } from "./json.ts"
 import { named, own } from "./record.ts"
 import { internalError, methodNotFound, noBatches } from "./refusals.ts"
 import type { Serving } from "./serving.ts"
@@ -211,11 +211,16 @@ export class Endpoint implements Answerer, Sink {
     const { caller } = this
     if (caller === undefined) return
     if (message._tag === "Result" && message.id !== undefined && caller.inFlight > 0) {
-      this.mayBeInexact ??= mayBeInexact(this.text)
-      const number = this.mayBeInexact && hasUnsafeInteger(message.result) ? inexactNumber(this.text) : undefined
+      const number = this.inexactIn(message.result)
       if (number !== undefined) return caller.spoil(message.id, `the answer has ${number}, ${isInexact}`)
     }
     caller.answer(message)
+  }
+
+  /** A number of the frame that is not what stands in it, where this part of the frame has one. */
+  inexactIn(part: unknown): string | undefined {
+    this.mayBeInexact ??= mayBeInexact(this.text)
+    return this.mayBeInexact && part !== undefined ? inexactNumber(this.text, part) : undefined
   }
 
   private request(call: Codec.Call, id: string, sink: Sink): void {
@@ -249,6 +254,15 @@ export class Endpoint implements Answerer, Sink {
 
   private notified(call: Codec.Call): void {
     const { methods, onNotification, serving } = this.config
+    const inexact = this.inexactIn(call.params)
+    if (inexact !== undefined) {
+      return this.fork(
+        Effect.annotateLogs(Effect.logDebug(`a notification was dropped: it has ${inexact}, ${isInexact}`), {
+          method: call.method,
+          connection: this.connection.id
+        })
+      )
+    }
     onNotification?.(call)
     const method = methods.get(call.method)
     if (method === undefined) this.unknown(call)

@@ -1,11 +1,11 @@
 import type * as Fiber from "effect/Fiber"
 import { Batch, type Call, type Entry } from "../../rpc/internal/callModel.ts"
+import { inexactNumber, isInexact } from "../../rpc/internal/numbers.ts"
 import { inWords } from "../../socket/internal/describe.ts"
 import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import { Caller, type CallerConfig, RpcCall } from "./caller.ts"
-import { inexactNumber, isInexact } from "./json.ts"
 
 /**
  * What a server answered to one request.

@@ -124,37 +124,3 @@ export const numberTexts = (text: string, value: number): ReadonlySet<string> =>
   }
   return found
 }
-
-/** What is said of a number that {@link inexactNumber} found. @internal */
-export const isInexact = "which is no number that JavaScript can hold exactly"
-
-/** Whether a look for inexact numbers is worth while. @internal */
-export const mayBeInexact = (text: string): boolean => /\d{16}/.test(text)
-
-/**
- * Whether a value that was read from JSON has an integer whose digits may have been lost.
- *
- * @internal
- */
-export const hasUnsafeInteger = (value: unknown): boolean => {
-  if (typeof value === "number") return Number.isInteger(value) && !Number.isSafeInteger(value)
-  if (typeof value !== "object" || value === null) return false
-  for (const element of Array.isArray(value) ? value : Object.values(value)) if (hasUnsafeInteger(element)) return true
-  return false
-}
-
-/**
- * The first integer of a text that a number cannot hold: its digits would come out different.
- *
- * @internal
- */
-export const inexactNumber = (text: string): string | undefined => {
-  if (!mayBeInexact(text)) return undefined
-  // texts are passed over as they are found
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g)) {
-    if (!/^-?\d{16,}$/.test(token)) continue
-    // 12345678901234567000 is what a number of that size looks like where it is written
-    if (String(Number(token)) !== token && BigInt(token) !== BigInt(Number(token))) return token
-  }
-  return undefined
-}

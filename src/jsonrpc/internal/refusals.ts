@@ -1,6 +1,7 @@
 /**
  * What requests are refused with.
  */
+import { isInexact } from "../../rpc/internal/numbers.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
 
@@ -44,3 +45,10 @@ export const noBatches: ErrorObject = {
 
 /** @internal */
 export const internalError: ErrorObject = { code: JsonRpcError.code.internalError, message: "Internal error" }
+
+/** @internal */
+export const hasInexact = (number: string): ErrorObject => ({
+  code: JsonRpcError.code.invalidParams,
+  message: "Invalid params",
+  data: { issues: [{ path: [], message: `there is ${number}, ${isInexact}` }] }
+})

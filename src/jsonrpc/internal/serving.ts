@@ -10,7 +10,7 @@ import { AnsweredRequest, type Answerer, NotificationRequest, type Sink } from "
 import { numberTexts } from "./json.ts"
 import { again, repeated } from "./onceCall.ts"
 import { isRecord } from "./record.ts"
-import { duplicateId, invalidAgain, methodNotFound, shuttingDown, tooMany } from "./refusals.ts"
+import { duplicateId, hasInexact, invalidAgain, methodNotFound, shuttingDown, tooMany } from "./refusals.ts"
 import { StreamedRequest } from "./streamed.ts"
 import type { Wire } from "./wireModel.ts"
 
@@ -28,6 +28,8 @@ export interface Served extends Answerer {
   readonly session: RpcEngine.Session | undefined
   /** The server is about to close. */
   readonly refuses: boolean
+  /** A number of the frame that is not what stands in it, where this part of the frame has one. */
+  readonly inexactIn: (part: unknown) => string | undefined
 }
 
 const debug = (end: Served, message: string, method: string): void =>
@@ -83,6 +85,8 @@ export const serving: Serving = {
       debug(end, "access refused", method.name)
       return refuse(methodNotFound)
     }
+    const inexact = end.inexactIn(call.params)
+    if (inexact !== undefined) return refuse(hasInexact(inexact))
     const payload = payloadOf(end.wire, method, call.params)
     const request = method.isStream
       ? new StreamedRequest(end, sink, id, call, method, payload)

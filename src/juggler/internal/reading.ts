@@ -1,6 +1,7 @@
 /**
  * Frames of Juggler to messages. What is no message is said to be none, and why.
  */
+import { inexactNumber, isInexact } from "../../rpc/internal/numbers.ts"
 import * as Weight from "../../rpc/internal/weight.ts"
 import type { Json } from "../JsonPointer.ts"
 import { defaultLimits, type Limits, type Malformed, type Message, type Receiver, type Stamp } from "./message.ts"
@@ -47,6 +48,8 @@ const parse = (
   if (text.length > limits.maxDepth * 2 && isDeep(value, limits.maxDepth)) {
     return malformed(1002, "the message is nested too deeply")
   }
+  const number = inexactNumber(text, value)
+  if (number !== undefined) return malformed(1002, `the message has ${number}, ${isInexact}`)
   return read(value) ?? malformed(1002, `no message of this generation${hint(text)}`)
 }
 

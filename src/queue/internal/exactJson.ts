@@ -7,8 +7,8 @@ import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import * as Message from "../Message.ts"
 
-/** A number with so many digits, or an exponent, may not be what `JSON.parse` makes of it. */
-const suspicious = /\d[\d.]{15}|\d[eE]/
+/** A number with so many digits, or an exponent, may not be what `JSON.parse` makes of it; -0 is not what is written of it. */
+const suspicious = /\d[\d.]{15}|\d[eE]|-0/
 const token = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 
 const parse = Option.liftThrowable((text: string): Schema.Json => JSON.parse(text))
@@ -97,7 +97,7 @@ const digits = (literal: string): string => {
   const [, sign, whole, fraction = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(literal)!
   const all = (whole! + fraction).replace(/^0+/, "")
   const significant = all.replace(/0+$/, "")
-  if (significant === "") return "0"
+  if (significant === "") return `${sign}0`
   return `${sign}${significant}e${Number(exponent) - fraction.length + (all.length - significant.length)}`
 }
 

@@ -347,6 +347,8 @@ describe("SciroccoServer", () => {
       const pulled = yield* ask("GET", "/messageQueue", { node: "bb" })
       assert.strictEqual(pulled.text, exact)
       assert.include((yield* ask("GET", "/messages", { node: "bb" })).text, `"payload":${exact}`)
+      assert.strictEqual((yield* push("[-0]")).text, "[-0]")
+      yield* ask("GET", "/messageQueue", { node: "bb" })
       for (const body of ["1e400", "[-1e999]", "{\"a\":{\"b\":1" + "0".repeat(400) + "}}"]) {
         const refused = yield* push(body)
         assert.strictEqual(refused.status, 400)
