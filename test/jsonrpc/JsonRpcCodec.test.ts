@@ -574,7 +574,7 @@ it.effect.prop(
       const decoded = JsonRpcCodec.decode(text, { maxDepth: 10_000 }) as JsonRpcCodec.Result
       assert.strictEqual(decoded._tag, "Result")
       sameId(decoded.id, message.id)
-      assert.deepStrictEqual(decoded.result, normal(message.result))
+      assert.deepStrictEqual(decoded.result, Object.is(message.result, -0) ? -0 : normal(message.result))
     })
 )
 
