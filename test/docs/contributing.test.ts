@@ -1,5 +1,5 @@
 /** Follows the recipes of CONTRIBUTING.md: the code that stands there goes through the suites that it names. */
-import { assert, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import type { UserStore } from "effect-wire/identity"
 import type { Wire } from "effect-wire/jsonrpc"
@@ -17,9 +17,12 @@ const memory = Layer.effect(Dial)(
   Effect.map(MemorySocket.MemoryServer, (server) => Effect.sync(() => server.connect()))
 ).pipe(Layer.provideMerge(MemorySocket.layer))
 
-jsonRpcSuite("the wire of CONTRIBUTING.md", memory, courier)
+// one after the other, so that no test waits for the time that all the others take
+describe("a wire", { concurrent: false }, () => jsonRpcSuite("the wire of CONTRIBUTING.md", memory, courier))
 
-userSuite("the store of CONTRIBUTING.md", Effect.succeed(layer), (name, effect) => it.effect(name, () => effect))
+describe("a store", { concurrent: false }, () => {
+  userSuite("the store of CONTRIBUTING.md", Effect.succeed(layer), (name, effect) => it.effect(name, () => effect))
+})
 
 it("the rooms of CONTRIBUTING.md are those of the house, and import what it says", () => {
   const rooms = new Map(

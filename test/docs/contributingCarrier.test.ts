@@ -1,4 +1,5 @@
 /** Follows CONTRIBUTING.md, "Add a carrier": the code that stands there goes through the suites that it names. */
+import { describe } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Socket, SocketServer } from "effect/socket"
 import { Dial, suite as jsonRpcSuite } from "../jsonrpc/suite.ts"
@@ -18,5 +19,8 @@ const carrier = Layer.unwrap(Effect.map(makeServer, ({ connect, server }) =>
     Layer.effect(Socket.Socket)(connect),
     Layer.succeed(Dial)(connect)
   )))
-carrierSuite("the carrier of CONTRIBUTING.md", carrier, { text: true, closeCodes: true })
-jsonRpcSuite("the carrier of CONTRIBUTING.md", carrier)
+// one after the other, so that no test waits for the time that all the others take
+describe("a carrier", { concurrent: false }, () => {
+  carrierSuite("the carrier of CONTRIBUTING.md", carrier, { text: true, closeCodes: true })
+  jsonRpcSuite("the carrier of CONTRIBUTING.md", carrier)
+})

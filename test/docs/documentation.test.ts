@@ -41,7 +41,7 @@ const named = (program: Program) => ({ ...program, name: `${program.page}:${prog
 const ofKind = (...kinds: ReadonlyArray<Program["kind"]>) =>
   programs.filter(({ kind }) => kinds.includes(kind)).map(named)
 
-describe("programs of the documentation", () => {
+describe("programs of the documentation", { concurrent: false }, () => {
   it.live.each(ofKind("effect"))("$name runs and prints what it says", (program) =>
     Effect.gen(function*() {
       const module = yield* Effect.promise(() => import(program.file) as Promise<{ readonly program: Effect.Effect<void> }>)
