@@ -36,9 +36,11 @@ const main = Effect.gen(function*() {
     })
   )
   const text = outputFiles[0]!.text
+  const tag = createHash("sha256").update(text).digest("hex").slice(0, 32)
   writeFileSync(
     join(folder, "pageScript.ts"),
     `// Made by \`npm run page\`: do not edit.\n\n/** Of the sources in page/. */\nexport const digest = "${digest()}"\n\n` +
+      `/** Of the script. */\nexport const etag = '"${tag}"'\n\n` +
       `/** The script of the page. */\nexport const script: string = ${JSON.stringify(text)}\n`
   )
   yield* Console.log(`${text.length} characters`)

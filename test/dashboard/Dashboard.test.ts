@@ -27,11 +27,11 @@ const client = (address: string) =>
   )
 
 const fill = (tab: Tab, label: string, value: string) =>
-  act(tab, (page) => page.getByLabel(label, { exact: false }).first().fill(value, { timeout: 15_000 }))
+  act(tab, (page) => page.getByLabel(label, { exact: false }).first().fill(value))
 
 layer(Chromium.layer, { excludeTestServices: true, timeout: "60 seconds" })("Dashboard", (it) => {
   const test = (name: string, body: Effect.Effect<void, unknown, Chromium | Scope.Scope>) =>
-    isThere ? it.effect(name, () => Effect.scoped(body), 120_000) : it.effect.skip(name, () => Effect.scoped(body))
+    isThere ? it.effect(name, () => Effect.scoped(body), 180_000) : it.effect.skip(name, () => Effect.scoped(body))
 
   test(
     "makes forms of schemas, says what does not fit at its field, and calls",
@@ -180,14 +180,14 @@ layer(Chromium.layer, { excludeTestServices: true, timeout: "60 seconds" })("Das
       yield* panel.update((draft) => {
         draft.counter = 7
       })
-      yield* shows(tab, ".changed", /^7$/)
+      yield* shows(tab, "[data-flashes]", /^7$/)
       yield* act(tab, (page) => page.click("summary:has-text('lamps')"))
       yield* act(tab, (page) => page.click("summary:has-text('0')"))
       yield* panel.update((draft) => {
         draft.lamps[0]!.on = true
         draft.lamps.push({ name: "attic", on: false })
       })
-      yield* shows(tab, ".changed", /^true$/)
+      yield* shows(tab, "[data-flashes]", /^true$/)
       yield* shows(tab, ".tree", /lamps\[3\]0\{2\}.*ontrue.*1\{2\}2\{2\}/)
       yield* panel.update((draft) => {
         draft.lamps.splice(0, 1)

@@ -1,14 +1,17 @@
 /** The page without a browser: what is served, and the functions that its figures and trees are made by. */
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Context, Effect, Stream } from "effect"
+import { JsonRpcClient, Wire } from "effect-wire/jsonrpc"
 import { JsonPatch } from "effect-wire/juggler"
+import { NodeWebSocket } from "effect-wire/node"
 import { Handshake } from "effect-wire/socket"
+import { Topics } from "effect-wire/topics"
 import { digest } from "../../scripts/dashboard.ts"
 import { isLocal } from "../../src/dashboard/internal/local.ts"
 import { byMethod, percentile, together } from "../../src/dashboard/internal/page/figures.ts"
 import { apply } from "../../src/dashboard/internal/page/patch.ts"
 import * as Script from "../../src/dashboard/internal/pageScript.ts"
-import { serve } from "./support/App.ts"
+import { Doors, serve } from "./support/App.ts"
 
 it("the script that is served is made of the page's sources as they are (npm run page)", () => {
   assert.strictEqual(Script.digest, digest())
@@ -29,6 +32,11 @@ it.live("the page holds no secret, loads nothing from elsewhere, and runs nothin
       assert.strictEqual(file.status, 200)
       assert.include(file.headers.get("content-type")!, type)
     }
+    const script = yield* get("/dashboard/page.js")
+    const again = yield* Effect.promise(() =>
+      fetch(script.url, { headers: { "if-none-match": script.headers.get("etag")! } })
+    )
+    assert.strictEqual(again.status, 304)
   })))
 
 it.live("pages of other origins may not ask", () =>
@@ -51,6 +59,34 @@ it.live("pages of other origins may not ask", () =>
     const passed = yield* Effect.flatMap(post({ "x-forwarded-for": "203.0.113.9" }), (r) =>
       Effect.promise(() => r.json()))
     assert.strictEqual((passed as any).error.code, -32601)
+  })))
+
+it.live("who may not look any more hears nothing more", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const { address, inside } = yield* serve({ loopback: false })
+    const topics = Context.get(inside, Topics.Topics)
+    const client = yield* JsonRpcClient.fromSocket(
+      yield* NodeWebSocket.make(`ws://${address}/dashboard/rpc`),
+      { wire: Wire.rockets }
+    )
+    const heard: Array<string> = []
+    yield* Effect.forkScoped(Stream.runForEach(client.notifications, ({ params }) =>
+      Effect.sync(() => {
+        for (const { value } of (params as any).values) heard.push(value)
+      })))
+    yield* client.call("dashboard.authenticate", { token: "the-token" })
+    yield* client.call("dashboard.watch", { topics: true })
+    yield* topics.publish(Doors, "first")
+    while (!heard.includes("first")) yield* Effect.sleep("10 millis")
+    yield* client.call("dashboard.logout")
+    yield* topics.publish(Doors, "second")
+    yield* Effect.sleep("200 millis")
+    yield* client.call("dashboard.hello")
+    assert.deepStrictEqual(heard, ["first"])
+    // the last of a page is not the end of the watching of others
+    yield* client.call("dashboard.authenticate", { token: "the-token" })
+    yield* client.call("dashboard.watch", { topics: true })
+    while (!heard.includes("second")) yield* Effect.sleep("10 millis")
   })))
 
 it("a connection is local by its address, the name that it asked for, and what no proxy said", () => {

@@ -15,14 +15,14 @@ const opened = Effect.gen(function*() {
 })
 
 const fill = (tab: Tab, label: string, value: string) =>
-  act(tab, (page) => page.getByLabel(label, { exact: true }).fill(value, { timeout: 15_000 }))
+  act(tab, (page) => page.getByLabel(label, { exact: true }).fill(value))
 
 layer(Layer.merge(Gateway.layer, Chromium.layer), { excludeTestServices: true, timeout: "60 seconds" })(
   "the gateway's dashboard",
   (it) => {
     const test = (name: string, body: Effect.Effect<void, unknown, Gateway | Chromium | Scope.Scope>) =>
       isThere
-        ? it.effect(name, () => Effect.scoped(body), 120_000)
+        ? it.effect(name, () => Effect.scoped(body), 180_000)
         : it.effect.skip(name, () => Effect.scoped(body))
 
     test(

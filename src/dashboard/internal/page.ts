@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { css } from "./pageStyle.ts"
 
@@ -46,8 +47,12 @@ export const page = (options: { readonly title: string; readonly path: string; r
 /** Its style. */
 export const style = HttpServerResponse.text(css, { contentType: "text/css; charset=utf-8", headers })
 
-/** Its script, which is loaded when somebody asks for it. */
-export const script = Effect.map(
-  Effect.promise(() => import("./pageScript.ts")),
-  ({ script }) => HttpServerResponse.text(script, { contentType: "text/javascript; charset=utf-8", headers })
-)
+/** Its script, which is loaded when somebody asks for it, and sent to who does not have it yet. */
+export const script = Effect.gen(function*() {
+  const { etag, script } = yield* Effect.promise(() => import("./pageScript.ts"))
+  const request = yield* HttpServerRequest.HttpServerRequest
+  const own = { ...headers, etag }
+  return request.headers["if-none-match"] === etag
+    ? HttpServerResponse.empty({ status: 304, headers: own })
+    : HttpServerResponse.text(script, { contentType: "text/javascript; charset=utf-8", headers: own })
+})

@@ -24,6 +24,9 @@ export class Chromium
     : Layer.succeed(Chromium, undefined as never)
 }
 
+/** Milliseconds that a test waits for what must come, on a machine that does other things as well. */
+const patience = 45_000
+
 export interface Tab {
   readonly page: Page
   /** What the browser complained about, and what was asked of elsewhere. */
@@ -39,6 +42,7 @@ export const open = (address: string, path: string, options: BrowserContextOptio
       (context) => Effect.promise(() => context.close())
     )
     const page = yield* Effect.promise(() => context.newPage())
+    page.setDefaultTimeout(patience)
     const complaints: Array<string> = []
     const complain = (text: string) => {
       if (expected?.test(text) !== true) complaints.push(text)
@@ -63,7 +67,7 @@ export const shows = ({ page }: Tab, selector: string, text: RegExp) =>
       ([selector, source]) =>
         Array.from(document.querySelectorAll(selector!)).some((one) => new RegExp(source!).test(one.textContent ?? "")),
       [selector, text.source] as const,
-      { timeout: 20_000 }
+      { timeout: patience }
     ).catch(() =>
       page.locator(selector).allTextContents().then((texts) => {
         throw new Error(`${selector} does not show ${text}, but ${JSON.stringify(texts).slice(0, 1000)}`)
@@ -75,7 +79,7 @@ export const act = <A>({ page }: Tab, f: (page: Page) => Promise<A>): Effect.Eff
 
 /** Goes to an element and presses a key, as somebody without a mouse does. */
 export const press = (tab: Tab, selector: string, key = "Enter") =>
-  act(tab, (page) => page.focus(selector, { timeout: 15_000 }).then(() => page.keyboard.press(key)))
+  act(tab, (page) => page.focus(selector).then(() => page.keyboard.press(key)))
 
 /** Goes to a view by its link. */
 export const view = (tab: Tab, name: string) =>

@@ -53,7 +53,7 @@ export const make = (app: App): View => {
               isSure = false
               one.textContent = "Close"
               one.setAttribute("aria-label", `Close connection ${connection.id}`)
-            }, 4000)
+            }, 10_000)
           }, { "aria-label": `Close connection ${connection.id}` })
           return h(
             "tr",
