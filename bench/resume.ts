@@ -109,7 +109,7 @@ const serve = (kind: Kind, url: string) => {
       publishing((tick) => Effect.runFork(Effect.provide(Topics.publish(Ticks, tick), context)))
       listening((address as { readonly port: number }).port)
       return yield* Effect.never
-    }).pipe(Effect.provide(layer), Effect.provide(Logger.layer([])))
+    }).pipe(Effect.provide(layer.pipe(Layer.provideMerge(Logger.layer([])))))
   )
 }
 
