@@ -106,11 +106,20 @@ export interface NodeSqliteClientConfig {
 export const make = (
   options: NodeSqliteClientConfig
 ): Effect.Effect<NodeSqliteClient, SqlError, Scope.Scope | Reactivity.Reactivity> =>
-  Effect.gen(function*() {
-    const database = yield* Effect.acquireRelease(open(options), (database) =>
+  Effect.flatMap(
+    Effect.acquireRelease(attempt("open", () => open(options, sqlite().DatabaseSync)), (database) =>
       Effect.sync(() => {
         if (database.isOpen) database.close()
-      }))
+      })),
+    (database) => fromDatabase(options, database)
+  )
+
+/** @internal The client of a database that is open. */
+export const fromDatabase = (
+  options: NodeSqliteClientConfig,
+  database: DatabaseSync
+): Effect.Effect<NodeSqliteClient, SqlError, Scope.Scope | Reactivity.Reactivity> =>
+  Effect.gen(function*() {
     const patience = Duration.toMillis(Duration.fromInputUnsafe(options.busyTimeout ?? "5 seconds"))
     const connection = new SqliteConnection(database, options.preparedStatementCacheSize ?? 256, patience)
     const semaphore = yield* Semaphore.make(1)
@@ -169,14 +178,15 @@ export const layerConfig = (
 const fromEffect = <E>(
   effect: Effect.Effect<NodeSqliteClient, E, Scope.Scope | Reactivity.Reactivity>
 ): Layer.Layer<NodeSqliteClient | Client.SqlClient, E> =>
-  Layer.effectContext(
-    Effect.map(effect, (client) => Context.make(NodeSqliteClient, client).pipe(Context.add(Client.SqlClient, client)))
-  ).pipe(
-    Layer.provide(Reactivity.layer)
-  )
+  Layer.effectContext(Effect.map(effect, services)).pipe(Layer.provide(Reactivity.layer))
+
+/** @internal The client by both of its names. */
+export const services = (client: NodeSqliteClient): Context.Context<NodeSqliteClient | Client.SqlClient> =>
+  Context.make(NodeSqliteClient, client).pipe(Context.add(Client.SqlClient, client))
 
 // Node has it from 22.13 on; the rest of `effect-wire/node` also runs on Node 20, so it is looked up when it is wanted.
-const sqlite = (): typeof import("node:sqlite") => {
+/** @internal */
+export const sqlite = (): typeof import("node:sqlite") => {
   const found = Process.getBuiltinModule("node:sqlite") as typeof import("node:sqlite") | undefined
   if (found === undefined) {
     throw new Error(`this Node (${Process.version}) has no node:sqlite: 22.13 or later is needed`)
@@ -184,27 +194,29 @@ const sqlite = (): typeof import("node:sqlite") => {
   return found
 }
 
-const open = (options: NodeSqliteClientConfig): Effect.Effect<DatabaseSync, SqlError> =>
-  attempt("open", () => {
-    const { DatabaseSync } = sqlite()
-    const database = new DatabaseSync(options.filename, {
-      readOnly: options.readonly ?? false,
-      timeout: Duration.toMillis(Duration.fromInputUnsafe(options.busyTimeout ?? "5 seconds")),
-      enableForeignKeyConstraints: options.foreignKeys ?? true,
-      allowExtension: options.allowExtension ?? false
-    })
-    try {
-      if (options.readonly !== true) database.exec(`PRAGMA journal_mode = ${options.journalMode ?? "WAL"}`)
-      database.exec(`PRAGMA synchronous = ${options.synchronous ?? "FULL"}`)
-      if (options.maxSize !== undefined) {
-        const pageSize = Number(database.prepare("PRAGMA page_size").get()?.["page_size"] ?? 4096)
-        database.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxSize / pageSize))}`)
-      }
-      // From here on nobody waits in SQLite.
-      database.exec("PRAGMA busy_timeout = 0")
-      return database
-    } catch (cause) {
-      database.close()
-      throw cause
-    }
+/** @internal Throws what `node:sqlite` throws. */
+export const open = (
+  options: NodeSqliteClientConfig,
+  Database: typeof import("node:sqlite").DatabaseSync
+): DatabaseSync => {
+  const database = new Database(options.filename, {
+    readOnly: options.readonly ?? false,
+    timeout: Duration.toMillis(Duration.fromInputUnsafe(options.busyTimeout ?? "5 seconds")),
+    enableForeignKeyConstraints: options.foreignKeys ?? true,
+    allowExtension: options.allowExtension ?? false
   })
+  try {
+    database.exec(`PRAGMA synchronous = ${options.synchronous ?? "FULL"}`)
+    if (options.readonly !== true) database.exec(`PRAGMA journal_mode = ${options.journalMode ?? "WAL"}`)
+    if (options.maxSize !== undefined) {
+      const pageSize = Number(database.prepare("PRAGMA page_size").get()?.["page_size"] ?? 4096)
+      database.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxSize / pageSize))}`)
+    }
+    // From here on nobody waits in SQLite.
+    database.exec("PRAGMA busy_timeout = 0")
+    return database
+  } catch (cause) {
+    database.close()
+    throw cause
+  }
+}

@@ -19,6 +19,8 @@ import type { Draw } from "./Draw.ts"
  * - `narrow`: the link carries so many bytes a second.
  * - `refuse`, `hang`: dials of a node fail, or get no answer.
  * - `crash`: a node loses its memory and comes back after `down`; of a `power` failure its peers learn nothing.
+ * - `midway`: as `crash`, in the middle of a turn: at the step of this number from now on, where steps are changes of the
+ *   node's disk, statements of its database (`NodeSqliteWorld`), and `World.step`. It waits 5 s for it. To be asked for.
  * - `stop`: a node ends in order, and comes back. `version` says which of its versions starts (see `Simulation.node`).
  * - `pause`: a node does nothing for a while. `sluggish`: each of its steps takes so long.
  * - `jump`: its wall clock is moved. `skew`: its clock runs faster or slower by a factor.
@@ -47,6 +49,14 @@ export type Fault =
     | {
       readonly kind: "crash"
       readonly node: string
+      readonly power: boolean
+      readonly down: number
+      readonly version: number
+    }
+    | {
+      readonly kind: "midway"
+      readonly node: string
+      readonly steps: number
       readonly power: boolean
       readonly down: number
       readonly version: number
@@ -87,7 +97,7 @@ export type Kind = Fault["kind"]
  * @category models
  * @since 0.2.0
  */
-export const weights: { readonly [K in Exclude<Kind, "own" | "backplane">]: number } = {
+export const weights: { readonly [K in Exclude<Kind, "own" | "backplane" | "midway">]: number } = {
   cut: 8,
   close: 2,
   partition: 2,
@@ -167,6 +177,10 @@ export const draw = (kind: Kind, at: number, targets: Targets, draw: Draw): Faul
   switch (kind) {
     case "crash":
       return { kind, at, node, power: draw.chance(0.3), down: millis(draw), version }
+    case "midway": {
+      const steps = draw.weighted([[draw.int(1, 4), 1], [draw.int(1, 30), 3], [draw.int(1, 200), 2]])
+      return { kind, at, node, steps, power: draw.chance(0.5), down: millis(draw), version }
+    }
     case "stop":
       return { kind, at, node, down: millis(draw), version }
     case "sluggish":
@@ -180,6 +194,9 @@ export const draw = (kind: Kind, at: number, targets: Targets, draw: Draw): Faul
   }
 }
 
+/** @internal How long `midway` waits for its step, in virtual milliseconds. */
+export const midwayFor = 5000
+
 /** @internal How long a fault goes on, in virtual milliseconds. */
 export const lasts = (fault: Fault): number => {
   switch (fault.kind) {
@@ -188,6 +205,8 @@ export const lasts = (fault: Fault): number => {
     case "crash":
     case "stop":
       return fault.down
+    case "midway":
+      return midwayFor + fault.down
     case "close":
     case "jump":
     case "skew":
@@ -238,6 +257,10 @@ export const describe = (fault: Fault): string => {
       return `${fault.node} crashes${fault.power ? " (power failure)" : ""}, and is down for ${fault.down} ms${
         ofVersion(fault.version)
       }`
+    case "midway":
+      return `${fault.node} crashes${
+        fault.power ? " (power failure)" : ""
+      } at its step ${fault.steps}, and is down for ${fault.down} ms${ofVersion(fault.version)}`
     case "stop":
       return `${fault.node} is stopped, and is down for ${fault.down} ms${ofVersion(fault.version)}`
     case "sluggish":

@@ -34,7 +34,8 @@ export interface DialOptions {
 
 /**
  * The disk of one node. It keeps its promises and no more: what was synced is there after a power failure; of what was
- * written since then each write is there, torn, or gone. All calls are synchronous; nothing fails.
+ * written since then each write is there, torn, or gone. All calls are synchronous. Nothing fails; but the fault `midway` may
+ * strike before any change, which then throws, as every later one of that life does.
  *
  * @category models
  * @since 0.2.0
@@ -76,6 +77,11 @@ export class World extends Context.Service<World, {
    * `backplane` makes it late, and lets it lose publications, of which it then tells a gap.
    */
   readonly backplane: Backplane["Service"]
+  /**
+   * A place in the middle of synchronous code at which the fault `midway` may crash the node. It throws when it does; what
+   * runs on behind it is not seen by anybody.
+   */
+  readonly step: () => void
   /** Calls a function when the node crashes: for what an operating system does then, as closing files. */
   readonly onCrash: (run: () => void) => void
   /** Accepts connections for this node. */

@@ -2,6 +2,7 @@
  * The disk of a node: what is there, and what would be there after a crash.
  */
 import type { Disk } from "../World.ts"
+import type { Life } from "./loop.ts"
 import type { Prng } from "./prng.ts"
 
 type Write = { readonly kind: "write" | "append"; readonly bytes: Uint8Array } | { readonly kind: "remove" }
@@ -63,6 +64,22 @@ export class WorldDisk implements Disk {
     const file = this.file(path)
     file.synced = file.content
     file.pending = []
+  }
+
+  /** As one life of the node sees it: each change is a step, before which it may crash. */
+  of(life: Life): Disk {
+    const step = <A extends ReadonlyArray<unknown>>(change: (...args: A) => void) => (...args: A): void => {
+      life.step()
+      change(...args)
+    }
+    return {
+      read: (path) => this.read(path),
+      list: () => this.list(),
+      write: step((path: string, bytes: Uint8Array) => this.write(path, bytes)),
+      append: step((path: string, bytes: Uint8Array) => this.append(path, bytes)),
+      remove: step((path: string) => this.remove(path)),
+      sync: step((path: string) => this.sync(path))
+    }
   }
 
   list(): ReadonlyArray<string> {

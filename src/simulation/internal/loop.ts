@@ -19,6 +19,11 @@ export class Life {
   rate = 1
   offset = 0
   readonly onCrash: Array<() => void> = []
+  /** It has crashed, and what runs then has run: nothing of it reaches the disk any more. */
+  crashed = false
+  /** The node crashes at its step of this number, counted from now on; 0: at none. */
+  stepsLeft = 0
+  onLastStep: () => void = () => {}
   fibers = 0
   timers = 0
   /** Tasks that wait for `heldUntil`. */
@@ -27,6 +32,12 @@ export class Life {
   constructor(node: string, random: Prng) {
     this.node = node
     this.random = random
+  }
+
+  /** A step that a crash may come before; it throws when one does, and ever after. */
+  step(): void {
+    if (this.stepsLeft > 0 && --this.stepsLeft === 0) this.onLastStep()
+    if (this.crashed) throw new Error(`${this.node} has crashed`)
   }
 }
 

@@ -64,7 +64,8 @@ export const contextFor = (
     Context.add(World, {
       node,
       version,
-      disk,
+      disk: disk.of(life),
+      step: () => life.step(),
       now: () => loop.now,
       note: (kind, data) => {
         if (!life.dead) record({ _tag: "Noted", at: loop.now, node, kind, data: plain(data) })
@@ -179,7 +180,9 @@ export class NodeRunner {
     const { life } = this
     if (life === undefined || this.state === "down") return false
     life.dead = true
+    life.stepsLeft = 0
     for (const run of life.onCrash) run()
+    life.crashed = true
     this.end(life)
     this.disk.crash(power)
     this.note("crashed")

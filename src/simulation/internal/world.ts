@@ -54,8 +54,9 @@ class Director {
     const record = (event: Event): void => {
       this.events.push(event)
     }
-    this.loop.onThrow = (life, error) =>
-      record({ _tag: "Uncaught", at: this.loop.now, node: life.node, text: String(error) })
+    this.loop.onThrow = (life, error) => {
+      if (!life.dead) record({ _tag: "Uncaught", at: this.loop.now, node: life.node, text: String(error) })
+    }
     this.network = new Network(this.loop, this.random.derive("network"), plan.network, record)
     const { network } = this
     this.around = {

@@ -3,7 +3,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { Fault } from "../Fault.ts"
+import { type Fault, midwayFor } from "../Fault.ts"
 import type { AppSpec } from "./model.ts"
 import { contextFor, type NodeRunner, type Surroundings } from "./node.ts"
 
@@ -100,6 +100,16 @@ export class WorldFaults {
         if (!node.crash(fault.power)) return false
         this.later(fault.down, () => node.start(fault.version))
         return true
+      case "midway":
+        if (life.dead || node.state === "stopping") return false
+        life.stepsLeft = fault.steps
+        life.onLastStep = () => {
+          if (node.life === life && node.crash(fault.power)) this.later(fault.down, () => node.start(fault.version))
+        }
+        this.later(midwayFor, () => {
+          life.stepsLeft = 0
+        })
+        return true
       case "stop":
         if (node.state !== "up") return false
         node.stop()
@@ -152,7 +162,9 @@ export class WorldFaults {
     this.over = true
     this.around.network.heal()
     for (const node of this.nodes.values()) {
-      if (node.life !== undefined) node.life.perTask = 0
+      if (node.life === undefined) continue
+      node.life.perTask = 0
+      node.life.stepsLeft = 0
     }
     return Effect.forEach(this.nodes.values(), (node) =>
       Effect.gen({ self: this }, function*() {

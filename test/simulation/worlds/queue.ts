@@ -1,7 +1,23 @@
-/** The queue in memory: producers, pullers that acknowledge, give back, forget or come too late. */
-import { Effect, Option } from "effect"
-import { MessageQueue } from "effect-wire/queue"
-import { History, Judge, Simulation, World } from "effect-wire/simulation"
+/**
+ * The queue in memory, and on SQLite with crashes between any two statements: producers, pullers that acknowledge, give
+ * back, forget or come too late.
+ */
+import { Clock, DateTime, Effect, Layer, Option } from "effect"
+import * as NodeSqliteWorld from "effect-wire/node/NodeSqliteWorld"
+import { type Message, MessageQueue } from "effect-wire/queue"
+import { type Fault, History, Judge, Simulation, World } from "effect-wire/simulation"
+
+/** Notes that a delivery has come, and how long it is this holder's. */
+const pulled = (delivery: Message.Delivery) =>
+  Effect.gen(function*() {
+    const { expiresAt } = delivery.lease
+    const left = expiresAt === undefined ? 0 : DateTime.toEpochMillis(expiresAt) - (yield* Clock.currentTimeMillis)
+    yield* World.note("pulled", {
+      id: delivery.id,
+      body: (delivery.payload.value as any)?.value,
+      lease: Math.max(0, left)
+    })
+  })
 
 const operations = {
   push: Simulation.operation({
@@ -15,6 +31,7 @@ const operations = {
     run: ({ body, delay, key, priority }) =>
       Effect.gen(function*() {
         const queue = yield* MessageQueue.MessageQueue
+        yield* World.note("pushing", { key, body })
         const message = yield* queue.push("a0", { value: body }, {
           ...key === null ? {} : { orderingKey: key },
           ...delay === 0 ? {} : { delay },
@@ -35,14 +52,14 @@ const operations = {
     run: ({ lease, takes, then, wait }) =>
       Effect.gen(function*() {
         const queue = yield* MessageQueue.MessageQueue
-        const pulled = yield* queue.pull("a0", { lease, ...wait === 0 ? {} : { wait } })
-        if (Option.isNone(pulled)) return "nothing"
-        const delivery = pulled.value
+        const found = yield* queue.pull("a0", { lease, ...wait === 0 ? {} : { wait } })
+        if (Option.isNone(found)) return "nothing"
+        const delivery = found.value
         const { id } = delivery
-        yield* World.note("pulled", { id, lease })
+        yield* pulled(delivery)
         yield* Effect.sleep(takes)
         if (then === "forget") return "forgot"
-        yield* World.note("letting go", { id })
+        yield* World.note("letting go", { id, how: then })
         yield* then === "ack" ? queue.ack(delivery) : then === "nack" ? queue.nack(delivery) : queue.release(delivery)
         yield* World.note(then, { id })
         return then
@@ -55,29 +72,48 @@ const rest = Effect.gen(function*() {
   const queue = yield* MessageQueue.MessageQueue
   let idle = 0
   while (idle < 3) {
-    const pulled = yield* queue.pull("a0", { lease: "1 minute", wait: "20 seconds" })
-    if (Option.isNone(pulled)) {
+    const found = yield* queue.pull("a0", { lease: "1 minute", wait: "20 seconds" })
+    if (Option.isNone(found)) {
       idle++
       continue
     }
-    yield* World.note("pulled", { id: pulled.value.id, lease: 60_000 })
-    yield* queue.ack(pulled.value)
-    yield* World.note("ack", { id: pulled.value.id })
+    const { id } = found.value
+    yield* pulled(found.value)
+    yield* World.note("letting go", { id, how: "ack" })
+    yield* queue.ack(found.value)
+    yield* World.note("ack", { id })
   }
   return yield* queue.counts({ node: "a0" })
 })
 
 const nothingLost = Judge.make(
   "confirmed is never lost",
-  "a message that was pushed is delivered until it is acknowledged",
+  "a confirmed push is as durable as the database's commit",
   (history) => {
-    const acked = new Set(History.notes(history, "ack").map(({ data }) => data.id))
+    // of an ack that a crash cut short nobody knows whether it holds
+    const acked = new Set(
+      History.notes(history, "letting go").flatMap(({ data }) => data.how === "ack" ? [data.id] : [])
+    )
     const done = History.operations(history).some(({ operation, outcome }) =>
       operation === "rest" && outcome === "Success"
     )
     if (!done) return "the queue cannot be emptied"
     for (const { data } of History.notes(history, "pushed")) {
       if (!acked.has(data.id)) return `${data.id} (${data.body}) was pushed, and nobody ever acknowledged it`
+    }
+    return undefined
+  }
+)
+
+const onlyWhatWasPushed = Judge.make(
+  "only what was pushed is delivered, with what it was pushed with",
+  "a confirmed push is as durable as the database's commit",
+  (history) => {
+    const bodies = new Set(History.notes(history, "pushing").map(({ data }) => data.body))
+    const ids = new Map(History.notes(history, "pushed").map(({ data }) => [data.id, data.body]))
+    for (const { data } of History.notes(history, "pulled")) {
+      if (!bodies.has(data.body)) return `${data.id} holds ${data.body}, which nobody pushed`
+      if (ids.has(data.id) && ids.get(data.id) !== data.body) return `${data.id} holds ${data.body} of another`
     }
     return undefined
   }
@@ -115,42 +151,63 @@ const inOrder = Judge.make(
   "order per key",
   "Messages of one destination with the same key are delivered strictly in the order of their pushes",
   (history) => {
-    const order = new Map<string, { readonly key: string; readonly n: number }>()
-    let n = 0
-    for (const { data } of History.notes(history, "pushed")) {
-      if (data.key !== null) {
-        order.set(data.id, { key: data.key, n: n++ })
+    // one push was before another when it was confirmed before the other began
+    const began = new Map<number, number>()
+    const pushes = new Map<string, { readonly key: string; readonly began: number; readonly confirmed: number }>()
+    const delivered = new Map<string, { readonly id: string; readonly began: number }>()
+    for (const [index, event] of history.events.entries()) {
+      if (event._tag !== "Noted") continue
+      const { body, id, key } = event.data
+      if (event.kind === "pushing") began.set(body, index)
+      else if (event.kind === "pushed" && key !== null) {
+        pushes.set(id, { key, began: began.get(body)!, confirmed: index })
+      } else if (event.kind === "pulled") {
+        const push = pushes.get(id)
+        if (push === undefined) continue
+        const last = delivered.get(push.key)
+        if (last !== undefined && push.confirmed < last.began) {
+          return `${id} was delivered after ${last.id}, its successor`
+        }
+        if (last === undefined || push.began > last.began) delivered.set(push.key, { id, began: push.began })
       }
-    }
-    const acked = new Map<string, number>()
-    for (const event of history.events) {
-      if (event._tag !== "Noted" || event.kind !== "pulled") continue
-      const place = order.get(event.data.id)
-      if (place === undefined) continue
-      const last = acked.get(place.key) ?? -1
-      if (place.n < last) return `${event.data.id} of key ${place.key} was delivered after its successor`
-      acked.set(place.key, place.n)
     }
     return undefined
   }
 )
 
-const judges = [nothingLost, oneAck, oneHolder, inOrder]
+const judges = [nothingLost, onlyWhatWasPushed, oneAck, oneHolder, inOrder]
 
-export const apps = {
-  memory: Simulation.make({
-    name: "Queue in memory",
-    nodes: {
-      node: Simulation.node({
-        layer: MessageQueue.layerMemory({ maxTries: 1000 }),
-        operations,
-        rest,
-        faults: ["pause", "sluggish"]
-      })
-    },
+const make = (name: string, node: Simulation.Node<never>, faults?: ReadonlyArray<Fault.Kind>) =>
+  Simulation.make({
+    name,
+    nodes: { node },
     judges,
-    // what was pushed is noted in the order in which it was pushed
+    // what is delivered is noted in the turn in which it is
     preempt: false,
+    ...faults === undefined ? {} : { faults },
     settle: "2 minutes"
   })
+
+const onDisk = (name: string, synchronous: "FULL" | "NORMAL") => {
+  const faults: ReadonlyArray<Fault.Kind> = ["crash", "midway", "stop", "pause", "sluggish"]
+  const layer = MessageQueue.layerSql({ maxTries: 1000 }).pipe(
+    Layer.provide(NodeSqliteWorld.layer({ path: "queue.db", synchronous }))
+  )
+  return make(name, Simulation.node({ layer, operations, rest, faults }), faults)
 }
+
+export const apps = {
+  memory: make(
+    "Queue in memory",
+    Simulation.node({
+      layer: MessageQueue.layerMemory({ maxTries: 1000 }),
+      operations,
+      rest,
+      faults: ["pause", "sluggish"]
+    })
+  ),
+  sqlite: onDisk("Queue on SQLite", "FULL")
+}
+
+/** What the queue does not promise: with `NORMAL` a power failure takes what was confirmed. */
+export const unsynced = onDisk("Queue on SQLite, not synced", "NORMAL")
