@@ -1,16 +1,18 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Rpc from "effect/rpc/Rpc"
+import { isInexact } from "../../rpc/internal/numbers.ts"
 import type { Connection } from "../../rpc/RpcConnection.ts"
 import * as RpcEngine from "../../rpc/RpcEngine.ts"
 import * as RpcMethods from "../../rpc/RpcMethods.ts"
 import type * as Codec from "../JsonRpcCodec.ts"
+import * as JsonRpcError from "../JsonRpcError.ts"
 import type { ErrorObject } from "../JsonRpcMessage.ts"
 import { AnsweredRequest, type Answerer, NotificationRequest, type Sink } from "./answer.ts"
 import { numberTexts } from "./json.ts"
 import { again, repeated } from "./onceCall.ts"
 import { isRecord } from "./record.ts"
-import { duplicateId, hasInexact, invalidAgain, methodNotFound, shuttingDown, tooMany } from "./refusals.ts"
+import { methodNotFound } from "./refusals.ts"
 import { StreamedRequest } from "./streamed.ts"
 import type { Wire } from "./wireModel.ts"
 
@@ -31,6 +33,36 @@ export interface Served extends Answerer {
   /** A number of the frame that is not what stands in it, where this part of the frame has one. */
   readonly inexactIn: (part: unknown) => string | undefined
 }
+
+const duplicateId: ErrorObject = {
+  code: JsonRpcError.code.invalidRequest,
+  message: "Invalid Request",
+  data: "a request with this id is in flight"
+}
+
+const tooMany: ErrorObject = {
+  code: JsonRpcError.code.serverError,
+  message: "Too many requests",
+  data: { retryable: true }
+}
+
+const shuttingDown: ErrorObject = {
+  code: JsonRpcError.code.serverError,
+  message: "Server is shutting down",
+  data: { retryable: true, closing: true }
+}
+
+const invalidAgain: ErrorObject = {
+  code: JsonRpcError.code.invalidParams,
+  message: "Invalid params",
+  data: { issues: [{ path: [], message: "names no call" }] }
+}
+
+const hasInexact = (number: string): ErrorObject => ({
+  code: JsonRpcError.code.invalidParams,
+  message: "Invalid params",
+  data: { issues: [{ path: [], message: `there is ${number}, ${isInexact}` }] }
+})
 
 const debug = (end: Served, message: string, method: string): void =>
   end.fork(Effect.annotateLogs(Effect.logDebug(message), { method, connection: end.connection.id }))
