@@ -119,16 +119,19 @@ export const make = (app: App): View => {
       title.focus()
     }, (words) => said.say(words, true))
 
-  const makeRow = (message: Message): HTMLElement =>
-    h(
+  const makeRow = (message: Message): HTMLElement => {
+    const shown = message.id.replace(/^0+(?=.)/, "…")
+    return h(
       "tr",
       {},
       h(
         "td",
         {},
-        button(message.id.replace(/^0+(?=.)/, "…"), () => look(message), {
+        button(shown, () => look(message), {
           class: "link",
-          "aria-label": `Show message ${message.id}`
+          title: message.id,
+          // what is read aloud holds what is seen, else nobody could say it to a program that listens
+          "aria-label": `Show message ${shown}`
         })
       ),
       h("td", {}, h("span", { class: `badge ${message.status}` }, message.status)),
@@ -145,6 +148,7 @@ export const make = (app: App): View => {
         )
       )
     )
+  }
 
   const refresh = () => {
     if (busy) return
