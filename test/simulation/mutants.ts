@@ -247,5 +247,63 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "    if (this.followers.size > 0) return\n    this.cancelTimer()",
     replace: "    if (this.followers.size > 1) return\n    this.cancelTimer()",
     app: "juggler/v07"
+  },
+  // keyed calls
+  {
+    name: "a keyed call is executed again",
+    file: "src/rpc/internal/onceMemory.ts",
+    find: "        if (one !== undefined) {",
+    replace: "        if (one !== undefined && record.since === undefined) {",
+    app: "jsonrpc/keyed"
+  },
+  {
+    name: "a server that was started again takes a repeated call for a new one",
+    file: "src/rpc/internal/onceMemory.ts",
+    find: "        if (record.since !== undefined && record.since <= forgotten) return Effect.succeed(\"Forgotten\")\n",
+    replace: "",
+    app: "jsonrpc/keyed"
+  },
+  // the queue
+  {
+    name: "each statement is a transaction of its own",
+    file: "src/queue/internal/sqliteSession.ts",
+    find: "attempt(() => db.all(\"BEGIN IMMEDIATE\", none))",
+    replace: "attempt(() => [db].length)",
+    app: "queue/sqlite"
+  },
+  {
+    name: "an ack without a token check",
+    file: "src/queue/internal/transition.ts",
+    find: "(word.token !== null && (message.token !== word.token || (message.dueAt",
+    replace: "(word.token !== null && (false || (message.dueAt",
+    app: "queue/sqlite"
+  },
+  {
+    name: "a lease that has run out still acknowledges",
+    file: "src/queue/internal/transition.ts",
+    find: "message.token !== word.token || (message.dueAt !== null && message.dueAt <= now)",
+    replace: "false",
+    app: "queue/sqlite"
+  },
+  {
+    name: "a key is not held by its message",
+    file: "src/queue/internal/sqliteWork.ts",
+    find: "if (key === null || one(text.isHeld, [destination, key]) !== undefined) return false",
+    replace: "if (key === null) return false",
+    app: "queue/sqlite"
+  },
+  {
+    name: "what waits behind a key is not freed",
+    file: "src/queue/internal/sqliteWork.ts",
+    find: "return { held: true, wake: arrange(destination, key) || next.state < State.processing }",
+    replace: "return { held: true, wake: next.state < State.processing }",
+    app: "queue/sqlite"
+  },
+  {
+    name: "leases do not run out",
+    file: "src/queue/internal/sqliteWork.ts",
+    find: "const runsOut = all(text.runsOut, [now, limit])",
+    replace: "const runsOut = all(text.runsOut, [now - 3_600_000, limit])",
+    app: "queue/sqlite"
   }
 ]

@@ -1,6 +1,7 @@
 /** JSON-RPC in a world: a server, two clients that come back; calls, cancels, notifications, batches, streams. */
 import { Cause, Context, Effect, Exit, Layer, Schema, Stream } from "effect"
 import { JsonRpcClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
+import { Idempotency } from "effect-wire/rpc"
 import { History, Judge, Simulation, World } from "effect-wire/simulation"
 import { Framing, Reconnect } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -15,7 +16,10 @@ class Methods extends RpcGroup.make(
   Rpc.make("never", { payload: Key, success: Schema.String }),
   Rpc.make("put", { payload: Key, success: Schema.String }).annotate(JsonRpcClient.Idempotent, true),
   Rpc.make("mark", { payload: { run: Schema.String, n: Schema.Int } }),
-  Rpc.make("count", { payload: { ...Key, to: Schema.Int, millis: Schema.Finite }, success: Schema.Int, stream: true })
+  Rpc.make("count", { payload: { ...Key, to: Schema.Int, millis: Schema.Finite }, success: Schema.Int, stream: true }),
+  Rpc.make("pay", { payload: { ...Key, millis: Schema.Finite }, success: Schema.String }).pipe(Idempotency.keyed),
+  Rpc.make("feed", { payload: { ...Key, to: Schema.Int, millis: Schema.Finite }, success: Schema.Int, stream: true })
+    .pipe(Idempotency.keyed)
 ) {}
 
 /** Notes that a request runs, and how it ends. */
@@ -25,18 +29,22 @@ const executes = <A, E, R>(key: string, effect: Effect.Effect<A, E, R>) =>
     (exit) => World.note(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? "aborted" : "finished", key)
   )
 
+const counting = ({ key, millis, to }: { readonly key: string; readonly millis: number; readonly to: number }) =>
+  Stream.range(1, to).pipe(
+    Stream.mapEffect((n) => Effect.as(millis === 0 ? Effect.void : Effect.sleep(millis), n)),
+    Stream.onStart(World.note("executed", key)),
+    Stream.ensuring(World.note("finished", key))
+  )
+
 const Handlers = Methods.toLayer({
   add: ({ a, b, key }) => executes(key, Effect.succeed(a + b)),
   slow: ({ key, millis }) => executes(key, Effect.as(Effect.sleep(millis), key)),
   never: ({ key }) => executes(key, Effect.never),
   put: ({ key }) => Effect.as(World.note("put", key), key),
   mark: ({ n, run }) => World.note("marked", { run, n }),
-  count: ({ key, millis, to }) =>
-    Stream.range(1, to).pipe(
-      Stream.mapEffect((n) => Effect.as(millis === 0 ? Effect.void : Effect.sleep(millis), n)),
-      Stream.onStart(World.note("executed", key)),
-      Stream.ensuring(World.note("finished", key))
-    )
+  count: counting,
+  pay: ({ key, millis }) => executes(key, Effect.as(Effect.sleep(millis), key)),
+  feed: counting
 })
 
 const makeTyped = JsonRpcClient.make(Methods)
@@ -47,6 +55,34 @@ class Client extends Context.Service<Client, {
 }>()("effect-wire/test/simulation/worlds/jsonrpc/Client") {}
 
 const key = (draw: { readonly int: (min: number, max: number) => number }) => draw.int(0, 2 ** 40).toString(36)
+
+const counts = (name: "count" | "feed") =>
+  Simulation.operation({
+    input: (draw) => ({
+      key: key(draw),
+      to: draw.pick([0, 1, 5, 40]),
+      millis: draw.pick([0, 0, 1, 50]),
+      take: draw.pick([2, 100, 100]),
+      read: draw.pick([0, 0, 20])
+    }),
+    run: ({ read, take, ...input }) =>
+      Effect.gen(function*() {
+        const { typed } = yield* Client
+        const seen: Array<number> = []
+        yield* typed[name](input).pipe(
+          Stream.tap((n) => {
+            seen.push(n)
+            return Effect.andThen(
+              World.note("element", { key: input.key, n }),
+              read === 0 ? Effect.void : Effect.sleep(read)
+            )
+          }),
+          Stream.take(take),
+          Stream.runDrain
+        )
+        return seen.length
+      })
+  })
 
 const operations = {
   add: Simulation.operation({
@@ -68,32 +104,7 @@ const operations = {
     input: (draw) => ({ key: key(draw) }),
     run: (input) => Effect.flatMap(Client, ({ typed }) => typed.put(input))
   }),
-  count: Simulation.operation({
-    input: (draw) => ({
-      key: key(draw),
-      to: draw.pick([0, 1, 5, 40]),
-      millis: draw.pick([0, 0, 1, 50]),
-      take: draw.pick([2, 100, 100]),
-      read: draw.pick([0, 0, 20])
-    }),
-    run: ({ read, take, ...input }) =>
-      Effect.gen(function*() {
-        const { typed } = yield* Client
-        const seen: Array<number> = []
-        yield* typed.count(input).pipe(
-          Stream.tap((n) => {
-            seen.push(n)
-            return Effect.andThen(
-              World.note("element", { key: input.key, n }),
-              read === 0 ? Effect.void : Effect.sleep(read)
-            )
-          }),
-          Stream.take(take),
-          Stream.runDrain
-        )
-        return seen.length
-      })
-  }),
+  count: counts("count"),
   batch: Simulation.operation({
     input: (draw) => [key(draw), key(draw), key(draw)] as const,
     run: (keys) =>
@@ -124,6 +135,17 @@ const operations = {
   })
 }
 
+/** Calls that are executed once, and streams that go on, over lost connections. */
+const keyedOperations = {
+  ...operations,
+  pay: Simulation.operation({
+    weight: 5,
+    input: (draw) => ({ key: key(draw), millis: draw.pick([0, 1, 10, 100, 1000]) }),
+    run: (input) => Effect.flatMap(Client, ({ typed }) => typed.pay(input))
+  }),
+  feed: counts("feed")
+}
+
 /** One operation's keys, by what it was called with. */
 const keysOf = ({ input, operation }: History.Operation): ReadonlyArray<string> =>
   operation === "batch" ? input : typeof input?.key === "string" ? [input.key] : []
@@ -152,12 +174,14 @@ const answersAreTrue = Judge.make(
       const wrong = (text: string) => `#${operation.id} ${name} of ${operation.node}: ${text}`
       if (outcome === "Success") {
         if (name === "add" && value !== input.a + input.b) return wrong(`${input.a} + ${input.b} = ${value}`)
-        if (name === "slow" && value !== input.key) return wrong(`the answer of another: ${value}`)
+        if ((name === "slow" || name === "pay") && value !== input.key) return wrong(`the answer of another: ${value}`)
         if (name === "batch" && JSON.stringify(value) !== JSON.stringify([3, input[1], 7])) {
           return wrong(`answers ${JSON.stringify(value)}`)
         }
         if (
-          name !== "never" && name !== "count" && keysOf(operation).some((key) => !executed.has(key)) && name !== "put"
+          name !== "never" && name !== "count" && name !== "feed" && keysOf(operation).some((key) =>
+            !executed.has(key)
+          ) && name !== "put"
         ) {
           return wrong("answered, and not executed")
         }
@@ -180,7 +204,9 @@ const failuresAreTyped = Judge.eachOperation(
   "failures are typed",
   "one answer for each request or a typed failure",
   ({ outcome, value }) =>
-    outcome === "Failure" && value?._tag !== "JsonRpcError" ? `failed with ${JSON.stringify(value)}` : undefined
+    outcome === "Failure" && value?._tag !== "JsonRpcError" && value?._tag !== "Forgotten"
+      ? `failed with ${JSON.stringify(value)}`
+      : undefined
 )
 
 const nobodyWaitsNobodyWorks = Judge.make(
@@ -228,7 +254,7 @@ const streamsAreWhole = Judge.make(
       last.set(data.key, data.n)
     }
     for (const { input, operation, outcome, value } of History.operations(history)) {
-      if (operation !== "count" || outcome !== "Success") continue
+      if ((operation !== "count" && operation !== "feed") || outcome !== "Success") continue
       const expected = Math.min(input.to, input.take)
       if (value !== expected) return `stream ${input.key} ended after ${value} of ${expected}`
     }
@@ -245,10 +271,12 @@ export const make = (options: {
   readonly maxInFlight?: number
   /** Calls are not given up by time: what hangs is seen. */
   readonly isEndless?: boolean
+  readonly keyed?: boolean
 }) => {
   const { bytes = false, wire } = options
   const server = JsonRpcServer.layerSocketServer(Methods, { wire }).pipe(
     Layer.provide(Handlers),
+    Layer.provide(Idempotency.layerMemory()),
     Layer.provide(Layer.effect(
       SocketServer.SocketServer,
       Effect.map(World.World, ({ server }) => bytes ? Framing.wrapServer(server, Framing.lines()) : server)
@@ -275,7 +303,7 @@ export const make = (options: {
       )
     ))
   )
-  const node = Simulation.node({ layer: client, operations })
+  const node = Simulation.node({ layer: client, operations: options.keyed === true ? keyedOperations : operations })
   return Simulation.make({
     name: options.name,
     nodes: { server: Simulation.node({ layer: server }), ann: node, bob: node },
@@ -284,7 +312,7 @@ export const make = (options: {
       failuresAreTyped,
       atMostOnce,
       answersAreTrue,
-      ...wire === Wire.standard ? [] : [nobodyWaitsNobodyWorks],
+      ...wire.cancellation === undefined ? [] : [nobodyWaitsNobodyWorks],
       streamsAreWhole,
       ...options.preempt === false ? [inOrder] : []
     ],
@@ -307,5 +335,9 @@ export const apps = {
   endless: make({ name: "JSON-RPC, no time limit", wire: Wire.rockets, isEndless: true }),
   narrow: make({ name: "JSON-RPC, few at once", wire: Wire.rockets, preempt: false, isEndless: true, maxInFlight: 4 }),
   lsp: make({ name: "JSON-RPC, LSP, over bytes", wire: Wire.lsp, bytes: true }),
-  mcp: make({ name: "JSON-RPC, MCP", wire: Wire.mcp, preempt: false })
+  mcp: make({ name: "JSON-RPC, MCP", wire: Wire.mcp, preempt: false }),
+  aiohttp: make({ name: "JSON-RPC, aiohttp", wire: Wire.aiohttp }),
+  cdp: make({ name: "JSON-RPC, CDP", wire: Wire.cdp }),
+  version1: make({ name: "JSON-RPC 1.0", wire: Wire.version1 }),
+  keyed: make({ name: "JSON-RPC, keyed calls", wire: Wire.rockets, preempt: false, keyed: true })
 }
