@@ -38,7 +38,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "every call is sent again",
     file: calls,
-    find: "      if (!call.goesAgain()) {",
+    find: "      if (!stays || !call.goesAgain()) {",
     replace: "      if (false) {",
     app: "jsonrpc/standard"
   },
@@ -59,8 +59,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "the status is forgotten when it opens",
     file: calls,
-    find: "        this.flows = true\n        return this.pump()",
-    replace: "        this.flows = true\n        return",
+    find: "      case \"Open\":\n        return this.pump()",
+    replace: "      case \"Open\":\n        return",
     app: "jsonrpc/endless"
   },
   {
@@ -94,31 +94,30 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "calls are forgotten with their connection",
     file: calls,
-    find: "        return waits ? this.takeHome() : this.abandon(\"Lost\")",
-    replace: "        return waits ? this.takeHome() : undefined",
+    find: "        return this.takeHome(waits)",
+    replace: "        return waits ? this.takeHome(waits) : undefined",
     app: "jsonrpc/fail"
   },
   {
     name: "the calls of a lost connection stay on the line",
     file: calls,
-    find: "    const lost: Array<Call<F>> = []\n    this.onLine = 0",
-    replace: "    const lost: Array<Call<F>> = []",
+    find: "    const items = Array.from(this.home)\n    this.onLine = 0",
+    replace: "    const items = Array.from(this.home)",
     app: "jsonrpc/narrow"
   },
   {
     name: "a batch sends its last entry alone",
     file: calls,
-    find:
-      "frame = item.entries.length === 1 ? item.entries[0]!.frame : this.join(item.entries.map((entry) => entry.frame))",
-    replace: "frame = item.entries[0]!.frame",
+    find: "frame = frames.length === 1 ? frames[0]! : this.join(frames)",
+    replace: "frame = frames[0]!",
     app: "jsonrpc/endless"
   },
   {
     name: "the answer of another call is taken",
     file: caller,
-    find: "const call = message.id === undefined ? undefined : this.take(idOf(message.id)) as RpcCall | undefined",
+    find: "    const call = this.take(id) as RpcCall | undefined\n    if (call === undefined) return false",
     replace:
-      "const call = message.id === undefined ? undefined : (this.take(idOf(message.id) - 1) ?? this.take(idOf(message.id))) as RpcCall | undefined",
+      "    const call = (this.take(id - 1) ?? this.take(id)) as RpcCall | undefined\n    if (call === undefined) return false",
     app: "jsonrpc/standard"
   },
   {
@@ -170,16 +169,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a missing re-subscription",
     file: subscriber,
-    find:
-      "        if (entry.granted !== undefined && entry.kind === \"plain\") this.missed(entry, undefined)\n        entry.granted = undefined",
-    replace: "        if (entry.granted !== undefined && entry.kind === \"plain\") this.missed(entry, undefined)",
+    find: "        entry.granted = undefined\n        entry.isCurrent = false\n",
+    replace: "        entry.isCurrent = false\n",
     app: "topics/topics"
   },
   {
     name: "what was lost with a connection is not told",
     file: subscriber,
-    find: "if (entry.granted !== undefined && entry.kind === \"plain\") this.missed(entry, undefined)",
-    replace: "",
+    find: "          this.missed(entry, undefined)\n        }\n        entry.granted",
+    replace: "        }\n        entry.granted",
     app: "topics/topics"
   },
   {
@@ -192,23 +190,23 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "gaps of the backplane are not told",
     file: channel,
-    find: "      for (const subscription of subscriptions) subscription.missed(event.missed)\n",
+    find: "      for (const subscription of [...subscriptions]) subscription.missed(event.missed)\n",
     replace: "",
     app: "topics/topics"
   },
   {
     name: "the last value is not kept",
     file: channel,
-    find: "    if (this.topic.kind === \"state\") this.last = { text: event.payload, frame }\n",
+    find: "    if (this.isState) this.last = published\n",
     replace: "",
     app: "topics/topics"
   },
   {
     name: "a subscriber is told twice",
     file: channel,
-    find: "      subscription.deliver(frame)\n    }\n  }\n\n  /** Adds",
+    find: "    for (let i = subscriptions.length - 1; i >= 0; i--) subscriptions[i]!.deliver(published)",
     replace:
-      "      subscription.deliver(frame)\n      if (i === 1) subscription.deliver(frame)\n    }\n  }\n\n  /** Adds",
+      "    for (let i = subscriptions.length - 1; i >= 0; i--) { subscriptions[i]!.deliver(published); if (i === 1) subscriptions[i]!.deliver(published) }",
     app: "topics/topics"
   },
   // Juggler
@@ -247,6 +245,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "    if (this.followers.size > 0) return\n    this.cancelTimer()",
     replace: "    if (this.followers.size > 1) return\n    this.cancelTimer()",
     app: "juggler/v07"
+  },
+  {
+    name: "an epoch is not compared on resume",
+    file: "src/juggler/internal/resume.ts",
+    find: "    if (point.epoch !== epoch) return undefined\n",
+    replace: "",
+    app: "juggler/v07now"
+  },
+  {
+    name: "who resumes is told nothing",
+    file: "src/juggler/internal/resume.ts",
+    find: "? this.steps.slice(low).flatMap(({ operations }) => operations) : undefined",
+    replace: "? [] : undefined",
+    app: "juggler/v07now"
   },
   // keyed calls
   {
