@@ -1,9 +1,10 @@
 /** JSON-RPC in a world: a server, two clients that come back; calls, cancels, notifications, batches, streams. */
 import { Cause, Context, Effect, Exit, Layer, Schema, Stream } from "effect"
-import { JsonRpcClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
+import { JsonRpcClient, JsonRpcHttpClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { Idempotency } from "effect-wire/rpc"
-import { History, Judge, Simulation, World } from "effect-wire/simulation"
+import { History, Judge, Simulation, World, WorldHttp } from "effect-wire/simulation"
 import { Framing, Reconnect } from "effect-wire/socket"
+import { HttpRouter } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Socket, SocketServer } from "effect/socket"
 import { known } from "./known.ts"
@@ -272,37 +273,44 @@ export const make = (options: {
   /** Calls are not given up by time: what hangs is seen. */
   readonly isEndless?: boolean
   readonly keyed?: boolean
+  /** Over POST, each request a connection of its own. */
+  readonly http?: boolean
 }) => {
   const { bytes = false, wire } = options
-  const server = JsonRpcServer.layerSocketServer(Methods, { wire }).pipe(
-    Layer.provide(Handlers),
-    Layer.provide(Idempotency.layerMemory()),
-    Layer.provide(Layer.effect(
-      SocketServer.SocketServer,
-      Effect.map(World.World, ({ server }) => bytes ? Framing.wrapServer(server, Framing.lines()) : server)
-    ))
-  )
-  const client = Layer.effect(
-    Client,
-    Effect.gen(function*() {
-      return { typed: yield* makeTyped, remote: yield* JsonRpcClient.JsonRpcClient }
-    })
-  ).pipe(
-    Layer.provide(JsonRpcClient.layerSocket({
+  const serving = options.http === true
+    ? HttpRouter.serve(JsonRpcServer.layerHttp(Methods, { path: "/rpc", wire }), { disableLogger: true }).pipe(
+      Layer.provide(WorldHttp.layerServer)
+    )
+    : JsonRpcServer.layerSocketServer(Methods, { wire }).pipe(
+      Layer.provide(Layer.effect(
+        SocketServer.SocketServer,
+        Effect.map(World.World, ({ server }) => bytes ? Framing.wrapServer(server, Framing.lines()) : server)
+      ))
+    )
+  const server = serving.pipe(Layer.provide(Handlers), Layer.provide(Idempotency.layerMemory()))
+  const dialling = options.http === true
+    ? JsonRpcHttpClient.layer({ url: "http://server/rpc", wire }).pipe(Layer.provide(WorldHttp.layerClient))
+    : JsonRpcClient.layerSocket({
       wire,
       reconnect: Reconnect.schedule,
       whileDisconnected: options.whileDisconnected ?? "wait",
       ...options.maxInFlight === undefined ? {} : { maxInFlight: options.maxInFlight },
       ...options.isEndless === true ? { callTimeout: Infinity } : {}
-    })),
-    Layer.provide(Layer.effect(
-      Socket.Socket,
-      Effect.map(
-        World.World,
-        ({ socket }) => bytes ? Framing.wrap(socket("server", { bytes }), Framing.lines()) : socket("server")
-      )
-    ))
-  )
+    }).pipe(
+      Layer.provide(Layer.effect(
+        Socket.Socket,
+        Effect.map(
+          World.World,
+          ({ socket }) => bytes ? Framing.wrap(socket("server", { bytes }), Framing.lines()) : socket("server")
+        )
+      ))
+    )
+  const client = Layer.effect(
+    Client,
+    Effect.gen(function*() {
+      return { typed: yield* makeTyped, remote: yield* JsonRpcClient.JsonRpcClient }
+    })
+  ).pipe(Layer.provide(dialling))
   const node = Simulation.node({ layer: client, operations: options.keyed === true ? keyedOperations : operations })
   return Simulation.make({
     name: options.name,
@@ -312,7 +320,7 @@ export const make = (options: {
       failuresAreTyped,
       atMostOnce,
       answersAreTrue,
-      ...wire.cancellation === undefined ? [] : [nobodyWaitsNobodyWorks],
+      ...wire.cancellation === undefined && options.http !== true ? [] : [nobodyWaitsNobodyWorks],
       streamsAreWhole,
       ...options.preempt === false ? [inOrder] : []
     ],
@@ -339,5 +347,6 @@ export const apps = {
   aiohttp: make({ name: "JSON-RPC, aiohttp", wire: Wire.aiohttp }),
   cdp: make({ name: "JSON-RPC, CDP", wire: Wire.cdp }),
   version1: make({ name: "JSON-RPC 1.0", wire: Wire.version1 }),
+  http: make({ name: "JSON-RPC over POST", wire: Wire.standard, http: true }),
   keyed: make({ name: "JSON-RPC, keyed calls", wire: Wire.rockets, preempt: false, keyed: true })
 }
