@@ -79,7 +79,7 @@ it.effect("a request may be refused, cut in its middle, or lose its answer", () 
       const lost = yield* cut(at, part)
       assert.strictEqual(lost.end.outcome, "Failure")
       assert.strictEqual(lost.end.value.reason._tag, "TransportError")
-      assert.deepStrictEqual(lost.notes, notes)
+      assert.deepStrictEqual(lost.notes, [...notes])
     }
   }))
 
