@@ -153,21 +153,27 @@ class WorldFile {
     return Fs.statSync(`${this.filename}-wal`, { throwIfNoEntry: false })?.size ?? 0
   }
 
-  /** Gives the file back to the disk of the node: as it lies there, or, closed in order, as one file without a log. */
+  /**
+   * Gives the file back to the disk of the node: as it lies there, or, closed in order, as one file without a log. A crash in
+   * the middle of that gives it back once more.
+   */
   close(database: DatabaseSync, crashed: boolean): void {
     if (this.gone) return
-    this.gone = true
     const { disk } = this.world
     const { filename, path } = this
-    if (!crashed) database.close()
+    if (!crashed) {
+      this.world.step()
+      database.close()
+    }
+    const bytes = this.logSize() > 0 ? Fs.readFileSync(`${filename}-wal`) : new Uint8Array(0)
     disk.write(path, Fs.readFileSync(filename))
     disk.sync(path)
     const log = `${path}-wal`
-    const bytes = crashed && this.logSize() > 0 ? Fs.readFileSync(`${filename}-wal`) : new Uint8Array(0)
     disk.write(log, bytes.subarray(0, this.synced))
     disk.sync(log)
     if (bytes.length > this.synced) disk.append(log, bytes.subarray(this.synced))
-    if (crashed) database.close()
+    this.gone = true
+    if (database.isOpen) database.close()
     for (const suffix of ["", "-wal", "-shm"]) Fs.rmSync(filename + suffix, { force: true })
   }
 }

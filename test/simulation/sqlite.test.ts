@@ -123,6 +123,23 @@ it.effect("a database that is closed in order is there in the next life", () =>
     assert.deepStrictEqual(History.operations(history).at(-1)!.value, [{ value: 7, count: 2 }])
   }))
 
+it.effect("a crash while a database is closed in order leaves what was committed", () =>
+  Effect.gen(function*() {
+    for (const steps of [1, 2, 3, 4, 5, 6]) {
+      const history = yield* Simulation.perform(app("FULL"), {
+        seed: 1,
+        network,
+        interleaving,
+        operations: [{ at: 10, node: "node", operation: "two", input: 7, interruptAfter: undefined }],
+        faults: [
+          { kind: "midway", at: 15, node: "node", steps, power: true, down: 10, version: 0 },
+          { kind: "stop", at: 20, node: "node", down: 10, version: 0 }
+        ]
+      })
+      assert.deepStrictEqual(History.operations(history).at(-1)!.value, [{ value: 7, count: 2 }], `step ${steps}`)
+    }
+  }))
+
 it.effect(
   "the queue on SQLite loses nothing that was confirmed, whatever the statement at which it crashes",
   () => Simulation.check(Queue.apps.sqlite, { seeds: 30 }),
