@@ -15,7 +15,8 @@ const pulled = (delivery: Message.Delivery) =>
     yield* World.note("pulled", {
       id: delivery.id,
       body: (delivery.payload.value as any)?.value,
-      lease: Math.max(0, left)
+      lease: Math.max(0, left),
+      token: delivery.lease.token
     })
   })
 
@@ -59,9 +60,9 @@ const operations = {
         yield* pulled(delivery)
         yield* Effect.sleep(takes)
         if (then === "forget") return "forgot"
-        yield* World.note("letting go", { id, how: then })
+        yield* World.note("letting go", { id, how: then, token: delivery.lease.token })
         yield* then === "ack" ? queue.ack(delivery) : then === "nack" ? queue.nack(delivery) : queue.release(delivery)
-        yield* World.note(then, { id })
+        yield* World.note(then, { id, token: delivery.lease.token })
         return then
       })
   })
@@ -79,9 +80,9 @@ const rest = Effect.gen(function*() {
     }
     const { id } = found.value
     yield* pulled(found.value)
-    yield* World.note("letting go", { id, how: "ack" })
+    yield* World.note("letting go", { id, how: "ack", token: found.value.lease.token })
     yield* queue.ack(found.value)
-    yield* World.note("ack", { id })
+    yield* World.note("ack", { id, token: found.value.lease.token })
   }
   return yield* queue.counts({ node: "a0" })
 })
@@ -121,9 +122,18 @@ const onlyWhatWasPushed = Judge.make(
 
 const oneAck = Judge.make("no two holders acknowledge", "Only the present lease acknowledges", (history) => {
   const acked = new Set<string>()
-  for (const { data } of History.notes(history, "ack")) {
-    if (acked.has(data.id)) return `${data.id} was acknowledged twice`
-    acked.add(data.id)
+  const newest = new Map<string, string>()
+  const late = new Set<string>()
+  for (const event of history.events) {
+    if (event._tag !== "Noted") continue
+    const { id, token } = event.data
+    if (event.kind === "pulled") newest.set(id, token)
+    else if (event.kind === "letting go" && newest.get(id) !== token) late.add(token)
+    else if (event.kind === "ack") {
+      if (acked.has(id)) return `${id} was acknowledged twice`
+      if (late.has(token)) return `${id} was acknowledged by a holder whose lease another had by then`
+      acked.add(id)
+    }
   }
   return undefined
 })
@@ -155,8 +165,19 @@ const inOrder = Judge.make(
     const began = new Map<number, number>()
     const pushes = new Map<string, { readonly key: string; readonly began: number; readonly confirmed: number }>()
     const delivered = new Map<string, { readonly id: string; readonly began: number }>()
+    const held = new Map<string, { readonly id: string; readonly until: number }>()
     for (const [index, event] of history.events.entries()) {
       if (event._tag !== "Noted") continue
+      const group = pushes.get(event.data.id)?.key
+      if (group !== undefined && event.kind === "pulled") {
+        const before = held.get(group)
+        if (before !== undefined && before.id !== event.data.id && before.until > event.at + 1) {
+          return `${event.data.id} was delivered while ${before.id} of its key was held`
+        }
+        held.set(group, { id: event.data.id, until: event.at + event.data.lease })
+      } else if (group !== undefined && event.kind === "letting go" && held.get(group)?.id === event.data.id) {
+        held.delete(group)
+      }
       const { body, id, key } = event.data
       if (event.kind === "pushing") began.set(body, index)
       else if (event.kind === "pushed" && key !== null) {
