@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Headers from "effect/http/Headers"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as Tracer from "effect/Tracer"
-import { inexactNumber, isInexact, mayBeInexact } from "../../rpc/internal/numbers.ts"
+import { hasUnsafeNumber, inexactNumber, isInexact } from "../../rpc/internal/numbers.ts"
 import * as Weight from "../../rpc/internal/weight.ts"
 import type { Connection } from "../../rpc/RpcConnection.ts"
 import type * as RpcEngine from "../../rpc/RpcEngine.ts"
@@ -65,8 +65,6 @@ export class Endpoint implements Answerer, Sink {
   /** The frame that is being handled, and the number of its messages. */
   private text = ""
   private messages = 1
-  /** Whether the frame has integers of so many digits; `undefined` while nobody looked. */
-  private mayBeInexact: boolean | undefined = undefined
   /** Bytes that one message of the frame may cost at most: a look at its length tells. */
   maxWeight = overhead
 
@@ -151,7 +149,6 @@ export class Endpoint implements Answerer, Sink {
   /** Handles a decoded frame; what is answered goes to `sink`: one text, or none when nothing is to be answered. */
   handle(text: string, frame: Codec.Frame, sink: Sink): void {
     this.text = text
-    this.mayBeInexact = undefined
     if (Array.isArray(frame)) {
       const messages = frame as ReadonlyArray<Codec.Message>
       const { batch: encodeBatch } = this.wire.encode
@@ -219,8 +216,7 @@ export class Endpoint implements Answerer, Sink {
 
   /** A number of the frame that is not what stands in it, where this part of the frame has one. */
   inexactIn(part: unknown): string | undefined {
-    this.mayBeInexact ??= mayBeInexact(this.text)
-    return this.mayBeInexact && part !== undefined ? inexactNumber(this.text, part) : undefined
+    return hasUnsafeNumber(part) ? inexactNumber(this.text, part) : undefined
   }
 
   private request(call: Codec.Call, id: string, sink: Sink): void {

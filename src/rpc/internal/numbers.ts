@@ -6,8 +6,22 @@
 /** What is said of a number that {@link inexactNumber} found. @internal */
 export const isInexact = "which is no number that JavaScript can hold exactly"
 
-/** Whether a look for inexact numbers is worth while: so many digits, or an exponent. @internal */
-export const mayBeInexact = (text: string): boolean => /\d{16}|\d[eE]/.test(text)
+const mayBeInexact = (text: string): boolean => /\d{16}|\d[eE]/.test(text)
+
+const isUnsafe = (number: number): boolean =>
+  number !== (number | 0) && (Number.isInteger(number) ? !Number.isSafeInteger(number) : !Number.isFinite(number))
+
+/** Whether a value that was read from JSON has a number that may not be what stood there. @internal */
+export const hasUnsafeNumber = (value: unknown): boolean => {
+  if (typeof value === "number") return isUnsafe(value)
+  if (typeof value !== "object" || value === null) return false
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) if (hasUnsafeNumber(value[i])) return true
+    return false
+  }
+  for (const name in value) if (hasUnsafeNumber((value as Record<string, unknown>)[name])) return true
+  return false
+}
 
 /**
  * The first number of a text that JavaScript cannot hold; with a value that was read from the text, only one that is in it.
@@ -33,7 +47,7 @@ export const inexactNumber = (text: string, value?: unknown): string | undefined
 /** Integers whose digits may have been lost, and infinities. */
 const unsafeNumbers = (value: unknown, found: Set<number>): Set<number> => {
   if (typeof value === "number") {
-    if (Number.isInteger(value) ? !Number.isSafeInteger(value) : !Number.isFinite(value)) found.add(value)
+    if (isUnsafe(value)) found.add(value)
   } else if (typeof value === "object" && value !== null) {
     for (const element of Array.isArray(value) ? value : Object.values(value)) unsafeNumbers(element, found)
   }
