@@ -3,7 +3,6 @@
  * the address that it prints; it ends by itself after a second, or with `stay` when it is interrupted.
  *
  * Run: npx tsx examples/dashboard.ts [stay]
- * Prints: the dashboard is at http://127.0.0.1
  * Prints: the page answers 200, and loads nothing from elsewhere
  * Prints: methods: brew, crash
  * Prints: strong coffee
