@@ -146,7 +146,8 @@ export const make = <E = never, R = never>(
       yield* Effect.catchCause(header, failed)
     }
     const lock = Semaphore.makeUnsafe(1).withPermits(1)
-    const flush = lock(drain)
+    // what was taken is written, also where the one who asked goes away
+    const flush = lock(Effect.uninterruptible(drain))
     yield* Effect.addFinalizer(() => flush)
     yield* Effect.gen(function*() {
       yield* latch.await

@@ -239,11 +239,13 @@ export const make = Effect.fnUntraced(function*<E>(store: AnswerStore<E>, option
       const method = RpcMethods.fromRpc(rpc as Rpc.Any)
       const connection = Context.getOption(context, RpcConnection.CurrentConnection)
       const caller = connection._tag === "None" ? "" : Context.get(context, RpcConnection.CallerName)(connection.value)
+      // the age is that of when the repetition was sent, which was not before its connection was there
+      const sent = connection._tag === "None" ? Infinity : connection.value.connectedAt
       return Effect.flatMap(Effect.orDie(method.encodePayload(payload)), (encoded) => {
         const record: CallRecord = {
           id: `${caller.length}:${caller}${method.name.length}:${method.name}${key.key}`,
           fingerprint: fingerprintOf(JSON.stringify(encoded) ?? ""),
-          since: key.age === undefined ? undefined : clock.currentTimeMillisUnsafe() - key.age
+          since: key.age === undefined ? undefined : Math.min(sent, clock.currentTimeMillisUnsafe()) - key.age
         }
         return method.isStream ? stream(record, key, effect) : once(record, method, effect)
       })

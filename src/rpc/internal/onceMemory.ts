@@ -6,7 +6,7 @@ interface Kept {
   readonly answer: Answer
   readonly fingerprint: string
   readonly bytes: number
-  /** When it came in, in milliseconds since 1970. */
+  /** When it came in, in milliseconds of the monotonic clock. */
   readonly time: number
 }
 
@@ -28,7 +28,9 @@ export const makeMemory = Effect.fnUntraced(function*(options: {
   const clock = yield* Clock.Clock
   const kept = new Map<string, Kept>()
   let bytes = 0
-  let forgotten = clock.currentTimeMillisUnsafe()
+  // the clock of the wall may jump while answers are kept: ages are counted by one that does not
+  const passed = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  let forgotten = passed()
 
   const sweep = (now: number): void => {
     for (const [id, one] of kept) {
@@ -44,18 +46,19 @@ export const makeMemory = Effect.fnUntraced(function*(options: {
     within: (execute) => execute,
     answer: <E>(record: CallRecord, execute: Effect.Effect<Answer, E>) =>
       Effect.suspend((): Effect.Effect<Known, E> => {
-        const now = clock.currentTimeMillisUnsafe()
+        const now = passed()
         sweep(now)
         const one = kept.get(record.id)
         if (one !== undefined) {
           return Effect.succeed(one.fingerprint === record.fingerprint ? one.answer : "OtherPayload")
         }
-        if (record.since !== undefined && record.since <= forgotten) return Effect.succeed("Forgotten")
+        const age = record.since === undefined ? undefined : clock.currentTimeMillisUnsafe() - record.since
+        if (age !== undefined && now - age <= forgotten) return Effect.succeed("Forgotten")
         return Effect.map(execute, (answer) => {
           const size = (answer.text?.length ?? 0) * 2 + record.id.length * 2 + overhead
           kept.set(record.id, { answer, fingerprint: record.fingerprint, bytes: size, time: now })
           bytes += size
-          sweep(clock.currentTimeMillisUnsafe())
+          sweep(passed())
           return answer
         })
       })
