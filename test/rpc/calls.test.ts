@@ -367,4 +367,39 @@ describe("time", () => {
       line.enter(open)
       assert.deepStrictEqual(line.took(), ["1:stream"])
     }))
+  it.effect("a call that was lost with a line and waits for the next may have been executed, however it ends", () =>
+    Effect.gen(function*() {
+      for (const [end, outcome] of [[TestClock.adjust("1 hour"), "Timeout"], [Effect.void, "Ended"]] as const) {
+        const line = yield* make()
+        line.enter(open)
+        const [a] = line.make("a!")
+        line.enter(lost)
+        const [b] = line.make("b!")
+        yield* end
+        line.enter(ended)
+        assert.deepStrictEqual([a!.outcome, b!.outcome], [[`${outcome}, maybe executed`], [outcome]])
+      }
+    }))
+  it.effect("a jump of the wall clock gives nothing up", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      let jump = 0
+      const line = yield* make({
+        clock: new Proxy(clock, {
+          get: (self, key) =>
+            key === "currentTimeMillisUnsafe"
+              ? () => self.currentTimeMillisUnsafe() + jump
+              : Reflect.get(self, key).bind?.(self)
+        })
+      })
+      line.enter(open)
+      const [a, b] = line.make("a", "b")
+      jump = 3_600_000
+      yield* TestClock.adjust("59 seconds")
+      line.touch(b!)
+      assert.deepStrictEqual([a!.outcome, b!.outcome], [[], []])
+      jump = -3_600_000
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual([a!.outcome, b!.outcome], [["Timeout, maybe executed"], []])
+    }))
 })

@@ -52,8 +52,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "maybeExecuted is always false",
     file: calls,
-    find: "const sent = calls.map((call) => call.connection > 0)",
-    replace: "const sent = calls.map((call) => call.connection > 1000)",
+    find: "const sent = calls.map((call) => call.maybeExecuted)",
+    replace: "const sent = calls.map((call) => call.maybeExecuted && call.id > 1000)",
     app: "jsonrpc/standard"
   },
   {
@@ -265,13 +265,14 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a keyed call is executed again",
     file: "src/rpc/internal/onceMemory.ts",
     find: "        if (one !== undefined) {",
-    replace: "        if (one !== undefined && record.since === undefined) {",
+    replace: "        if (one !== undefined && record.age === undefined) {",
     app: "jsonrpc/keyed"
   },
   {
     name: "a server that was started again takes a repeated call for a new one",
     file: "src/rpc/internal/onceMemory.ts",
-    find: "        if (record.since !== undefined && record.since <= forgotten) return Effect.succeed(\"Forgotten\")\n",
+    find:
+      "        if (record.age !== undefined && now - record.age <= forgotten) return Effect.succeed(\"Forgotten\")\n",
     replace: "",
     app: "jsonrpc/keyed"
   },

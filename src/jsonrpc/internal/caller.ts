@@ -6,6 +6,7 @@ import { Batch, Call, Entry, type Failure, type Limits } from "../../rpc/interna
 import { Calls } from "../../rpc/internal/calls.ts"
 import * as Progress from "../../rpc/Progress.ts"
 import * as TraceContext from "../../rpc/TraceContext.ts"
+import { monotonicMillis } from "../../socket/internal/monotonic.ts"
 import type { Outbox } from "../../socket/Outbox.ts"
 import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Codec from "../JsonRpcCodec.ts"
@@ -160,7 +161,7 @@ export class Caller extends Calls<string> {
   }
   protected override frameOf(entry: Entry<string>): string {
     return entry instanceof RpcCall && entry.keyed !== undefined
-      ? entry.keyed.frame(entry.frame, this.limits.clock.currentTimeMillisUnsafe())
+      ? entry.keyed.frame(entry.frame, monotonicMillis(this.limits.clock))
       : entry.frame
   }
   protected join(frames: ReadonlyArray<string>): string {

@@ -50,7 +50,7 @@ export const onceOf = (wire: Wire, method: RpcMethods.Method, call: Codec.Call, 
  * @internal
  */
 export class KeyedFrame {
-  /** When it was sent first, in milliseconds since 1970. */
+  /** When it was sent first, in milliseconds of the monotonic clock. */
   private since: number | undefined = undefined
   private readonly encode: (age: number) => string
   isAgain = false

@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
+import { monotonicMillis } from "../../socket/internal/monotonic.ts"
 import type * as Message from "../Message.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
 import type { ClaimOp } from "./lanes.ts"
@@ -102,7 +103,7 @@ export const makeRooms = Effect.fnUntraced(function*(options: {
 
   const startTimer = (node: string, room: Room, pull: Pull): void => {
     if (pull.timer !== undefined || !Number.isFinite(pull.wait)) return
-    const left = pull.wait - (clock.currentTimeMillisUnsafe() - pull.since)
+    const left = pull.wait - (monotonicMillis(clock) - pull.since)
     pull.timer = runFork(Effect.andThen(
       Effect.sleep(Math.max(0, left)),
       Effect.sync(() => {
@@ -177,7 +178,7 @@ export const makeRooms = Effect.fnUntraced(function*(options: {
             lease,
             wait,
             resume,
-            since: wait === 0 ? 0 : clock.currentTimeMillisUnsafe(),
+            since: wait === 0 ? 0 : monotonicMillis(clock),
             timer: undefined,
             given: undefined
           }

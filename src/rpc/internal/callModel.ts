@@ -7,7 +7,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as Reconnect from "../../socket/Reconnect.ts"
 
 /**
- * Why an entry did not get its answer. `maybeExecuted` is false for what was never on a line.
+ * Why an entry did not get its answer. `maybeExecuted` is false for what was never on a line, neither this one nor one before.
  *
  * @internal
  */
@@ -53,6 +53,8 @@ export class Entry<F> {
   seq = 0
   /** 0 at home, the number of the connection that carried it, -1 when it is settled. */
   connection = 0
+  /** Whether a line that is lost had taken it. */
+  wasSent = false
   batch: Batch<F> | undefined = undefined
   frame: F
   readonly weight: number
@@ -77,7 +79,7 @@ export abstract class Call<F> extends Entry<F> {
   readonly idempotent: boolean
   /** Whether it is given up after a time; streams are not, they may be silent for long. */
   readonly timed: boolean
-  /** When it is given up, in epoch milliseconds. */
+  /** When it is given up, in milliseconds of the monotonic clock. */
   deadline = Infinity
 
   constructor(id: number, frame: F, length: number, idempotent: boolean, timed: boolean) {
@@ -87,6 +89,10 @@ export abstract class Call<F> extends Entry<F> {
     this.timed = timed
   }
   abstract lost(failure: Failure): void
+  /** Whether the peer may have it, or have had it: to be asked before it is settled. */
+  get maybeExecuted(): boolean {
+    return this.wasSent || this.connection > 0
+  }
   /**
    * Whether it is to be sent again on the next connection, after it was lost with one. What has heard something of its
    * answer may change its frame here, to go on where it stopped.

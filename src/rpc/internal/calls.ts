@@ -387,6 +387,7 @@ export abstract class Calls<F> {
         continue
       }
       call.connection = 0
+      call.wasSent = true
       call.batch = undefined
       items.push(call)
       this.homeWeight += call.weight
@@ -407,7 +408,7 @@ export abstract class Calls<F> {
   }
 
   private settle(calls: ReadonlyArray<Call<F>>, kind: "Lost" | "Ended"): void {
-    const sent = calls.map((call) => call.connection > 0)
+    const sent = calls.map((call) => call.maybeExecuted)
     for (const call of calls) {
       this.pending.delete(call.id)
       call.connection = settled

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import { monotonicMillis } from "../../socket/internal/monotonic.ts"
 import type * as Reconnect from "../../socket/Reconnect.ts"
 import type { Call, Limits } from "./callModel.ts"
 
@@ -28,7 +29,7 @@ export class Deadlines<F> {
   /** The time of a call begins anew. */
   touch(call: Call<F>): void {
     const { clock, fork, timeout } = this.calls.limits
-    call.deadline = clock.currentTimeMillisUnsafe() + timeout
+    call.deadline = monotonicMillis(clock) + timeout
     if (this.watcher === undefined) this.watcher = fork(this.watch)
   }
 
@@ -43,7 +44,7 @@ export class Deadlines<F> {
   private giveUp(): Effect.Effect<void> {
     const { calls } = this
     const { clock, describe, timeout } = calls.limits
-    const now = clock.currentTimeMillisUnsafe()
+    const now = monotonicMillis(clock)
     let next = Infinity
     const late: Array<Call<F>> = []
     for (const call of calls.all()) {
@@ -51,9 +52,11 @@ export class Deadlines<F> {
       else if (call.deadline < next) next = call.deadline
     }
     for (const call of late) {
-      const maybeExecuted = call.connection > 0
+      const { maybeExecuted } = call
+      const where = call.connection > 0
+        ? "no answer"
+        : `${maybeExecuted ? "lost" : "not sent"} (${describe(calls.status)})`
       calls.cancel(call)
-      const where = maybeExecuted ? "no answer" : `not sent (${describe(calls.status)})`
       call.lost({ kind: "Timeout", detail: `${where} within ${timeout / 1000} s`, maybeExecuted, cause: undefined })
     }
     if (next !== Infinity && calls.status._tag !== "Ended") return Effect.andThen(Effect.sleep(next - now), this.watch)

@@ -9,6 +9,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcSchema from "effect/rpc/RpcSchema"
 import * as Scope from "effect/Scope"
+import { monotonicMillis } from "../../socket/internal/monotonic.ts"
 import * as RpcConnection from "../RpcConnection.ts"
 import * as RpcMethods from "../RpcMethods.ts"
 import { CurrentKey, Forgotten, type Key } from "./idempotencyModel.ts"
@@ -123,7 +124,7 @@ export const make = Effect.fnUntraced(function*<E>(store: AnswerStore<E>, option
   const calls = new Map<string, Running>()
   const runs = new Map<string, Run>()
   /** Streams up to then are forgotten. */
-  let streamsForgotten = clock.currentTimeMillisUnsafe()
+  let streamsForgotten = monotonicMillis(clock)
 
   /** As a request of its own: it outlives the one that it came with. */
   const detached = (context: Context.Context<never>, effect: Handled): Effect.Effect<any, any> =>
@@ -194,14 +195,14 @@ export const make = Effect.fnUntraced(function*<E>(store: AnswerStore<E>, option
       if (give === undefined) return effect
       let run = runs.get(record.id)
       if (run === undefined) {
-        const isUnknown = record.since !== undefined && record.since <= streamsForgotten
+        const isUnknown = record.age !== undefined && monotonicMillis(clock) - record.age <= streamsForgotten
         if (key.from > 0 || isUnknown) return forgotten
         const keyed = new KeyedStream(options.window)
         run = {
           id: record.id,
           fingerprint: record.fingerprint,
           stream: keyed,
-          since: clock.currentTimeMillisUnsafe(),
+          since: monotonicMillis(clock),
           fiber: undefined,
           takers: 0,
           linger: undefined
@@ -240,12 +241,14 @@ export const make = Effect.fnUntraced(function*<E>(store: AnswerStore<E>, option
       const connection = Context.getOption(context, RpcConnection.CurrentConnection)
       const caller = connection._tag === "None" ? "" : Context.get(context, RpcConnection.CallerName)(connection.value)
       // the age is that of when the repetition was sent, which was not before its connection was there
-      const sent = connection._tag === "None" ? Infinity : connection.value.connectedAt
+      const travelled = connection._tag === "None"
+        ? 0
+        : Math.max(0, clock.currentTimeMillisUnsafe() - connection.value.connectedAt)
       return Effect.flatMap(Effect.orDie(method.encodePayload(payload)), (encoded) => {
         const record: CallRecord = {
           id: `${caller.length}:${caller}${method.name.length}:${method.name}${key.key}`,
           fingerprint: fingerprintOf(JSON.stringify(encoded) ?? ""),
-          since: key.age === undefined ? undefined : Math.min(sent, clock.currentTimeMillisUnsafe()) - key.age
+          age: key.age === undefined ? undefined : key.age + travelled
         }
         return method.isStream ? stream(record, key, effect) : once(record, method, effect)
       })

@@ -1,5 +1,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { monotonicMillis } from "../../socket/internal/monotonic.ts"
 import type { Answer, AnswerStore, CallRecord, Known } from "./onceModel.ts"
 
 interface Kept {
@@ -28,9 +29,8 @@ export const makeMemory = Effect.fnUntraced(function*(options: {
   const clock = yield* Clock.Clock
   const kept = new Map<string, Kept>()
   let bytes = 0
-  // the clock of the wall may jump while answers are kept: ages are counted by one that does not
-  const passed = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
-  let forgotten = passed()
+  /** What came in up to then is not known. */
+  let forgotten = monotonicMillis(clock)
 
   const sweep = (now: number): void => {
     for (const [id, one] of kept) {
@@ -46,19 +46,18 @@ export const makeMemory = Effect.fnUntraced(function*(options: {
     within: (execute) => execute,
     answer: <E>(record: CallRecord, execute: Effect.Effect<Answer, E>) =>
       Effect.suspend((): Effect.Effect<Known, E> => {
-        const now = passed()
+        const now = monotonicMillis(clock)
         sweep(now)
         const one = kept.get(record.id)
         if (one !== undefined) {
           return Effect.succeed(one.fingerprint === record.fingerprint ? one.answer : "OtherPayload")
         }
-        const age = record.since === undefined ? undefined : clock.currentTimeMillisUnsafe() - record.since
-        if (age !== undefined && now - age <= forgotten) return Effect.succeed("Forgotten")
+        if (record.age !== undefined && now - record.age <= forgotten) return Effect.succeed("Forgotten")
         return Effect.map(execute, (answer) => {
           const size = (answer.text?.length ?? 0) * 2 + record.id.length * 2 + overhead
           kept.set(record.id, { answer, fingerprint: record.fingerprint, bytes: size, time: now })
           bytes += size
-          sweep(passed())
+          sweep(monotonicMillis(clock))
           return answer
         })
       })

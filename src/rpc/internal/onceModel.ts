@@ -6,8 +6,8 @@ export interface CallRecord {
   readonly id: string
   /** Of the payload. */
   readonly fingerprint: string
-  /** When it was called first, in milliseconds since 1970, where this one is a repetition. */
-  readonly since: number | undefined
+  /** Milliseconds since it was called first, at the most, where this one is a repetition. */
+  readonly age: number | undefined
 }
 
 /** An answer as it is kept: its JSON text, or `undefined` where it is too long to be. @internal */

@@ -91,9 +91,9 @@ export const makeSql = Effect.fnUntraced(function*(options: {
           VALUES (${record.id}, ${record.fingerprint}, ${state.running}, ${now})
           ON CONFLICT (id) DO NOTHING RETURNING id`
         if (inserted.length === 0) return yield* find(record)
-        if (record.since !== undefined) {
+        if (record.age !== undefined) {
           const [row] = yield* sql<{ time: number | string }>`SELECT time FROM ${table} WHERE id = ${mark}`
-          if (row === undefined || record.since <= Number(row.time)) {
+          if (row === undefined || now - record.age <= Number(row.time)) {
             yield* sql`DELETE FROM ${table} WHERE id = ${record.id}`
             return "Forgotten" as const
           }
