@@ -1,7 +1,7 @@
 /**
  * What Juggler's parts cost, beside the libraries that others use for them. Medians, in microseconds; the last column
  * says how many times the first row's figure that is; rows take turns. Run: `npm run bench -- juggler`, or one
- * part of it: `npm run bench -- juggler fan-out` (patch, writes, wire, fan-out, memory, resume, views, guesses)
+ * part of it: `npm run bench -- juggler fan-out` (patch, writes, wire, fan-out, memory, resume, views, guesses, local)
  */
 import { Effect, Layer, Result } from "effect"
 import {
@@ -13,7 +13,7 @@ import {
   JugglerView
 } from "effect-wire/juggler"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
-import { MemorySocket } from "effect-wire/socket"
+import { Budget, MemorySocket } from "effect-wire/socket"
 import { SocketServer } from "effect/socket"
 import fastJsonPatch from "fast-json-patch"
 import * as mutative from "mutative"
@@ -176,10 +176,13 @@ const writes = Effect.gen(function*() {
     const owned = yield* JugglerState.makeJson(flat(size))
     const seen = yield* JugglerState.makeJson(flat(size))
     let held: Flat = flat(size)
+    // by themselves: beside what copies the whole they are measured on what it leaves of the caches
     table(`one field of a flat map of ${size}`, [
       ["put", (i) => Effect.runSync(owned.put(["key5"], -1 - i))],
-      ["recipe", (i) => Effect.runSync(owned.update((draft: Flat) => void (draft["key5"] = -1 - i)))],
-      ["put, and the whole is read each time", (i) => {
+      ["recipe", (i) => Effect.runSync(owned.update((draft: Flat) => void (draft["key5"] = -1 - i)))]
+    ])
+    table(`one field of a flat map of ${size}, and the whole as a value of its own each time`, [
+      ["put, and the whole is read", (i) => {
         Effect.runSync(seen.put(["key5"], -1 - i))
         return Effect.runSync(seen.json)
       }],
@@ -490,6 +493,64 @@ const guesses = Effect.scoped(Effect.gen(function*() {
   }
 }))
 
+/** Processor time of this thread so far, in milliseconds. */
+const threadTime = () => {
+  const { system, user } = process.threadCpuUsage()
+  return (system + user) / 1_000
+}
+
+/** What a client of 0.5 makes a server do that shows it its own data again, in processor time. */
+const local = Effect.gen(function*() {
+  print("\na client's data, shown to it again: keys that come 1,000 at a time, then one change at a time")
+  for (const size of [1_000, 10_000, 100_000, 500_000]) {
+    yield* Effect.scoped(Effect.gen(function*() {
+      const server = yield* MemorySocket.makeServer({ capacity: 1e9 })
+      const run = yield* JugglerServer.make(undefined, {
+        generation: JugglerGeneration.v05,
+        limits: { maxSize: 2 ** 30 },
+        autoflush: "5 millis",
+        onConnection: ({ local, remote }) =>
+          Effect.orDie(Effect.andThen(local.set({ echo: null }), JugglerView.mirror(remote, [], local, ["echo"])))
+      })
+      yield* Effect.forkScoped(server.server.run(run))
+      const socket = server.connect({ capacity: 1e9 })
+      const { pull } = yield* socket.reader
+      yield* Effect.forkScoped(Effect.ignore(Effect.forever(pull)))
+      const writer = yield* socket.writer
+      const took: Array<number> = []
+      /** Until it was shown again; nothing else happens meanwhile. */
+      const send = (payload: ReadonlyArray<unknown>) =>
+        Effect.gen(function*() {
+          const text = JSON.stringify({ type: "DATA", payload })
+          const before = threadTime()
+          yield* writer.write(text)
+          yield* Effect.promise(turn)
+          const received = threadTime() - before
+          yield* Effect.sleep(8)
+          took.push(received)
+          return threadTime() - before
+        })
+      yield* send([{ op: "replace", path: "", value: {} }])
+      for (let i = 0; i < size; i += 1_000) {
+        yield* send(
+          Array.from({ length: 1_000 }, (_, j) => ({ op: "add", path: `/${(i + j).toString(36)}`, value: 1 }))
+        )
+      }
+      const all = took.reduce((sum, one) => sum + one, 0)
+      const longest = Math.max(...took.slice(1))
+      const changes: Array<number> = []
+      for (let i = 0; i < 200; i++) {
+        changes.push(yield* send([{ op: "replace", path: `/${i.toString(36)}`, value: `v${i}` }]))
+      }
+      print(
+        `  ${String(size).padStart(7)} keys  all of them${all.toFixed(0).padStart(6)} ms, the longest of 1,000${
+          longest.toFixed(1).padStart(7)
+        } ms; one change${(changes.sort((a, b) => a - b)[100]! * 1_000).toFixed(0).padStart(6)} us`
+      )
+    }))
+  }
+}).pipe(Effect.provide(Budget.layer(2 ** 32, { maxConnectionBytes: 2 ** 31 })))
+
 const parts: ReadonlyArray<readonly [string, Effect.Effect<void>]> = [
   ["patch", Effect.sync(libraries)],
   ["writes", Effect.orDie(writes)],
@@ -498,7 +559,8 @@ const parts: ReadonlyArray<readonly [string, Effect.Effect<void>]> = [
   ["memory", memory as Effect.Effect<void>],
   ["resume", Effect.orDie(resume) as Effect.Effect<void>],
   ["views", Effect.orDie(views) as Effect.Effect<void>],
-  ["guesses", Effect.orDie(guesses) as Effect.Effect<void>]
+  ["guesses", Effect.orDie(guesses) as Effect.Effect<void>],
+  ["local", Effect.orDie(local) as Effect.Effect<void>]
 ]
 for (const [name, part] of parts) {
   if (process.argv[2] === undefined || process.argv[2] === name) await Effect.runPromise(part)

@@ -203,7 +203,7 @@ class OutboxImpl implements Outbox {
     SocketMetrics.closedFor(reason).updateUnsafe(1, this.context)
     Effect.runForkWith(this.context)(Effect.andThen(
       Effect.logWarning(`closed a connection: ${message}`),
-      Effect.ignore(this.writer.write(new Socket.CloseEvent(1013, "too much waits")))
+      Effect.ignore(this.writer.write(new Socket.CloseEvent(1013, message)))
     ))
   }
 

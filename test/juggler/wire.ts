@@ -18,6 +18,8 @@ export interface RawPeer {
   readonly frames: Array<string>
   /** The code with which the connection was closed. */
   readonly closed: () => number | undefined
+  /** What was said of it. */
+  readonly reason: () => string | undefined
   readonly send: (...frames: ReadonlyArray<string | Uint8Array>) => Effect.Effect<void>
   /** Sends values as JSON. */
   readonly json: (...values: ReadonlyArray<unknown>) => Effect.Effect<void>
@@ -31,6 +33,7 @@ export const raw = (socket: Socket.Socket, options?: { readonly reads?: boolean 
     const scope = yield* Scope.fork(yield* Effect.scope)
     const frames: Array<string> = []
     let code: number | undefined
+    let reason: string | undefined
     const { pull } = yield* Scope.provide(socket.reader, scope)
     const writer = yield* Scope.provide(socket.writer, scope)
     if (options?.reads !== false) {
@@ -40,6 +43,7 @@ export const raw = (socket: Socket.Socket, options?: { readonly reads?: boolean 
         })).pipe(Effect.catch((error) =>
           Effect.sync(() => {
             code = error.reason._tag === "SocketCloseError" ? error.reason.code : -1
+            reason = error.reason._tag === "SocketCloseError" ? error.reason.closeReason : error.message
           })
         )),
         scope
@@ -50,6 +54,7 @@ export const raw = (socket: Socket.Socket, options?: { readonly reads?: boolean 
     const peer: RawPeer = {
       frames,
       closed: () => code,
+      reason: () => reason,
       send,
       json: (...values) => send(...values.map((value) => JSON.stringify(value))),
       take: Effect.andThen(settle, Effect.sync(() => frames.splice(0).map((frame) => JSON.parse(frame)))),

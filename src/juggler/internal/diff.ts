@@ -214,8 +214,8 @@ class Differ {
       this.run(from, to, start, removed, start, added, path, depth, start)
       return length
     }
-    if (!this.valid(to, start, toEnd, depth) || !this.valid(from, start, fromEnd, depth)) return length
-    const script = edits(from, start, fromEnd, to, start, toEnd)
+    const script = edits(from.slice(start, fromEnd), to.slice(start, toEnd), (value) => this.valid(value, depth))
+    if (this.fault !== undefined) return length
     // one by one where nothing moved: an element that changed is entered
     if (script === undefined || (removed === added && script.length / 3 > removed / 2)) {
       this.run(from, to, start, removed, start, added, path, depth, start)
@@ -271,20 +271,16 @@ class Differ {
     if (from === to) return true
     if (typeof from !== "object" || typeof to !== "object" || from === null || to === null) return false
     // equality walks both: what it walks has to end
-    if (!this.valid([to], 0, 1, depth) || !equals(from, to)) return false
+    if (!this.valid(to, depth) || !equals(from, to)) return false
     this.added.push(to)
     return true
   }
 
-  private valid(to: ReadonlyArray<unknown>, start: number, end: number, depth: number): boolean {
+  private valid(value: unknown, depth: number): boolean {
     const meter = new Meter(this.limits.maxDepth - depth - 1, this.limits.maxSize)
-    for (let i = start; i < end; i++) {
-      if (!meter.add(to[i], 0)) {
-        this.fault = meter.fault
-        return false
-      }
-    }
-    return true
+    if (meter.add(value, 0)) return true
+    this.fault = meter.fault
+    return false
   }
 
   private replace(path: Pointer, from: Json, to: Json, depth: number): void {

@@ -7,7 +7,7 @@
  */
 import * as JsonPointer from "../JsonPointer.ts"
 import type { Json, Pointer } from "../JsonPointer.ts"
-import { deepCopy, equals, forbiddenKey, freezeAll, keySize, Meter, scalarSize, shallowCopy, sizeOf } from "./json.ts"
+import { deepCopy, equals, forbiddenKey, keySize, Meter, scalarSize, shallowCopy, sizeOf } from "./json.ts"
 import { type Change, type Container, type Fault, fault, isContainer, type JsonRecord, type Limits } from "./model.ts"
 import { moved, startsWith } from "./places.ts"
 import { remember, tableOf } from "./tables.ts"
@@ -212,7 +212,7 @@ export class OwnedDocument {
   private write(op: "add" | "replace", tokens: Pointer, value: Json, source: Source): boolean {
     let size = scalarSize(value)
     if (size < 0) {
-      const meter = new Meter(this.limits.maxDepth - tokens.length, this.limits.maxSize)
+      const meter = this.meter(tokens.length, source)
       if (!meter.add(value, 0)) return this.fail(meter.fault!)
       size = meter.size
       if (meter.loose) value = this.take(value, source)
@@ -223,11 +223,15 @@ export class OwnedDocument {
     return true
   }
 
+  /** Looks at a value; one that is nobody else's is frozen on the way, where the changes are kept. */
+  private meter(depth: number, source: Source): Meter {
+    const { maxDepth, maxSize } = this.limits
+    return new Meter(maxDepth - depth, maxSize, this.retained && source !== "program")
+  }
+
   /** Makes a value that is not frozen fit to be a part of the document, and of the changes. */
   protected take(value: Json, source: Source): Json {
-    if (source === "program") return deepCopy(value, true)
-    if (this.retained) freezeAll(value)
-    return value
+    return source === "program" ? deepCopy(value, true) : value
   }
 
   private remove(tokens: Pointer): boolean {

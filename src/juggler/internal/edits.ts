@@ -2,49 +2,64 @@
  * The shortest way from one array to another by insertions and removals.
  */
 import type { Json } from "../JsonPointer.ts"
+import { isContainer } from "./model.ts"
 
 /** Edit scripts are searched up to this many insertions and removals; beyond, arrays are compared index by index. */
 const maxEdits = 128
 
-/** Numbers that are equal exactly for elements that are equal (objects with keys in another order count as different). */
-const identities = () => {
-  const known = new Map<unknown, number>()
+/**
+ * Numbers that are equal exactly for elements that are equal (objects with keys in another order count as different), in
+ * both arrays; `undefined` where an object is not `valid`.
+ */
+const numbered = (
+  arrays: readonly [ReadonlyArray<Json>, ReadonlyArray<Json>],
+  valid: (value: Json) => boolean
+): ReadonlyArray<Int32Array> | undefined => {
+  const known = new Map<Json, number>()
   const texts = new Map<string, number>()
+  const numbers = arrays.map(({ length }) => new Int32Array(length))
   let next = 0
-  return (value: Json): number => {
-    let id = known.get(value)
-    if (id !== undefined) return id
-    if (typeof value === "object" && value !== null) {
-      const text = JSON.stringify(value)
-      id = texts.get(text) ?? next++
-      texts.set(text, id)
-    } else id = next++
-    known.set(value, id)
-    return id
+  for (const [which, array] of arrays.entries()) {
+    for (let i = 0; i < array.length; i++) {
+      const value = array[i]!
+      let id = known.get(value)
+      if (id === undefined) {
+        if (isContainer(value)) {
+          if (!valid(value)) return undefined
+          const text = JSON.stringify(value)
+          id = texts.get(text) ?? next++
+          texts.set(text, id)
+        } else id = next++
+        known.set(value, id)
+      }
+      numbers[which]![i] = id
+    }
   }
+  return numbers
 }
 
 /**
- * Myers' shortest edit script, in triples "this many equal, this many removed, this many added"; `undefined` if it is
- * longer than {@link maxEdits}.
+ * An edit script, in triples "this many equal, this many removed, this many added": the shortest, and for long arrays that
+ * share most of their elements the shortest by reference, for which nothing is looked at. `undefined` if it is longer than
+ * {@link maxEdits}, or if an object that has to be looked at is not `valid`.
  */
 export const edits = (
   from: ReadonlyArray<Json>,
-  fromStart: number,
-  fromEnd: number,
   to: ReadonlyArray<Json>,
-  toStart: number,
-  toEnd: number
+  valid: (value: Json) => boolean
 ): Array<number> | undefined => {
-  const n = fromEnd - fromStart
-  const m = toEnd - toStart
+  if (Math.abs(from.length - to.length) > maxEdits) return undefined
+  const shared = from.length + to.length > maxEdits * 2 ? search(from, to) : undefined
+  if (shared !== undefined) return shared
+  const numbers = numbered([from, to], valid)
+  return numbers && search(numbers[0]!, numbers[1]!)
+}
+
+/** The search of Myers (1986), for elements that are equal where they are identical. */
+const search = <A>(a: ArrayLike<A>, b: ArrayLike<A>): Array<number> | undefined => {
+  const { length: n } = a
+  const { length: m } = b
   const most = Math.min(maxEdits, n + m)
-  if (Math.abs(n - m) > most) return undefined
-  const identity = identities()
-  const a = new Int32Array(n)
-  const b = new Int32Array(m)
-  for (let i = 0; i < n; i++) a[i] = identity(from[fromStart + i]!)
-  for (let i = 0; i < m; i++) b[i] = identity(to[toStart + i]!)
   const furthest = new Int32Array(2 * most + 3)
   const trace: Array<Int32Array> = []
   const middle = most + 1

@@ -38,6 +38,17 @@ export const scalarSize = (value: unknown): number => {
   }
 }
 
+/** What a walk found of a value that is frozen with all that is in it, and so stays true. */
+interface Measure {
+  readonly size: number
+  /** Levels of arrays and objects; 1 where there are scalars in it only. */
+  readonly height: number
+}
+
+/** Of values that are large enough for it to be cheaper to look here. */
+const measures = new WeakMap<object, Measure>()
+const measuredFrom = 4_096
+
 /** Limits of one walk and what it found so far. */
 export class Meter {
   /** Bytes. */
@@ -48,10 +59,15 @@ export class Meter {
   private readonly path: Array<object> = []
   private readonly maxDepth: number
   private readonly maxSize: number
+  private readonly freezes: boolean
+  /** Levels down to the deepest container of the one that is walked. */
+  private deepest = 0
 
-  constructor(maxDepth: number, maxSize: number) {
+  /** `freezes`: what is walked is frozen, so that the next walk costs nothing. */
+  constructor(maxDepth: number, maxSize: number, freezes = false) {
     this.maxDepth = maxDepth
     this.maxSize = maxSize
+    this.freezes = freezes
   }
 
   /** Adds the size of a value that lies `depth` levels deep; `false` once there is a fault. */
@@ -74,25 +90,49 @@ export class Meter {
         ? this.fail("Cyclic", "the value contains itself")
         : this.fail("TooDeep", `nested deeper than ${this.maxDepth} levels`)
     }
+    const frozen = Object.isFrozen(value)
+    const known = frozen ? measures.get(value) : undefined
+    if (known !== undefined && depth + known.height <= this.maxDepth) {
+      this.size += known.size
+      this.deepest = Math.max(this.deepest, depth + known.height)
+      return this.size <= this.maxSize || this.tooLarge()
+    }
     const isArray = Array.isArray(value)
+    const { deepest, size } = this
+    this.deepest = depth + 1
     this.size += isArray ? arraySize : recordSize
     if (this.size > this.maxSize) return this.tooLarge()
-    if (!this.loose && !Object.isFrozen(value)) this.loose = true
+    if (!frozen && !this.freezes) this.loose = true
     this.path.push(value)
-    if (isArray) {
-      // by index, so that a hole is met as `undefined` and refused
-      for (let i = 0; i < value.length; i++) if (!this.add(value[i], depth + 1)) return false
-    } else {
-      if (!isPlain(value)) return this.fail("NotJson", "only plain objects and arrays are JSON")
-      const keys = Object.keys(value)
-      for (let i = 0; i < keys.length; i++) {
-        const key = keys[i]!
-        if (key === forbiddenKey) return this.fail("ForbiddenKey", `the key ${forbiddenKey} is refused`)
-        this.size += keySize(key)
-        if (!this.add((value as Record<string, unknown>)[key], depth + 1)) return false
+    if (!(isArray ? this.elements(value, depth) : this.members(value, depth))) return false
+    this.path.pop()
+    if (this.freezes) {
+      Object.freeze(value)
+      if (this.size - size >= measuredFrom) {
+        measures.set(value, { size: this.size - size, height: this.deepest - depth })
       }
     }
-    this.path.pop()
+    if (deepest > this.deepest) this.deepest = deepest
+    return true
+  }
+
+  private elements(value: ReadonlyArray<unknown>, depth: number): boolean {
+    // by index, so that a hole is met as `undefined` and refused
+    for (let i = 0; i < value.length; i++) if (!this.add(value[i], depth + 1)) return false
+    return true
+  }
+
+  private members(value: object, depth: number): boolean {
+    if (!isPlain(value)) return this.fail("NotJson", "only plain objects and arrays are JSON")
+    const keys = Object.keys(value)
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i]!
+      if (key === forbiddenKey) return this.fail("ForbiddenKey", `the key ${forbiddenKey} is refused`)
+      this.size += keySize(key)
+      if (!this.add((value as Record<string, unknown>)[key], depth + 1)) return false
+    }
+    // once it is frozen, which is next
+    if (this.freezes && keys.length > manyKeys) remember(value, { keys, values: undefined })
     return true
   }
 

@@ -76,8 +76,8 @@ export class Pending {
    * patches.
    */
   patches(document: OwnedDocument, maxOperations: number): ReadonlyArray<ReadonlyArray<Change>> {
-    const limit = this.characters * 2
-    if (this.operations.length > maxOperations && textUpTo(document.root, limit) <= limit) {
+    // its bytes of memory stand for its characters, which are fewer: nothing as large is looked at for a change
+    if (this.operations.length > maxOperations && document.size <= this.characters * 2) {
       return [[{ op: "replace", path: [], value: document.root }]]
     }
     return cut(this.operations, maxOperations)

@@ -14,17 +14,6 @@ const isRecord = (value: unknown): value is { readonly [key: string]: Json } =>
 const member = (record: { readonly [key: string]: Json }, key: string): Json | undefined =>
   Object.hasOwn(record, key) ? record[key] : undefined
 
-const isDeep = (value: unknown, depth: number): boolean => {
-  if (typeof value !== "object" || value === null) return false
-  if (depth === 0) return true
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) if (isDeep(value[i], depth - 1)) return true
-    return false
-  }
-  for (const key in value) if (isDeep((value as { [key: string]: unknown })[key], depth - 1)) return true
-  return false
-}
-
 /** Parses the text of a message and checks its shape by `read`. */
 const parse = (
   text: string,
@@ -45,7 +34,7 @@ const parse = (
   }
   if (!isRecord(value)) return malformed(1002, `the message is no object${hint(text)}`)
   // short texts cannot be deep: each level takes two characters
-  if (text.length > limits.maxDepth * 2 && isDeep(value, limits.maxDepth)) {
+  if (text.length > limits.maxDepth * 2 && Weight.isDeeper(text, limits.maxDepth)) {
     return malformed(1002, "the message is nested too deeply")
   }
   const number = inexactNumber(text, value)

@@ -51,6 +51,30 @@ export const ofText = (text: string, limit = Infinity): number => {
 export const exceeds = (text: string, limit: number): boolean =>
   text.length * heaviestCharacter > limit && ofText(text, limit) > limit
 
+/**
+ * Whether the text of a value is nested deeper than so many levels.
+ *
+ * @internal
+ */
+export const isDeeper = (text: string, levels: number): boolean => {
+  let depth = 0
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case 0x22:
+        i = endOfString(text, i)
+        break
+      case 0x5b:
+      case 0x7b:
+        if (++depth > levels) return true
+        break
+      case 0x5d:
+      case 0x7d:
+        depth--
+    }
+  }
+  return false
+}
+
 const endOfString = (text: string, start: number): number => {
   let end = text.indexOf("\"", start + 1)
   while (end > 0 && isEscaped(text, end)) end = text.indexOf("\"", end + 1)
