@@ -11,9 +11,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
 import type { Options, Session } from "./internal/engineModel.ts"
-import { EngineSession } from "./internal/session.ts"
+import { openSession } from "./internal/openSession.ts"
 import type { Connection } from "./RpcConnection.ts"
 
 export { EngineRequest, StreamTooLong } from "./internal/engineModel.ts"
@@ -28,23 +27,6 @@ export type { Options, Session } from "./internal/engineModel.ts"
  */
 export const open = (connection: Connection, options?: Options): Effect.Effect<Session, never, Scope.Scope> =>
   Effect.contextWith((context: Context.Context<Scope.Scope>) => {
-    const session = openUnsafe(connection, options, context)
+    const session = openSession(connection, options, context)
     return Effect.as(Scope.addFinalizer(Context.get(context, Scope.Scope), session.close), session)
   })
-
-/**
- * Opens a session that its owner closes.
- *
- * @internal
- */
-export const openUnsafe = (
-  connection: Connection,
-  options: Options | undefined,
-  context: Context.Context<never>
-): Session & { readonly close: Effect.Effect<void> } => {
-  const traced = options?.tracing === true ||
-    (options?.tracing !== false && Context.getOrUndefined(context, Tracer.Tracer) !== undefined)
-  return new EngineSession(connection, options ?? noOptions, traced, context)
-}
-
-const noOptions: Options = {}

@@ -1,10 +1,11 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { execFileSync } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs"
+import { execFileSync, spawnSync } from "node:child_process"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { bundle } from "../../cli.config.ts"
+import { compile } from "../../scripts/compile.ts"
 
 const root = join(import.meta.dirname, "../..")
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
@@ -23,7 +24,7 @@ const installed = Effect.acquireRelease(
     for (const name of ["package.json", "LICENSE", "README.md", ...written]) {
       cpSync(join(root, name), join(source, name), { recursive: true })
     }
-    run("npx", ["tsc", "-p", "tsconfig.build.json", "--outDir", join(source, "dist")], root)
+    compile(join(source, "dist"))
     yield* Effect.promise(() => bundle(join(source, "dist/cli")))
     const [{ files, filename }] = JSON.parse(run("npm", ["pack", "--json", "--ignore-scripts"], source))
     const app = join(directory, "app")
@@ -83,6 +84,23 @@ it.live(
     `
       const failures = run(process.execPath, ["--no-warnings", "--input-type=module", "-e", program], app)
       assert.deepStrictEqual(JSON.parse(failures), [])
+
+      // every declaration holds by itself
+      const all = open.map((path, i) => `export * as m${i} from "effect-wire${path}"`)
+      writeFileSync(join(app, "all.ts"), all.join("\n"))
+      const compilerOptions = {
+        strict: true,
+        module: "nodenext",
+        target: "es2022",
+        lib: ["es2023", "dom", "dom.iterable"],
+        skipLibCheck: false,
+        noEmit: true,
+        typeRoots: [join(root, "node_modules/@types")],
+        types: ["node"]
+      }
+      writeFileSync(join(app, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["all.ts"] }))
+      const wrong = spawnSync("npx", ["tsc", "-p", app], { cwd: root, encoding: "utf8" }).stdout
+      assert.deepStrictEqual(wrong.split("\n").filter((line) => line.includes(" error ")), [])
 
       // the program runs without anything beside it, and cannot be imported
       assert.include(files, "dist/cli/LICENSES.txt")

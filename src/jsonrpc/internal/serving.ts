@@ -2,8 +2,9 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Rpc from "effect/rpc/Rpc"
 import { isInexact } from "../../rpc/internal/numbers.ts"
+import { openSession } from "../../rpc/internal/openSession.ts"
 import type { Connection } from "../../rpc/RpcConnection.ts"
-import * as RpcEngine from "../../rpc/RpcEngine.ts"
+import type * as RpcEngine from "../../rpc/RpcEngine.ts"
 import * as RpcMethods from "../../rpc/RpcMethods.ts"
 import type * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
@@ -77,7 +78,7 @@ export interface Serving {
     connection: Connection,
     options: RpcEngine.Options,
     context: Context.Context<never>
-  ) => ReturnType<typeof RpcEngine.openUnsafe>
+  ) => ReturnType<typeof openSession>
   /** Hands a request to the session of the connection, or answers why not. */
   readonly request: (end: Served, sink: Sink, id: string, call: Codec.Call) => void
   readonly notification: (end: Served, call: Codec.Call, method: RpcMethods.ServedMethod) => void
@@ -100,7 +101,7 @@ const payloadOf = (wire: Wire, method: RpcMethods.Method, params: unknown): unkn
 
 /** @internal */
 export const serving: Serving = {
-  open: RpcEngine.openUnsafe,
+  open: openSession,
   request: (end, sink, id, call) => {
     const refuse = (error: ErrorObject) => sink.answer(end.wire.encode.error(id, error))
     if (call.method === again) {
