@@ -52,8 +52,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "maybeExecuted is always false",
     file: calls,
-    find: "const sent = calls.map((call) => call.maybeExecuted)",
-    replace: "const sent = calls.map((call) => call.maybeExecuted && call.id > 1000)",
+    find: "const failures = calls.map(({ maybeExecuted }) =>",
+    replace: "const failures = calls.map((call) => call.maybeExecuted && call.id > 1000).map((maybeExecuted) =>",
     app: "jsonrpc/standard"
   },
   {
@@ -101,8 +101,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "the calls of a lost connection stay on the line",
     file: calls,
-    find: "    const items = Array.from(this.home)\n    this.onLine = 0",
-    replace: "    const items = Array.from(this.home)",
+    find: "    const items = [...this.home]\n    this.onLine = 0",
+    replace: "    const items = [...this.home]",
     app: "jsonrpc/narrow"
   },
   {

@@ -245,7 +245,7 @@ export abstract class Calls<F> {
 
   private publish(status: Reconnect.Status): void {
     if (this.listeners === undefined) return
-    for (const listener of Array.from(this.listeners)) {
+    for (const listener of [...this.listeners]) {
       // one that was called before went on from here: the others have heard of that
       if (this.status !== status) return
       try {
@@ -262,9 +262,12 @@ export abstract class Calls<F> {
     return { kind, detail: this.limits.describe(status), maybeExecuted, cause }
   }
 
-  private tooMany(): Failure {
-    const detail = `${this.limits.maxCalls} calls wait for an answer already`
+  private full(detail: string): Failure {
     return { kind: "Full", detail, maybeExecuted: false, cause: undefined }
+  }
+
+  private tooMany(): Failure {
+    return this.full(`${this.limits.maxCalls} calls wait for an answer already`)
   }
 
   private send(item: Item<F>): boolean {
@@ -297,12 +300,7 @@ export abstract class Calls<F> {
     if (status._tag === "Lost" && !limits.waits) return this.drop(item, this.failure("Offline", false))
     const room = status._tag === "Open" ? 16 * limits.maxQueued : limits.maxQueued
     if (this.homeWeight + weight > room) {
-      return this.drop(item, {
-        kind: "Full",
-        detail: `${room} characters wait to be sent already`,
-        maybeExecuted: false,
-        cause: undefined
-      })
+      return this.drop(item, this.full(`${room} characters wait to be sent already`))
     }
     if (this.home === noItems) this.home = new Set()
     this.home.add(item)
@@ -369,11 +367,11 @@ export abstract class Calls<F> {
     const lost: Array<Call<F>> = []
     if (!waits) {
       this.home = new Set(
-        Array.from(this.home).flatMap((item) => this.persisting(item))
+        [...this.home].flatMap((item) => this.persisting(item))
       )
-      this.homeWeight = Array.from(this.home).reduce((sum, item) => sum + item.weight, 0)
+      this.homeWeight = [...this.home].reduce((sum, item) => sum + item.weight, 0)
     }
-    const items = Array.from(this.home)
+    const items = [...this.home]
     this.onLine = 0
     for (const call of this.pending.values()) {
       const stays = waits || call.persists
@@ -404,17 +402,17 @@ export abstract class Calls<F> {
     this.onLine = 0
     this.home = noItems
     this.homeWeight = 0
-    this.settle(Array.from(this.pending.values()), kind)
+    this.settle([...this.pending.values()], kind)
   }
 
   private settle(calls: ReadonlyArray<Call<F>>, kind: "Lost" | "Ended"): void {
-    const sent = calls.map((call) => call.maybeExecuted)
+    const failures = calls.map(({ maybeExecuted }) =>
+      this.failure(kind === "Lost" && !maybeExecuted ? "Offline" : kind, maybeExecuted)
+    )
     for (const call of calls) {
       this.pending.delete(call.id)
       call.connection = settled
     }
-    for (const [i, call] of calls.entries()) {
-      call.lost(this.failure(kind === "Lost" && !sent[i] ? "Offline" : kind, sent[i]!))
-    }
+    for (const [i, call] of calls.entries()) call.lost(failures[i]!)
   }
 }
