@@ -103,8 +103,8 @@ const mirror = (connection: JugglerConnection.JugglerConnection) =>
   })
 
 const callOf = (message: JsonPointer.Json) => {
-  const action = JsonPointer.get(message, "/call")
-  const args = JsonPointer.get(message, "/args") ?? []
+  const action = JsonPointer.get(message, ["call"])
+  const args = JsonPointer.get(message, ["args"]) ?? []
   return typeof action === "string" && Array.isArray(args) ? { action, args } : undefined
 }
 

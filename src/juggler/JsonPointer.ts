@@ -104,15 +104,13 @@ export const child = (value: Json | undefined, token: string | number): Json | u
 }
 
 /**
- * The value at a place, or at the text of a pointer; `undefined` if the document has nothing there or the pointer is none.
+ * The value at a place; `undefined` if the document has nothing there. For the text of a pointer see {@link parse}.
  *
  * @category getters
  * @since 0.1.0
  */
-export const get = (document: Json, pointer: string | Pointer): Json | undefined => {
-  const tokens = typeof pointer === "string" ? parse(pointer) : pointer
-  if (tokens === undefined) return undefined
+export const get = (document: Json, place: Pointer): Json | undefined => {
   let value: Json | undefined = document
-  for (let i = 0; i < tokens.length && value !== undefined; i++) value = child(value, tokens[i]!)
+  for (let i = 0; i < place.length && value !== undefined; i++) value = child(value, place[i]!)
   return value
 }

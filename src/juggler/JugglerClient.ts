@@ -26,6 +26,7 @@ import { openError, readError } from "../socket/internal/socketErrors.ts"
 import type * as Reconnect from "../socket/Reconnect.ts"
 import { Caller } from "./internal/caller.ts"
 import { misfit } from "./internal/calls.ts"
+import { predicting } from "./internal/optimistic.ts"
 import * as Peer from "./internal/peer.ts"
 import type * as PeerModel from "./internal/peerModel.ts"
 import { Replica } from "./internal/replica.ts"
@@ -198,9 +199,6 @@ export interface JugglerClient<A, Requests extends Rpc.Any, N extends Notificati
   readonly disconnect: Effect.Effect<void>
 }
 
-/** Guesses that are shown at once. */
-const maxGuesses = 1_024
-
 /**
  * Makes a client on a socket, whose every reader is a new connection. It dials at once, and dials again until the scope
  * closes.
@@ -242,7 +240,6 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
         Schema.decodeUnknownExit(Schema.toCodecJson(schema) as Schema.Codec<unknown, unknown>)
       ])
     )
-    const scope = yield* Effect.scope
     let current: PeerModel.Peer | undefined
     const config: PeerModel.PeerConfig = {
       generation,
@@ -317,18 +314,7 @@ export const fromSocket = <A = Json, Requests extends Rpc.Any = never, N extends
         generation.symmetric,
         call
       ),
-      predict: (recipe) => (request) =>
-        Effect.suspend(() => {
-          if (replica.size >= maxGuesses) return request
-          const guess = replica.predict(recipe as (draft: unknown) => void)
-          return Effect.onExit(request, (exit) =>
-            Effect.suspend(() => {
-              if (exit._tag === "Failure") return Effect.sync(() => replica.withdraw(guess))
-              if (!replica.settle(guess)) return Effect.void
-              const later = Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => replica.withdraw(guess)))
-              return Effect.asVoid(Effect.forkIn(later, scope))
-            }))
-        }),
+      predict: predicting(replica, yield* Effect.scope),
       notifications: Stream.fromPubSub(notified) as Stream.Stream<any>,
       call,
       ping: generation.symmetric

@@ -31,13 +31,12 @@ describe("JsonPointer", () => {
     ["/m~0n", 8]
   ]
   it.each(examples)("finds what the RFC says at %j", (pointer, expected) => {
-    assert.deepStrictEqual(JsonPointer.get(document, pointer), expected as JsonPointer.Json)
+    assert.deepStrictEqual(JsonPointer.get(document, JsonPointer.parse(pointer)!), expected as JsonPointer.Json)
     assert.strictEqual(JsonPointer.format(JsonPointer.parse(pointer)!), pointer)
   })
 
   it.each(["foo", "~", "/~", "/~2", "/a~", " /a"])("takes %j for no pointer", (pointer) => {
     assert.strictEqual(JsonPointer.parse(pointer), undefined)
-    assert.strictEqual(JsonPointer.get(document, pointer), undefined)
   })
 
   it.each([
@@ -58,7 +57,7 @@ describe("JsonPointer", () => {
     ["/constructor", "an inherited property"],
     ["/toString/name", "a property of an inherited function"]
   ])("finds nothing at %s: %s", (pointer) => {
-    assert.strictEqual(JsonPointer.get(document, pointer), undefined)
+    assert.strictEqual(JsonPointer.get(document, JsonPointer.parse(pointer)!), undefined)
   })
 
   it("unescapes ~01 to ~1, not to a slash", () => {

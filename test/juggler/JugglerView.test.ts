@@ -1,10 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Result, Schema } from "effect"
-import { JsonPatch, JsonPointer, JugglerClient, JugglerServer, JugglerState, JugglerView } from "effect-wire/juggler"
+import {
+  JsonPatch,
+  JsonPointer,
+  JugglerClient,
+  JugglerGeneration,
+  JugglerServer,
+  JugglerState,
+  JugglerView
+} from "effect-wire/juggler"
 import { MemorySocket } from "effect-wire/socket"
 import { TestClock } from "effect/testing"
 import { generator } from "./generate.ts"
-import { settle } from "./wire.ts"
+import { raw, settle } from "./wire.ts"
 
 type Json = JsonPointer.Json
 
@@ -97,6 +105,40 @@ describe("JugglerView", () => {
       assert.strictEqual(runs, 4)
       assert.deepStrictEqual(yield* clients[0]!.state.json, { room: "kitchen", celsius: 20 })
       assert.deepStrictEqual(yield* clients[1]!.state.json, { room: "hall", celsius: 30 })
+    }))
+
+  it.effect("1,000 clients with 10 different views cost 10 views", () =>
+    Effect.gen(function*() {
+      const state = yield* JugglerState.makeJson({ n: 0 })
+      let runs = 0
+      let next = 0
+      const made = Array.from({ length: 10 }, (_, view) =>
+        JugglerView.make((value) => {
+          runs++
+          return { view, value }
+        }))
+      const memory = yield* MemorySocket.makeServer()
+      const run = yield* JugglerServer.make(undefined, {
+        state,
+        autoflush: 0,
+        keepAlive: false,
+        generation: JugglerGeneration.v06,
+        view: () => made[next++ % 10]!
+      })
+      yield* Effect.forkScoped(memory.server.run(run))
+      const peers = []
+      for (let i = 0; i < 1_000; i++) peers.push(yield* raw(memory.connect()))
+      yield* settle
+      assert.strictEqual(runs, 10)
+      yield* state.put(["n"], 1)
+      yield* settle
+      assert.strictEqual(runs, 20)
+      for (const [i, { frames }] of peers.entries()) {
+        assert.deepStrictEqual(frames.map((frame) => JSON.parse(frame).diff), [
+          [{ op: "replace", path: "", value: { view: i % 10, value: { n: 0 } } }],
+          [{ op: "replace", path: "/value/n", value: 1 }]
+        ])
+      }
     }))
 
   it.effect("a function that throws, or gives what is no JSON, closes those who are shown it, and nobody else", () =>
@@ -198,7 +240,11 @@ describe("JugglerView", () => {
         yield* settle
         const json = yield* state.json
         for (const [part, client, of] of clients) {
-          assert.deepStrictEqual(yield* client.state.json, of(JsonPointer.get(json, part) ?? null), `${part} ${seed}`)
+          assert.deepStrictEqual(
+            yield* client.state.json,
+            of(JsonPointer.get(json, JsonPointer.parse(part)!) ?? null),
+            `${part} ${seed}`
+          )
         }
       })),
     { arbitrary: { runs: 20 }, timeout: 60_000 }

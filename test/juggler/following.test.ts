@@ -96,7 +96,7 @@ const history = (seed: number, size: number) =>
             )
           } else {
             // below one member, so that the document stays as large as it is
-            const inner = JsonPointer.get(before, "/a") ?? null
+            const inner = JsonPointer.get(before, ["a"]) ?? null
             const patch = random.patch(inner, 1 + random.int(4)).map((operation) => ({
               ...operation,
               path: `/a${operation.path}`,

@@ -6,7 +6,7 @@ import type { Json, Pointer } from "../JsonPointer.ts"
 import { edits } from "./edits.ts"
 import { equals, forbiddenKey, freezeAll, isPlain, keySize, Meter, scalarSize, sizeOf, textUpTo } from "./json.ts"
 import { type Change, type Fault, fault, isContainer, type Limits } from "./model.ts"
-import { agree, manyKeys, remember, type Table, tableOf } from "./tables.ts"
+import { agree, alike, alikeUntil, manyKeys, remember, type Table, tableOf } from "./tables.ts"
 
 type JsonRecord = { readonly [key: string]: Json }
 
@@ -334,26 +334,4 @@ const length = (path: Pointer): number => {
   let characters = 0
   for (const token of path) characters += typeof token === "string" ? token.length + 1 : 4
   return characters
-}
-
-/** The same value, and not one that both have from their prototype: that holds functions and objects only. */
-const alike = (a: unknown, b: unknown): boolean => a === b && typeof b !== "function" && b !== undefined
-
-/** From where on two objects differ, in the order of keys. */
-const alikeUntil = (
-  from: JsonRecord,
-  to: JsonRecord,
-  keys: ReadonlyArray<string>,
-  at: number,
-  seen: Array<Json>
-): number => {
-  const { length } = keys
-  while (at < length) {
-    const key = keys[at]!
-    const value = to[key]!
-    seen[at] = value
-    if (from[key] !== value || value === undefined || typeof value === "function") return at
-    at++
-  }
-  return at
 }

@@ -47,3 +47,25 @@ export const agree = (
   }
   return at
 }
+
+/** The same value, and not one that both have from their prototype: that holds functions and objects only. */
+export const alike = (a: unknown, b: unknown): boolean => a === b && typeof b !== "function" && b !== undefined
+
+/** From where on two objects differ, in the order of keys. */
+export const alikeUntil = (
+  from: { readonly [key: string]: Json },
+  to: { readonly [key: string]: Json },
+  keys: ReadonlyArray<string>,
+  at: number,
+  seen: Array<Json>
+): number => {
+  const { length } = keys
+  while (at < length) {
+    const key = keys[at]!
+    const value = to[key]!
+    seen[at] = value
+    if (from[key] !== value || value === undefined || typeof value === "function") return at
+    at++
+  }
+  return at
+}
