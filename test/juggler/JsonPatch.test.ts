@@ -478,6 +478,34 @@ describe("JsonPatch", () => {
       const unrelated = random.json(4)
       assert.deepStrictEqual(applied(from, Result.getOrThrow(JsonPatch.diff(from, unrelated))), unrelated)
     }, { arbitrary: { runs: 2_000 } })
+
+    it.prop(
+      "finds the way between long lists, whether they share their items or not",
+      { seed: Schema.Int },
+      ({ seed }) => {
+        const random = generator(seed)
+        const from = Array.from(
+          { length: 200 + random.int(200) },
+          (_, id) => random.int(5) === 0 ? id % 7 : { id: id % 150 }
+        )
+        const to = from.slice()
+        for (let i = random.int(12); i >= 0; i--) {
+          const at = random.int(to.length)
+          const kind = random.int(5)
+          if (kind === 0) to.splice(at, random.int(4))
+          else if (kind === 1) to.splice(at, 0, random.json(2) as any)
+          else if (kind === 2) to.splice(random.int(to.length), 0, to[at]!)
+          else if (kind === 3) to[at] = { id: -i }
+          else to.push(to.shift()!)
+        }
+        const short = Result.getOrThrow(JsonPatch.diff(from, to))
+        assert.deepStrictEqual(applied(from, short), to)
+        assert.isBelow(short.length, 90)
+        const parsed = to.map((item, i) => i % 2 === 0 ? item : structuredClone(item))
+        assert.deepStrictEqual(applied(from, Result.getOrThrow(JsonPatch.diff(from, parsed))), to)
+      },
+      { arbitrary: { runs: 300 } }
+    )
   })
 })
 
