@@ -256,7 +256,7 @@ interface MemoryChannel {
 export const makeMemory: Effect.Effect<Backplane["Service"]> = Effect.gen(function*() {
   const clock = yield* Clock.Clock
   const random = yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)
-  const epoch = `${clock.currentTimeMillisUnsafe().toString(36)}-${random.toString(36)}-${(++made).toString(36)}`
+  const epoch = `${clock.currentTimeMillisUnsafe().toString(36)}-${random.toString(36)}-${(++made.last).toString(36)}`
   const channels = new Map<string, MemoryChannel>()
   const waiting: Array<Publication> = []
   let delivering = false
@@ -326,8 +326,8 @@ export const makeMemory: Effect.Effect<Backplane["Service"]> = Effect.gen(functi
   })
 })
 
-// two that are made in one millisecond with one seed are two nevertheless
-let made = 0
+/** Two that are made in one millisecond with one seed are two nevertheless. @internal */
+export const made = { last: 0 }
 
 /**
  * The backplane of a single process, and the default wherever there is one process.

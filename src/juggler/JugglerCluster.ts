@@ -170,20 +170,23 @@ export const make = <A, I>(
       queue = batch.splice(maxBatch)
       const reads = batch.map((): Array<Pointer> => [])
       let characters = 0
+      // whoever waits goes on when the state is what it was: in between it has what does not count yet
+      const settled: Array<() => void> = []
+      const settle = (job: Job, outcome: Parameters<Job["settle"]>[0]) => settled.push(() => job.settle(outcome))
       store.rehearse(
-        batch.map(({ plan, settle }, i) => () => {
+        batch.map((job, i) => () => {
           if (characters > maxCharacters) return []
-          const made = Effect.runSyncExit(Effect.sync(() => plan((place) => reads[i]!.push(place))))
+          const made = Effect.runSyncExit(Effect.sync(() => job.plan((place) => reads[i]!.push(place))))
           if (made._tag === "Success") return made.value
           // what a recipe throws is its writer's
-          settle(Effect.failCause(made.cause))
+          settle(job, Effect.failCause(made.cause))
           return []
         }),
         (i, changes) => {
           const job = batch[i]!
           if (characters > maxCharacters) return void rest.push(job)
-          if (changes instanceof JsonPatch.JsonPatchError) return job.settle(Effect.fail(changes))
-          if (changes.length === 0) return job.settle(Effect.succeed(changes))
+          if (changes instanceof JsonPatch.JsonPatchError) return void settle(job, Effect.fail(changes))
+          if (changes.length === 0) return void settle(job, Effect.succeed(changes))
           const write: Write = {
             p: JsonPatch.encode(changes),
             r: compress(reads[i]!.map(JsonPointer.format)),
@@ -196,6 +199,7 @@ export const make = <A, I>(
         }
       )
       queue = [...rest, ...queue]
+      for (const run of settled) run()
       if (jobs.length === 0) return
       const n = `${me}.${++count}`
       const waiter = Deferred.makeUnsafe<Outcomes>()

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as Scope from "effect/Scope"
 import * as Handshake from "../socket/Handshake.ts"
+import { connectionIds } from "../socket/internal/ids.ts"
 import type { Outbox } from "../socket/Outbox.ts"
 
 /**
@@ -58,13 +59,11 @@ export const current: Effect.Effect<Connection> = /* @__PURE__ */ Effect.withFib
     : Effect.succeed(connection)
 })
 
-let lastId = 0
-
 const empty = Context.empty()
 
 /** There may be many thousands: no closures, and no map for the one cell that most of them have. */
 class ConnectionImpl implements Connection {
-  readonly id: number = ++lastId
+  readonly id: number = ++connectionIds.last
   readonly handshake: Handshake.Handshake
   readonly connectedAt: number
   readonly scope: Scope.Scope

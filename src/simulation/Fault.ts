@@ -24,8 +24,9 @@ import type { Draw } from "./Draw.ts"
  * - `stop`: a node ends in order, and comes back. `version` says which of its versions starts (see `Simulation.node`).
  * - `pause`: a node does nothing for a while. `sluggish`: each of its steps takes so long.
  * - `jump`: its wall clock is moved. `skew`: its clock runs faster or slower by a factor.
- * - `backplane`: publications of the world's `Backplane` are late, lost (a gap tells it), or carried though `publish` fails
- *   (`uncertain`), each with a probability. None comes twice: `Backplane` promises that.
+ * - `backplane`: what the world's broker does with publications, each with a probability: `lose` them (a gap tells it); not
+ *   announce them to a node, which finds them in the log seconds later (`miss`); announce them `twice`; carry them though
+ *   `publish` fails, and fail queries by which a node catches up (`unsure`). All is up to `delay` late.
  * - `own`: a fault of the application's own, by its name.
  *
  * @category models
@@ -68,6 +69,8 @@ export type Fault =
     | {
       readonly kind: "backplane"
       readonly lose: number
+      readonly miss: number
+      readonly twice: number
       readonly delay: number
       readonly unsure: number
       readonly for: number
@@ -147,7 +150,8 @@ export const draw = (kind: Kind, at: number, targets: Targets, draw: Draw): Faul
   if (kind === "own") return undefined
   if (kind === "backplane") {
     const rate = () => draw.pick([0, 0, 0.1, 0.5])
-    return { kind, at, lose: rate(), delay: draw.pick([0, 5, 500, 5000]), unsure: rate(), for: millis(draw) }
+    const delay = draw.pick([0, 5, 500, 5000])
+    return { kind, at, lose: rate(), miss: rate(), twice: rate(), delay, unsure: rate(), for: millis(draw) }
   }
   if (linkKinds.has(kind)) {
     if (targets.links.length === 0) return undefined
@@ -270,7 +274,7 @@ export const describe = (fault: Fault): string => {
     case "skew":
       return `the clock of ${fault.node} runs at ${fault.factor} of its speed`
     case "backplane":
-      return `the backplane loses ${fault.lose}, delays by up to ${fault.delay} ms, is unsure of ${fault.unsure}, for ${fault.for} ms`
+      return `the broker loses ${fault.lose}, misses ${fault.miss}, repeats ${fault.twice}, delays by up to ${fault.delay} ms, is unsure of ${fault.unsure}, for ${fault.for} ms`
     case "own":
       return `${fault.name}${fault.input === undefined ? "" : ` ${JSON.stringify(fault.input)}`}`
   }

@@ -38,7 +38,8 @@ export type Event =
     | { readonly _tag: "Quiet" }
     | {
       readonly _tag: "Left"
-      readonly what: "fibers" | "timers" | "connections"
+      /** `fibers`, `timers`, `connections`, or what the node counts by itself. */
+      readonly what: string
       readonly before: number
       readonly after: number
     }

@@ -105,8 +105,8 @@ export const noDefectsBut = (known: RegExp | undefined): Judge =>
 export const noDefects: Judge = noDefectsBut(undefined)
 
 /**
- * No fiber, timer or connection is left: in a server whose clients have gone as many as before they came, in a node that
- * has stopped none.
+ * No fiber, timer or connection is left, nor anything else that a node counts (`left` of `Simulation.node`): in a server
+ * whose clients have gone as many as before they came, in a node that has stopped none.
  *
  * @category judges
  * @since 0.2.0
@@ -119,6 +119,24 @@ export const nothingLeft: Judge = make(
       if (event._tag === "Left" && event.after > event.before) {
         return `${event.node} has ${event.after} ${event.what}, ${event.before} before`
       }
+    }
+    return undefined
+  }
+)
+
+/**
+ * What a node holds for its peers is never more than it may: notes `held`, with `{ what, size, limit }` in bytes or in
+ * number. That it gives all of it back is {@link nothingLeft}, by `left` of `Simulation.node`.
+ *
+ * @category judges
+ * @since 0.2.0
+ */
+export const withinBudget: Judge = make(
+  "memory within the budget",
+  "256 MiB for the same of all connections together",
+  (history) => {
+    for (const { data, node } of History.notes(history, "held")) {
+      if (data.size > data.limit) return `${node} holds ${data.size} of ${data.what}, and may hold ${data.limit}`
     }
     return undefined
   }

@@ -93,7 +93,8 @@ export const operation = <I, A, E, R>(options: {
 /**
  * Makes a node. Its `layer` is built when the node starts and released when it stops; after a crash nothing of it is
  * left. A fault may restart it as one of its `versions` instead. `rest` is run when all is quiet, as an operation with
- * that name: what it gives is what judges see of the node's state. `faults` are the kinds that may strike the node itself
+ * that name: what it gives is what judges see of the node's state. `left` counts what the node keeps for its clients (entries
+ * of maps, bytes of a budget), by name: before they come, and after they have gone, for `Judge.nothingLeft`. `faults` are the kinds that may strike the node itself
  * (default: all).
  *
  * @category constructors
@@ -104,12 +105,16 @@ export const node = <A, E, R, V = never>(options: {
   readonly versions?: ReadonlyArray<Layer.Layer<NoInfer<A>, unknown, V>> | undefined
   readonly operations?: { readonly [name: string]: Operation<NoInfer<A>> } | undefined
   readonly rest?: Effect.Effect<unknown, unknown, NoInfer<A> | World | Scope.Scope> | undefined
+  readonly left?:
+    | Effect.Effect<{ readonly [what: string]: number }, never, NoInfer<A> | World | Scope.Scope>
+    | undefined
   readonly faults?: ReadonlyArray<Fault.Kind> | undefined
 }): Node<Exclude<R | V, World>> => {
   const spec: Model.NodeSpec = {
     versions: [options.layer, ...options.versions ?? []] as unknown as Model.NodeSpec["versions"],
     operations: Object.entries(options.operations ?? {}) as never,
     rest: options.rest,
+    left: options.left,
     kinds: options.faults ?? ["crash", "stop", "pause", "sluggish", "jump", "skew", "refuse", "hang"]
   }
   return spec as never

@@ -73,8 +73,9 @@ export class World extends Context.Service<World, {
   /** What survives a crash, as far as it was synced. */
   readonly disk: Disk
   /**
-   * Carries publications between the nodes of this world: everything, in one order, as `Backplane` promises. The fault
-   * `backplane` makes it late, and lets it lose publications, of which it then tells a gap.
+   * Carries publications between the nodes of this world: everything, in one order, as `Backplane` promises. It is a broker
+   * with a log, as PostgreSQL and Redis have it, which outlives the nodes, and the receiving half of those backplanes. The
+   * fault `backplane` makes it late, and lets it lose publications, of which it then tells a gap.
    */
   readonly backplane: Backplane["Service"]
   /**

@@ -64,6 +64,28 @@ const leaky = (backplane: Backplane.Backplane["Service"]) => {
 }
 
 describe("JugglerCluster", () => {
+  it.effect("who wrote nothing goes on with what counts, not with what others of its turn are about to write", () =>
+    Effect.gen(function*() {
+      const board = yield* start(yield* Backplane.makeMemory)
+      const something = yield* Effect.forkChild(board.update((draft) => {
+        draft.count = 1
+      }))
+      const nothing = yield* board.update((draft) => {
+        draft.log.shift()
+      }).pipe(
+        Effect.andThen(Effect.all([board.position, board.get])),
+        Effect.forkChild
+      )
+      for (let i = 0; i < 5; i++) {
+        yield* settle
+        yield* TestClock.adjust("1 second")
+      }
+      const [{ version }, { count }] = yield* Fiber.join(nothing)
+      assert.strictEqual(count, version)
+      assert.strictEqual(something.pollUnsafe()?._tag, "Success")
+      assert.strictEqual((yield* board.get).count, 1)
+    }))
+
   it.effect("shows in every process what any of them writes, at the same version", () =>
     Effect.gen(function*() {
       const backplane = yield* Backplane.makeMemory

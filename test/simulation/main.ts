@@ -13,15 +13,18 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { mutants } from "./mutants.ts"
+import { apps as cluster } from "./worlds/cluster.ts"
+import { apps as history } from "./worlds/history.ts"
 import { apps as jsonrpc } from "./worlds/jsonrpc.ts"
 import { apps as juggler } from "./worlds/juggler.ts"
+import { apps as peers } from "./worlds/peers.ts"
 import { apps as queue } from "./worlds/queue.ts"
 import { apps as topics } from "./worlds/topics.ts"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 
 const apps = new Map<string, Simulation.App>(
-  Object.entries({ jsonrpc, topics, juggler, queue }).flatMap(([room, apps]) =>
+  Object.entries({ jsonrpc, peers, topics, history, juggler, cluster, queue }).flatMap(([room, apps]) =>
     Object.entries(apps).map(([name, app]) => [`${room}/${name}`, app] as const)
   )
 )

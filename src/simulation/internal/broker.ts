@@ -1,41 +1,66 @@
 /**
- * The broker behind the backplanes of a world: it lives as long as the world, and hands publications to the listeners of
- * all nodes, each in a turn of its own node, in order.
+ * The broker behind the backplanes of a world: a log, as PostgreSQL and Redis have it, that lives as long as the world, and
+ * announces to each node what was published. The receiving half of a node is the one of those backplanes.
  */
 import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
 import * as Backplane from "../../backplane/Backplane.ts"
+import { type CatchUpRow, type Log, type Notice, page } from "../../backplane/internal/log.ts"
+import { makeRouter, type Router } from "../../backplane/internal/router.ts"
 import type { Life, Loop } from "./loop.ts"
 import type { Prng } from "./prng.ts"
 
-/** What goes wrong at the moment. */
+/** What goes wrong at the moment: probabilities, and milliseconds of delay. */
 export interface Trouble {
+  /** A publication is not kept, nor announced. */
   readonly lose: number
+  /** It is kept, and one node is not told. */
+  readonly miss: number
+  /** A node is told twice. */
+  readonly twice: number
   readonly delay: number
+  /** `publish` fails, though it was carried; a query by which a node catches up fails. */
   readonly unsure: number
 }
 
-interface Listener {
-  readonly life: Life
-  readonly onEvent: (event: Backplane.Event) => void
-  /** What is on its way, in order. */
-  readonly way: Array<Backplane.Event>
-  /** When the newest event arrives. */
-  at: number
-  /** The last publication before those that were lost and are not told yet. */
-  lostAfter: number | undefined
+export const noTrouble: Trouble = { lose: 0, miss: 0, twice: 0, delay: 0, unsure: 0 }
+
+interface Entry {
+  readonly sequence: number
+  readonly payload: string
+  readonly retain: boolean
+  readonly time: number
 }
 
 interface Channel {
   readonly name: string
-  sequence: number
-  last: Backplane.Publication | undefined
-  readonly listeners: Set<Listener>
+  counter: number
+  /** Without those that were lost. */
+  entries: Array<Entry>
+  last: Entry | undefined
 }
 
-/** A gap is told so many milliseconds after the loss, or with the next publication. */
-const toldAfter = 1000
+/** The receiving half of one life of a node. */
+interface Receiver {
+  readonly life: Life
+  readonly router: Router<Backplane.BackplaneError>
+  /** Runs an effect in the life. */
+  readonly run: (effect: Effect.Effect<void, Backplane.BackplaneError>) => void
+  listeners: number
+  isPolling: boolean
+  /** On their way, in order. */
+  readonly way: Array<Notice>
+  /** When the newest arrives. */
+  at: number
+}
 
-/** One count for as long as the world lives; it keeps no history. */
+/** A node that was not told of something finds out within so many milliseconds. */
+const pollEvery = 2000
+
+/** So many of a channel are kept. */
+const kept = 2000
+
+/** One count for as long as the world lives. */
 const epoch = "world"
 
 export class Broker {
@@ -43,6 +68,7 @@ export class Broker {
   private readonly random: Prng
   private readonly trouble: () => Trouble
   private readonly channels = new Map<string, Channel>()
+  private readonly receivers = new Set<Receiver>()
 
   constructor(loop: Loop, random: Prng, trouble: () => Trouble) {
     this.loop = loop
@@ -53,7 +79,7 @@ export class Broker {
   private channel(name: string): Channel {
     let channel = this.channels.get(name)
     if (channel === undefined) {
-      this.channels.set(name, channel = { name, sequence: 0, last: undefined, listeners: new Set() })
+      this.channels.set(name, channel = { name, counter: 0, entries: [], last: undefined })
     }
     return channel
   }
@@ -62,93 +88,165 @@ export class Broker {
     return 0.2 + this.random.next() * this.trouble().delay
   }
 
+  private readonly pause = Effect.suspend(() => Effect.sleep(this.delay()))
+
   /** The backplane of one life of a node. */
   of(life: Life): Backplane.Backplane["Service"] {
+    let made: Receiver | undefined
+    const receiver = Effect.gen({ self: this }, function*() {
+      if (made !== undefined) return made
+      const context = yield* Effect.context<never>()
+      const router = yield* Effect.provideService(makeRouter(this.log), Scope.Scope, Scope.makeUnsafe())
+      // another fiber may have been faster
+      return made ??= {
+        life,
+        router,
+        run: (effect) => void Effect.runForkWith(context)(Effect.ignore(effect)),
+        listeners: 0,
+        isPolling: false,
+        way: [],
+        at: 0
+      }
+    })
     return Backplane.make({
       publish: (name, payload, options) =>
-        Effect.suspend(() => Effect.sleep(this.delay())).pipe(
+        this.pause.pipe(
           Effect.andThen(Effect.sync(() => this.publish(this.channel(name), payload, options?.retain === true))),
-          Effect.tap(Effect.suspend(() => Effect.sleep(this.delay()))),
+          Effect.tap(this.pause),
           Effect.flatMap((sequence) =>
-            this.random.chance(this.trouble().unsure)
-              ? Effect.fail(
-                new Backplane.BackplaneError({
-                  operation: "publish",
-                  channel: name,
-                  uncertain: true,
-                  cause: new Error("no answer from the broker")
-                })
-              )
-              : Effect.succeed(sequence)
+            this.random.chance(this.trouble().unsure) ? Effect.fail(failed("publish", name)) : Effect.succeed(sequence)
           )
         ),
-      listen: (name, onEvent) =>
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const channel = this.channel(name)
-            const { last, sequence } = channel
-            const listener: Listener = {
-              life,
-              onEvent,
-              way: [],
-              at: 0,
-              lostAfter: undefined
-            }
-            channel.listeners.add(listener)
-            return { channel, listener, registration: { sequence, epoch, last, history: [] } }
-          }),
-          ({ channel, listener }) => Effect.sync(() => channel.listeners.delete(listener))
-        ).pipe(Effect.map(({ registration }) => registration)),
-      last: (name) => Effect.sync(() => this.channels.get(name)?.last)
+      listen: (name, onEvent, options) =>
+        Effect.gen({ self: this }, function*() {
+          const mine = yield* receiver
+          yield* Effect.acquireRelease(
+            Effect.sync(() => {
+              if (mine.listeners++ === 0) this.poll(mine)
+            }),
+            () =>
+              Effect.sync(() => {
+                if (--mine.listeners === 0) this.receivers.delete(mine)
+              })
+          )
+          return yield* mine.router.listen(name, onEvent, options)
+        }),
+      last: (name) =>
+        Effect.map(this.pause, () => {
+          const last = this.channels.get(name)?.last
+          return last === undefined
+            ? undefined
+            : { _tag: "Publication", channel: name, payload: last.payload, sequence: last.sequence }
+        })
     })
+  }
+
+  /** Tells a receiver what is published from now on, and lets it look by itself now and then. */
+  private poll(receiver: Receiver): void {
+    const { life, router, run } = receiver
+    this.receivers.add(receiver)
+    if (receiver.isPolling) return
+    receiver.isPolling = true
+    const again = (): void => {
+      this.loop.timer(this.loop.root, pollEvery, () => {
+        receiver.isPolling = this.receivers.has(receiver) && !life.dead
+        if (!receiver.isPolling) return
+        this.loop.post(life, () => run(router.poll))
+        again()
+      })
+    }
+    again()
   }
 
   private publish(channel: Channel, payload: string, retain: boolean): number {
-    const publication: Backplane.Publication = {
-      _tag: "Publication",
-      channel: channel.name,
-      payload,
-      sequence: ++channel.sequence
-    }
-    if (retain) channel.last = publication
-    const { lose } = this.trouble()
-    for (const listener of channel.listeners) {
-      if (listener.life.dead) {
-        channel.listeners.delete(listener)
+    const { lose, miss, twice } = this.trouble()
+    const sequence = ++channel.counter
+    const entry: Entry = { sequence, payload, retain, time: this.loop.now }
+    if (retain) channel.last = entry
+    if (this.random.chance(lose)) return sequence
+    channel.entries.push(entry)
+    if (channel.entries.length > kept) channel.entries.shift()
+    const notice: Notice = { channel: channel.name, sequence, epoch, payload, retain }
+    for (const receiver of this.receivers) {
+      if (receiver.life.dead) {
+        this.receivers.delete(receiver)
         continue
       }
-      if (this.random.chance(lose)) {
-        if (listener.lostAfter === undefined) {
-          listener.lostAfter = publication.sequence - 1
-          this.loop.timer(this.loop.root, toldAfter, () => this.tellGap(channel, listener, channel.sequence))
-        }
-        continue
-      }
-      this.tellGap(channel, listener, publication.sequence - 1)
-      this.hand(channel, listener, publication)
+      if (this.random.chance(miss)) continue
+      this.announce(receiver, notice)
+      if (this.random.chance(twice)) this.announce(receiver, notice)
     }
-    return publication.sequence
+    return sequence
   }
 
-  private tellGap(channel: Channel, listener: Listener, sequence: number): void {
-    const after = listener.lostAfter
-    if (after === undefined) return
-    listener.lostAfter = undefined
-    const { name } = channel
-    this.hand(channel, listener, { _tag: "Gap", channel: name, after, sequence, missed: sequence - after, epoch })
-    const { last } = channel
-    if (last !== undefined && last.sequence > after && last.sequence <= sequence) this.hand(channel, listener, last)
-  }
-
-  private hand(channel: Channel, listener: Listener, event: Backplane.Event): void {
+  private announce(receiver: Receiver, notice: Notice): void {
     const { loop } = this
-    listener.at = Math.max(listener.at, loop.now + this.delay())
-    listener.way.push(event)
-    loop.timer(loop.root, listener.at - loop.now, () => {
-      loop.post(listener.life, () => {
-        const next = listener.way.shift()
-        if (next !== undefined && channel.listeners.has(listener)) listener.onEvent(next)
+    receiver.at = Math.max(receiver.at, loop.now + this.delay())
+    receiver.way.push(notice)
+    loop.timer(loop.root, receiver.at - loop.now, () => {
+      loop.post(receiver.life, () => {
+        const next = receiver.way.shift()
+        if (next !== undefined) receiver.router.notice(next)
       })
     })
   }
+
+  /** What catches up is asked again when it fails; what a listener begins with is read in the end. */
+  private query<A>(name: string, read: () => A, mayFail = false): Effect.Effect<A, Backplane.BackplaneError> {
+    return Effect.andThen(
+      this.pause,
+      Effect.suspend(() =>
+        mayFail && this.random.chance(this.trouble().unsure) ? Effect.fail(failed("listen", name)) : Effect.sync(read)
+      )
+    )
+  }
+
+  private readonly log: Log<Backplane.BackplaneError> = {
+    catchUp: (name, after) =>
+      this.query(name, () => {
+        const { counter, entries, last } = this.channel(name)
+        const row = {
+          counter,
+          epoch,
+          epoch_start: 0,
+          last_sequence: last?.sequence ?? null,
+          last_payload: last?.payload ?? null
+        }
+        const rows = entries.filter(({ sequence }) => sequence > after).slice(0, page).map((entry): CatchUpRow => ({
+          ...row,
+          sequence: entry.sequence,
+          payload: entry.payload,
+          retain: entry.retain
+        }))
+        return rows.length > 0 ? rows : [{ ...row, sequence: null, payload: null, retain: null }]
+      }, true),
+    counters: (names) =>
+      this.query(
+        names[0] ?? "",
+        () => names.map((name) => ({ channel: name, counter: this.channel(name).counter, epoch })),
+        true
+      ),
+    ensure: () => Effect.void,
+    renew: () => Effect.void,
+    history: (name, to, bounds) =>
+      this.query(name, () => {
+        const { entries } = this.channel(name)
+        const oldest = this.loop.now - bounds.age
+        return entries.filter(({ sequence, time }) => sequence <= to && time >= oldest).slice(-bounds.values).reverse()
+          .map(({ payload, sequence, time }) => ({ number: sequence, payload, age: this.loop.now - time }))
+      }),
+    last: (name) =>
+      this.query(name, () => {
+        const { counter, last } = this.channel(name)
+        return [{ counter, epoch, sequence: last?.sequence ?? null, payload: last?.payload ?? null }]
+      })
+  }
 }
+
+const failed = (operation: "publish" | "listen", channel: string) =>
+  new Backplane.BackplaneError({
+    operation,
+    channel,
+    uncertain: true,
+    cause: new Error("no answer from the broker")
+  })

@@ -45,6 +45,9 @@ export interface Cut {
   readonly knows: readonly [number, number]
 }
 
+/** For a pull of a reader that let go. */
+const aborted = closeError(1006)
+
 const isClose = (item: Item): item is Socket.CloseEvent => typeof item === "object" && Socket.isCloseEvent(item)
 
 const sizeOf = (item: Item): number => isClose(item) ? 4 : item.length
@@ -350,7 +353,7 @@ export class End extends Inbox implements SyncPort {
   /** The reader let go: a pull that is suspended fails, and the peer is told. */
   abandon(code: number): void {
     const open = this.error === undefined
-    this.abort(closeError(1006))
+    this.abort(aborted)
     if (open) {
       this.send(new Socket.CloseEvent(code))
       this.over = true

@@ -2,8 +2,10 @@
  * While a world takes its steps, what a program reads of time, chance and order is the world's: `setTimeout`,
  * `setImmediate`, `queueMicrotask`, `Date`, `performance.now`, `Math.random`, `crypto`. A program needs no seam to be
  * simulated, and what forgets to use `Clock` or `Random` is repeatable all the same. All is put back before anything else
- * of the process can run.
+ * of the process can run. What this package counts for the whole process is counted anew.
  */
+import { made as backplanes } from "../../backplane/Backplane.ts"
+import { connectionIds } from "../../socket/internal/ids.ts"
 import type { Life, Loop, Timer } from "./loop.ts"
 import { localMillis } from "./runtime.ts"
 
@@ -27,6 +29,8 @@ export const enter = (loop: Loop): () => void => {
   const scope = globalThis as unknown as Record<string, unknown>
   for (const key of Object.keys(world)) replace(scope, key, world[key])
   replace(scope, "Date", virtualDate)
+  // they would name files of this machine, and cost more than all else of an error
+  replace(Error, "stackTraceLimit", 0)
   replace(Math, "random", () => loop.current.random.next())
   replace(scope.performance as object | undefined, "now", () => loop.now * loop.current.rate)
   const fill = <A extends ArrayBufferView>(view: A): A => {
@@ -39,7 +43,13 @@ export const enter = (loop: Loop): () => void => {
     const hex = Array.from(fill(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`
   })
+  const counts = [backplanes, connectionIds].map((count) => {
+    const { last } = count
+    count.last = 0
+    return { count, last }
+  })
   return () => {
+    for (const { count, last } of counts) count.last = last
     for (const { descriptor, key, target } of saved.reverse()) {
       if (descriptor === undefined) delete (target as Record<string, unknown>)[key]
       else Object.defineProperty(target, key, descriptor)
@@ -61,7 +71,7 @@ class Handle {
   }
 }
 
-const made = new WeakMap<Loop, Globals>()
+const globalsOf = new WeakMap<Loop, Globals>()
 
 interface Globals {
   readonly world: Record<string, unknown>
@@ -69,7 +79,7 @@ interface Globals {
 }
 
 const makeGlobals = (loop: Loop): Globals => {
-  const known = made.get(loop)
+  const known = globalsOf.get(loop)
   if (known !== undefined) return known
   const after = (life: Life, millis: number, run: () => void) => loop.timer(life, millis / life.rate, run)
   const setTimeout = (run: (...args: ReadonlyArray<unknown>) => void, millis = 0, ...args: ReadonlyArray<unknown>) => {
@@ -125,6 +135,6 @@ const makeGlobals = (loop: Loop): Globals => {
       queueMicrotask: (run: () => void) => loop.microtask(run)
     }
   }
-  made.set(loop, globals)
+  globalsOf.set(loop, globals)
   return globals
 }

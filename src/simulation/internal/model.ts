@@ -21,6 +21,7 @@ export interface NodeSpec {
   readonly versions: ReadonlyArray<Layer.Layer<any, any, any>>
   readonly operations: ReadonlyArray<readonly [name: string, operation: OperationSpec]>
   readonly rest: Effect.Effect<unknown, unknown, any> | undefined
+  readonly left: Effect.Effect<{ readonly [what: string]: number }, never, any> | undefined
   readonly kinds: ReadonlyArray<Kind>
 }
 

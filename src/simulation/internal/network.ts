@@ -7,6 +7,7 @@ import type * as Socket from "effect/socket/Socket"
 import { openError } from "../../socket/internal/socketErrors.ts"
 import type { Link } from "../Fault.ts"
 import type { Event } from "../History.ts"
+import { noTrouble } from "./broker.ts"
 import { Connection, type End, type Way } from "./connection.ts"
 import type { Life, Loop } from "./loop.ts"
 import type { Prng } from "./prng.ts"
@@ -65,7 +66,7 @@ export class Network implements Way {
   private readonly stalls = new Map<string, number>()
   private readonly refusals = new Map<string, Refusal>()
   /** What backplanes of this world do at the moment. */
-  backplane = { lose: 0, delay: 0, unsure: 0, until: 0 }
+  backplane = { ...noTrouble, until: 0 }
   private dialled = 0
 
   constructor(loop: Loop, random: Prng, options: NetworkOptions, record: (event: Event) => void) {

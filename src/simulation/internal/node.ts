@@ -11,6 +11,7 @@ import * as Logger from "effect/Logger"
 import type * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
+import * as Budget from "../../socket/Budget.ts"
 import type { Event, Outcome } from "../History.ts"
 import { World } from "../World.ts"
 import type { Broker } from "./broker.ts"
@@ -61,6 +62,8 @@ export const contextFor = (
   })
   return contextOf(loop, life).pipe(
     Context.add(References.CurrentLoggers, new Set([logger])),
+    // a process has one of its own
+    Context.add(Budget.Budget, Budget.make(268_435_456)),
     Context.add(World, {
       node,
       version,
@@ -190,6 +193,26 @@ export class NodeRunner {
     for (const running of [...this.operations]) this.ended(running, "Crashed", undefined)
     this.become("down")
     return true
+  }
+
+  /** What the application counts of itself, besides fibers and timers. */
+  get counts(): Effect.Effect<ReadonlyMap<string, number>> {
+    const { context, life, spec } = this
+    if (life === undefined) return Effect.succeed(new Map())
+    const { loop } = this.around
+    const own: Effect.Effect<{ readonly [what: string]: number }, never, any> = spec.left ?? Effect.succeed({})
+    return Effect.callback<ReadonlyMap<string, number>>((resume) => {
+      const finish = (counts: { readonly [what: string]: number }): void => {
+        const { fibers, timers } = life
+        resume(Effect.succeed(new Map(Object.entries({ fibers, timers, ...counts }))))
+      }
+      if (context === undefined || spec.left === undefined) return finish({})
+      loop.post(life, () =>
+        Effect.runForkWith(context)(Effect.scoped(own)).addObserver((exit) => {
+          // in a turn of its own, when this fiber is over
+          loop.post(loop.root, () => finish(Exit.isSuccess(exit) ? exit.value : {}))
+        }))
+    })
   }
 
   private ended(running: Running, outcome: Outcome, value: unknown): void {

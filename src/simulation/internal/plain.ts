@@ -21,8 +21,41 @@ const errorOf = (error: Error): unknown => {
 export const plain = (value: unknown): unknown => {
   if (value === undefined || isPrimitive(value)) return value
   if (value instanceof Error) return errorOf(value)
+  const copied = copy(value, 0)
+  if (copied !== other) return copied
   const json = jsonOf(value)
   return json === undefined ? Object.prototype.toString.call(value) : JSON.parse(json)
+}
+
+/** What is more than plain objects and arrays of JSON's values, or is nested deeper than this goes. */
+const other = Symbol()
+
+const deepest = 16
+
+const copy = (value: unknown, depth: number): unknown => {
+  if (value === null || typeof value === "string" || typeof value === "boolean") return value
+  if (typeof value === "number") return Number.isFinite(value) ? value + 0 : null
+  if (typeof value !== "object" || depth > deepest) return other
+  if (Array.isArray(value)) {
+    const out: Array<unknown> = []
+    for (const item of value) {
+      const copied = copy(item, depth + 1)
+      if (copied === other) return other
+      out.push(copied)
+    }
+    return out
+  }
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return other
+  const out: Record<string, unknown> = {}
+  for (const key of Object.keys(value)) {
+    const inner: unknown = (value as Record<string, unknown>)[key]
+    if (inner === undefined) continue
+    const copied = key === "toJSON" || key === "__proto__" ? other : copy(inner, depth + 1)
+    if (copied === other) return other
+    out[key] = copied
+  }
+  return out
 }
 
 /** `undefined` for what is no JSON: cycles, functions. */

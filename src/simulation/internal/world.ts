@@ -8,7 +8,7 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import { type Fault, lasts, type Link } from "../Fault.ts"
 import type { Event } from "../History.ts"
-import { Broker } from "./broker.ts"
+import { Broker, noTrouble } from "./broker.ts"
 import { WorldDisk } from "./disk.ts"
 import { enter } from "./globals.ts"
 import { Loop } from "./loop.ts"
@@ -25,8 +25,6 @@ const maxSteps = 100_000
 const settleTurns = 3
 
 export type MakePlan = (links: ReadonlyArray<Link>) => Pick<Plan, "operations" | "faults">
-
-const noTrouble = { lose: 0, delay: 0, unsure: 0 }
 
 class Director {
   readonly loop: Loop
@@ -110,12 +108,12 @@ class Director {
       const node = new NodeRunner(name, spec, this.around, shared)
       this.nodes.set(name, node)
     }
-    const baselines = new Map<string, { readonly fibers: number; readonly timers: number }>()
+    const baselines = new Map<string, ReadonlyMap<string, number>>()
     for (const node of this.nodes.values()) {
       node.start(0)
       yield* node.until("up", "down")
       yield* Effect.sleep(10)
-      if (node.life !== undefined) baselines.set(node.name, { fibers: node.life.fibers, timers: node.life.timers })
+      baselines.set(node.name, yield* node.counts)
     }
     const dialled = new Set([...network.links.values()].map(([, to]) => to))
     yield* Effect.sleep(100)
@@ -154,8 +152,7 @@ class Director {
         app.checkLeft && life !== undefined && dialled.has(node.name) && baseline !== undefined && node.state === "up"
       ) {
         yield* Effect.sleep(60_000)
-        this.left(node, "fibers", baseline.fibers, life.fibers)
-        this.left(node, "timers", baseline.timers, life.timers)
+        for (const [what, after] of yield* node.counts) this.left(node, what, baseline.get(what) ?? 0, after)
       }
       node.stop()
       yield* Effect.raceFirst(node.until("down"), Effect.sleep(60_000))
@@ -181,7 +178,7 @@ class Director {
     this.quiet = true
   })
 
-  private left(node: NodeRunner, what: "fibers" | "timers", before: number, after: number): void {
+  private left(node: NodeRunner, what: string, before: number, after: number): void {
     if (after <= before) return
     this.around.record({ _tag: "Left", at: this.loop.now, node: node.name, what, before, after })
   }

@@ -78,6 +78,8 @@ export class WorldFaults {
       case "backplane":
         network.backplane = {
           lose: fault.lose,
+          miss: fault.miss,
+          twice: fault.twice,
           delay: fault.delay,
           unsure: fault.unsure,
           until: now + fault.for

@@ -2,14 +2,19 @@
 import { Cause, Context, Effect, Exit, Layer, Schema, Stream } from "effect"
 import { JsonRpcClient, JsonRpcHttpClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { Idempotency } from "effect-wire/rpc"
-import { History, Judge, Simulation, World, WorldHttp } from "effect-wire/simulation"
-import { Framing, Reconnect } from "effect-wire/socket"
+import { type History, Judge, RpcJudge, Simulation, World, WorldHttp } from "effect-wire/simulation"
+import { Budget, Framing, Reconnect } from "effect-wire/socket"
 import { HttpRouter } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Socket, SocketServer } from "effect/socket"
 import { known } from "./known.ts"
 
 const Key = { key: Schema.String }
+
+/** Bytes that a server may hold for its peers. */
+const Limit = Context.Reference<number>("effect-wire/test/simulation/worlds/jsonrpc/Limit", {
+  defaultValue: () => Infinity
+})
 
 class Methods extends RpcGroup.make(
   Rpc.make("add", { payload: { ...Key, a: Schema.Finite, b: Schema.Finite }, success: Schema.Finite }),
@@ -23,10 +28,17 @@ class Methods extends RpcGroup.make(
     .pipe(Idempotency.keyed)
 ) {}
 
+/** Notes what the requests of the process hold by now. */
+const held = Effect.gen(function*() {
+  const limit = yield* Limit
+  if (limit === Infinity) return
+  yield* World.note("held", { what: "bytes of the budget", size: (yield* Budget.Budget).taken(), limit })
+})
+
 /** Notes that a request runs, and how it ends. */
 const executes = <A, E, R>(key: string, effect: Effect.Effect<A, E, R>) =>
   Effect.onExit(
-    Effect.andThen(World.note("executed", key), effect),
+    World.note("executed", key).pipe(Effect.andThen(held), Effect.andThen(effect)),
     (exit) => World.note(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? "aborted" : "finished", key)
   )
 
@@ -147,121 +159,41 @@ const keyedOperations = {
   feed: counts("feed")
 }
 
+/** Requests that are large: few of them fit into a small budget. */
+const largeOperations = {
+  ...operations,
+  large: Simulation.operation({
+    weight: 8,
+    input: (draw) => ({ key: key(draw).padEnd(draw.pick([100, 1000, 4000]), "-"), millis: draw.pick([10, 100, 1000]) }),
+    run: (input) => Effect.flatMap(Client, ({ typed }) => typed.slow(input))
+  })
+}
+
 /** One operation's keys, by what it was called with. */
 const keysOf = ({ input, operation }: History.Operation): ReadonlyArray<string> =>
   operation === "batch" ? input : typeof input?.key === "string" ? [input.key] : []
 
-const atMostOnce = Judge.make(
-  "at most once",
-  "Requests marked idempotent are sent again after a reconnection instead",
-  (history) => {
-    const counts = new Map<string, number>()
-    for (const { data } of History.notes(history, "executed")) {
-      const count = (counts.get(data) ?? 0) + 1
-      if (count > 1) return `${data} was executed ${count} times`
-      counts.set(data, count)
-    }
-    return undefined
-  }
-)
-
-const answersAreTrue = Judge.make(
+/** What an answer says is what its request asks for, and nobody else's. */
+const answersAreTrue = Judge.eachOperation(
   "answers are true",
-  "every pending call at the client fails with a `ConnectionError` that says whether the request may have been executed",
-  (history) => {
-    const executed = new Set(History.notes(history, "executed").map(({ data }) => data))
-    for (const operation of History.operations(history)) {
-      const { input, operation: name, outcome, value } = operation
-      const wrong = (text: string) => `#${operation.id} ${name} of ${operation.node}: ${text}`
-      if (outcome === "Success") {
-        if (name === "add" && value !== input.a + input.b) return wrong(`${input.a} + ${input.b} = ${value}`)
-        if ((name === "slow" || name === "pay") && value !== input.key) return wrong(`the answer of another: ${value}`)
-        if (name === "batch" && JSON.stringify(value) !== JSON.stringify([3, input[1], 7])) {
-          return wrong(`answers ${JSON.stringify(value)}`)
-        }
-        if (
-          name !== "never" && name !== "count" && name !== "feed" && keysOf(operation).some((key) =>
-            !executed.has(key)
-          ) && name !== "put"
-        ) {
-          return wrong("answered, and not executed")
-        }
-      }
-      if (
-        outcome === "Failure" && value?._tag === "JsonRpcError" && value.reason?.maybeExecuted === false &&
-        name !== "batch"
-      ) {
-        const key = keysOf(operation)[0]
-        if (key !== undefined && name !== "put" && executed.has(key)) {
-          return wrong("maybeExecuted is false, and it was executed")
-        }
-      }
-    }
-    return undefined
+  "Answered exactly once, by a Result or an Error with the same `id`, unless the connection ends first",
+  ({ input, operation, outcome, value }) => {
+    if (outcome !== "Success") return undefined
+    const expected = operation === "add"
+      ? input.a + input.b
+      : operation === "slow" || operation === "pay" || operation === "put"
+      ? input.key
+      : operation === "batch"
+      ? [3, input[1], 7]
+      : operation === "count" || operation === "feed"
+      ? Math.min(input.to, input.take)
+      : value
+    return JSON.stringify(value) === JSON.stringify(expected) ? undefined : `answers ${JSON.stringify(value)}`
   }
 )
 
-const failuresAreTyped = Judge.eachOperation(
-  "failures are typed",
-  "one answer for each request or a typed failure",
-  ({ outcome, value }) =>
-    outcome === "Failure" && value?._tag !== "JsonRpcError" && value?._tag !== "Forgotten"
-      ? `failed with ${JSON.stringify(value)}`
-      : undefined
-)
-
-const nobodyWaitsNobodyWorks = Judge.make(
-  "what nobody waits for is not executed on",
-  "The request, running or waiting, is interrupted",
-  (history) => {
-    const running = new Map<string, string>()
-    for (const event of history.events) {
-      if (event._tag === "Noted" && event.kind === "executed") running.set(event.data, event.node)
-      else if (event._tag === "Noted" && (event.kind === "aborted" || event.kind === "finished")) {
-        running.delete(event.data)
-      } else if (event._tag === "Node" && event.what === "crashed") {
-        for (const [key, node] of running) if (node === event.node) running.delete(key)
-      } else if (event._tag === "Quiet") {
-        const [first] = running.keys()
-        return first === undefined ? undefined : `${first} is still executed when all is quiet`
-      }
-    }
-    return undefined
-  }
-)
-
-const inOrder = Judge.make(
-  "calls and notifications keep their order",
-  "Requests start in the order in which they arrive",
-  (history) => {
-    const last = new Map<string, number>()
-    for (const { data } of History.notes(history, "marked")) {
-      const before = last.get(data.run) ?? -1
-      if (data.n <= before) return `run ${data.run}: ${data.n} came after ${before}`
-      last.set(data.run, data.n)
-    }
-    return undefined
-  }
-)
-
-const streamsAreWhole = Judge.make(
-  "streams give each element once, in order",
-  "an array of the elements that come next",
-  (history) => {
-    const last = new Map<string, number>()
-    for (const { data } of History.notes(history, "element")) {
-      const before = last.get(data.key) ?? 0
-      if (data.n !== before + 1) return `stream ${data.key}: ${data.n} after ${before}`
-      last.set(data.key, data.n)
-    }
-    for (const { input, operation, outcome, value } of History.operations(history)) {
-      if ((operation !== "count" && operation !== "feed") || outcome !== "Success") continue
-      const expected = Math.min(input.to, input.take)
-      if (value !== expected) return `stream ${input.key} ended after ${value} of ${expected}`
-    }
-    return undefined
-  }
-)
+/** A batch tells of its first failure only; `put` may be sent again. */
+const isPlain = ({ operation }: History.Operation): boolean => operation !== "batch" && operation !== "put"
 
 export const make = (options: {
   readonly name: string
@@ -275,6 +207,8 @@ export const make = (options: {
   readonly keyed?: boolean
   /** Over POST, each request a connection of its own. */
   readonly http?: boolean
+  /** Bytes that the server may hold for its peers. */
+  readonly budget?: number
 }) => {
   const { bytes = false, wire } = options
   const serving = options.http === true
@@ -287,7 +221,15 @@ export const make = (options: {
         Effect.map(World.World, ({ server }) => bytes ? Framing.wrapServer(server, Framing.lines()) : server)
       ))
     )
-  const server = serving.pipe(Layer.provide(Handlers), Layer.provide(Idempotency.layerMemory()))
+  const budget = options.budget === undefined ? Layer.empty : Layer.merge(
+    Budget.layer(options.budget, { maxConnectionBytes: options.budget }),
+    Layer.succeed(Limit, options.budget)
+  )
+  const server = serving.pipe(
+    Layer.provide(Handlers),
+    Layer.provide(Idempotency.layerMemory()),
+    Layer.provideMerge(budget)
+  )
   const dialling = options.http === true
     ? JsonRpcHttpClient.layer({ url: "http://server/rpc", wire }).pipe(Layer.provide(WorldHttp.layerClient))
     : JsonRpcClient.layerSocket({
@@ -311,18 +253,28 @@ export const make = (options: {
       return { typed: yield* makeTyped, remote: yield* JsonRpcClient.JsonRpcClient }
     })
   ).pipe(Layer.provide(dialling))
-  const node = Simulation.node({ layer: client, operations: options.keyed === true ? keyedOperations : operations })
+  const own = options.keyed === true ? keyedOperations : options.budget !== undefined ? largeOperations : operations
+  const node = Simulation.node({ layer: client, operations: own })
+  const serverNode = Simulation.node({
+    layer: server,
+    left: Effect.gen(function*() {
+      return { "bytes of the budget": (yield* Budget.Budget).taken() }
+    })
+  })
   return Simulation.make({
     name: options.name,
-    nodes: { server: Simulation.node({ layer: server }), ann: node, bob: node },
-    defaults: [Judge.nothingHangs, Judge.noDefectsBut(known), Judge.nothingLeft],
+    nodes: { server: serverNode, ann: node, bob: node },
+    defaults: [Judge.nothingHangs, Judge.noDefectsBut(known), Judge.nothingLeft, Judge.withinBudget],
     judges: [
-      failuresAreTyped,
-      atMostOnce,
+      RpcJudge.failuresAreTyped(["JsonRpcError", "Forgotten"]),
+      RpcJudge.oneAnswer,
+      RpcJudge.atMostOnce,
+      RpcJudge.maybeExecuted((operation) => isPlain(operation) ? keysOf(operation) : []),
       answersAreTrue,
-      ...wire.cancellation === undefined && options.http !== true ? [] : [nobodyWaitsNobodyWorks],
-      streamsAreWhole,
-      ...options.preempt === false ? [inOrder] : []
+      RpcJudge.nothingAfterACancel,
+      ...wire.cancellation === undefined && options.http !== true ? [] : [RpcJudge.nobodyWorksForNobody],
+      RpcJudge.streamsAreWhole,
+      ...options.preempt === false ? [RpcJudge.inOrder] : []
     ],
     preempt: options.preempt,
     settle: "90 seconds"
@@ -348,5 +300,6 @@ export const apps = {
   cdp: make({ name: "JSON-RPC, CDP", wire: Wire.cdp }),
   version1: make({ name: "JSON-RPC 1.0", wire: Wire.version1 }),
   http: make({ name: "JSON-RPC over POST", wire: Wire.standard, http: true }),
+  budget: make({ name: "JSON-RPC, a small budget", wire: Wire.rockets, preempt: false, budget: 20_000 }),
   keyed: make({ name: "JSON-RPC, keyed calls", wire: Wire.rockets, preempt: false, keyed: true })
 }

@@ -1,7 +1,7 @@
 /** Juggler in a world: a state that is written all the time, two clients that follow it. */
 import { Context, Effect, Layer, Stream } from "effect"
-import { JugglerClient, JugglerGeneration, JugglerServer, JugglerState } from "effect-wire/juggler"
-import { type Draw, History, Judge, Simulation, World } from "effect-wire/simulation"
+import { JugglerClient, JugglerGeneration, JugglerServer, JugglerState, JugglerView } from "effect-wire/juggler"
+import { type Draw, History, Judge, Simulation, StateJudge, World } from "effect-wire/simulation"
 import { Socket } from "effect/socket"
 import { known } from "./known.ts"
 
@@ -9,12 +9,18 @@ class State extends Context.Service<State, JugglerState.JugglerState<any, any>>(
   "effect-wire/test/simulation/worlds/juggler/State"
 ) {}
 
-/** A state as text, whatever the order of its keys. */
+/** A log of what happened is kept as far as it is shorter than the state. */
+const padding = "-".repeat(5000)
+
+/** A state as text, whatever the order of its keys, without padding. */
 const canonical = (value: unknown): string =>
-  JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === "object" && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1))
-      : inner)
+  JSON.stringify(
+    value,
+    (key, inner: unknown) =>
+      key === "padding" ? undefined : typeof inner === "object" && inner !== null && !Array.isArray(inner)
+        ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1))
+        : inner
+  )
 
 /** Notes what the state is, now that it was written. */
 const wrote = Effect.gen(function*() {
@@ -30,6 +36,19 @@ const value = (draw: Draw.Draw): unknown =>
     [null, 1]
   ])
 
+const updates = {
+  input: (draw: Draw.Draw) => ({ kind: draw.pick(["push", "move", "swap", "drop"] as const), n: draw.int(0, 9) }),
+  run: ({ kind, n }: { readonly kind: "push" | "move" | "swap" | "drop"; readonly n: number }) =>
+    Effect.flatMap(State, (state) =>
+      state.update((draft) => {
+        const list = draft.list ?? (draft.list = [])
+        if (kind === "push") list.push({ n })
+        else if (kind === "move" && list.length > 1) list.unshift(list.pop())
+        else if (kind === "swap") [draft.a, draft.b] = [draft.b ?? null, draft.a ?? null]
+        else if (kind === "drop") list.splice(0, 1)
+      }))
+}
+
 const writing = {
   put: Simulation.operation({
     weight: 4,
@@ -41,16 +60,8 @@ const writing = {
   update: Simulation.operation({
     weight: 3,
     interruptible: false,
-    input: (draw) => ({ kind: draw.pick(["push", "move", "swap", "drop"] as const), n: draw.int(0, 9) }),
-    run: ({ kind, n }) =>
-      Effect.flatMap(State, (state) =>
-        state.update((draft) => {
-          const list = draft.list ?? (draft.list = [])
-          if (kind === "push") list.push({ n })
-          else if (kind === "move" && list.length > 1) list.unshift(list.pop())
-          else if (kind === "swap") [draft.a, draft.b] = [draft.b ?? null, draft.a ?? null]
-          else if (kind === "drop") list.splice(0, 1)
-        })).pipe(Effect.andThen(wrote))
+    input: updates.input,
+    run: (input) => Effect.andThen(updates.run(input), wrote)
   }),
   remove: Simulation.operation({
     interruptible: false,
@@ -59,7 +70,79 @@ const writing = {
   })
 }
 
-const serverOf = (generation: JugglerGeneration.Generation, autoflush: number | undefined) =>
+/** What each client is shown where each is shown something else. */
+const views: { readonly [node: string]: (state: any) => unknown } = {
+  ann: (state) => state?.list ?? null,
+  bob: (state) => ({ first: state?.list?.[0] ?? null, count: state?.list?.length ?? 0 })
+}
+
+/** Notes what the views show, now that the state was written. */
+const showed = Effect.gen(function*() {
+  const state = yield* (yield* State).json
+  for (const view of Object.values(views)) yield* World.note("wrote", canonical(view(state)))
+})
+
+/** The same with what is shown in place of the state. */
+const viewing = (generation: JugglerGeneration.Generation) =>
+  Simulation.node({
+    layer: Layer.effectDiscard(Effect.gen(function*() {
+      yield* showed
+      const run = yield* JugglerServer.make(undefined, {
+        generation,
+        state: yield* State,
+        view: ({ connection }) =>
+          connection.handshake.remoteAddress === "ann"
+            ? JugglerView.at(["list"])
+            : JugglerView.make((list) => views.bob!({ list }) as any, { of: ["list"], key: "bob" }),
+        autoflush: 20
+      })
+      const { server } = yield* World.World
+      yield* Effect.forkScoped(server.run(run))
+    })).pipe(Layer.provideMerge(Layer.effect(State, Effect.orDie(JugglerState.makeJson({ list: [], padding }))))),
+    operations: {
+      ...writing,
+      /** The part is there no more, and comes back. */
+      empty: Simulation.operation({
+        interruptible: false,
+        input: (draw) => draw.chance(0.5),
+        run: (isThere) =>
+          Effect.flatMap(
+            State,
+            (state) => isThere ? state.put(["list"], []) : Effect.ignore(state.remove(["list"]))
+          ).pipe(Effect.andThen(showed))
+      }),
+      update: Simulation.operation({
+        weight: 6,
+        interruptible: false,
+        input: updates.input,
+        run: (input) => Effect.andThen(updates.run(input), showed)
+      })
+    },
+    rest: Effect.map(Effect.flatMap(State, (state) => state.json), (state) =>
+      Object.fromEntries(Object.entries(views).map(([node, view]) => [node, canonical(view(state))])))
+  })
+
+/** Who is shown a view sees what it makes of the state. */
+const viewsAreEqual = Judge.make(
+  "equal views when quiet",
+  "It is a state of its own, compared and sent like any other, one for all connections that are shown the same view",
+  (history) => {
+    const rests = new Map(
+      History.operations(history).flatMap(({ node, operation, outcome, value }) =>
+        operation === "rest" && outcome === "Success" ? [[node, value] as const] : []
+      )
+    )
+    const shown = rests.get("server")
+    for (const node of Object.keys(views)) {
+      if (shown !== undefined && rests.has(node) && rests.get(node) !== shown[node]) {
+        return `${node} sees ${rests.get(node)} in place of ${shown[node]}`
+      }
+    }
+    return undefined
+  }
+)
+
+const serverOf = (generation: JugglerGeneration.Generation, autoflush: number | undefined, isPadded: boolean) =>
   Simulation.node({
     layer: Layer.effectDiscard(Effect.gen(function*() {
       yield* wrote
@@ -70,7 +153,11 @@ const serverOf = (generation: JugglerGeneration.Generation, autoflush: number | 
       })
       const { server } = yield* World.World
       yield* Effect.forkScoped(server.run(run))
-    })).pipe(Layer.provideMerge(Layer.effect(State, Effect.orDie(JugglerState.makeJson({ list: [] }))))),
+    })).pipe(
+      Layer.provideMerge(
+        Layer.effect(State, Effect.orDie(JugglerState.makeJson(isPadded ? { list: [], padding } : { list: [] })))
+      )
+    ),
     operations: writing,
     rest: Effect.flatMap(State, (state) => Effect.map(state.json, canonical))
   })
@@ -98,52 +185,22 @@ const clientOf = (generation: JugglerGeneration.Generation) =>
     rest: Effect.flatMap(Follower, (client) => Effect.map(client.state.json, canonical))
   })
 
-const equalWhenQuiet = Judge.make(
-  "equal states when quiet",
-  "A server holds a state, its clients follow it",
-  (history) => {
-    const rests = History.operations(history).filter(({ operation, outcome }) =>
-      operation === "rest" && outcome === "Success"
-    )
-    return new Set(rests.map(({ value }) => value)).size < 2
-      ? undefined
-      : rests.map(({ node, value }) => `${node}: ${value}`).join("\n")
-  }
-)
+const make = (name: string, generation: JugglerGeneration.Generation, autoflush?: number, isPadded = false) =>
+  world(name, generation, serverOf(generation, autoflush, isPadded), StateJudge.equalWhenQuiet)
 
-const onlyWhatWasWritten = Judge.make(
-  "no state that nobody wrote, and none that is older than the last",
-  "What changed within the delay goes out as one patch from the last to the newest value",
-  (history) => {
-    const written: Array<string> = []
-    const at = new Map<string, number>()
-    for (const event of history.events) {
-      if (event._tag === "Node" && event.what === "started") at.delete(event.node)
-      if (event._tag !== "Noted") continue
-      if (event.kind === "wrote") written.push(event.data)
-      if (event.kind === "saw" && event.data !== "null") {
-        const from = at.get(event.node) ?? 0
-        const index = written.indexOf(event.data, from)
-        if (index < 0) {
-          return `${event.node} saw ${event.data}, which ${
-            written.includes(event.data) ? "is older than what it saw before" : "was never written"
-          }`
-        }
-        at.set(event.node, index)
-      }
-    }
-    return undefined
-  }
-)
-
-const make = (name: string, generation: JugglerGeneration.Generation, autoflush?: number) => {
+const world = (
+  name: string,
+  generation: JugglerGeneration.Generation,
+  server: Simulation.Node<never>,
+  equal: Judge.Judge
+) => {
   const client = clientOf(generation)
   return Simulation.make({
     name,
-    nodes: { server: serverOf(generation, autoflush), ann: client, bob: client },
+    nodes: { server, ann: client, bob: client },
     links: [["ann", "server"], ["bob", "server"]],
     defaults: [Judge.nothingHangs, Judge.noDefectsBut(known), Judge.nothingLeft],
-    judges: [equalWhenQuiet, onlyWhatWasWritten],
+    judges: [equal, StateJudge.onlyWhatWasWritten],
     // what was written is noted in the turn in which it is written
     preempt: false,
     settle: "90 seconds"
@@ -153,6 +210,8 @@ const make = (name: string, generation: JugglerGeneration.Generation, autoflush?
 export const apps = {
   v07: make("Juggler 0.7", JugglerGeneration.v07),
   v07now: make("Juggler 0.7, each change by itself", JugglerGeneration.v07, 0),
+  resume: make("Juggler 0.7, with a log", JugglerGeneration.v07, 0, true),
+  views: world("Juggler, views", JugglerGeneration.v07, viewing(JugglerGeneration.v07), viewsAreEqual),
   v06: make("Juggler 0.6", JugglerGeneration.v06, 20),
   v05: make("Juggler 0.5", JugglerGeneration.v05, 0)
 }

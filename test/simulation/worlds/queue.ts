@@ -5,7 +5,7 @@
 import { Clock, DateTime, Effect, Layer, Option } from "effect"
 import * as NodeSqliteWorld from "effect-wire/node/NodeSqliteWorld"
 import { type Message, MessageQueue } from "effect-wire/queue"
-import { type Fault, History, Judge, Simulation, World } from "effect-wire/simulation"
+import { type Fault, QueueJudge, Simulation, World } from "effect-wire/simulation"
 
 /** Notes that a delivery has come, and how long it is this holder's. */
 const pulled = (delivery: Message.Delivery) =>
@@ -40,6 +40,20 @@ const operations = {
         })
         yield* World.note("pushed", { id: message.id, key, body })
         return message.id
+      })
+  }),
+  /** Takes the newest or the oldest that nobody works on out of the queue. */
+  remove: Simulation.operation({
+    weight: 0.5,
+    input: (draw) => draw.chance(0.5),
+    run: (isNewest) =>
+      Effect.gen(function*() {
+        const queue = yield* MessageQueue.MessageQueue
+        const { messages } = yield* queue.list({ node: "a0", status: "pending" })
+        const found = isNewest ? messages.at(-1) : messages[0]
+        if (found === undefined) return "nothing"
+        yield* World.note("removing", { id: found.id })
+        return yield* queue.remove(found.id)
       })
   }),
   work: Simulation.operation({
@@ -87,122 +101,11 @@ const rest = Effect.gen(function*() {
   return yield* queue.counts({ node: "a0" })
 })
 
-const nothingLost = Judge.make(
-  "confirmed is never lost",
-  "a confirmed push is as durable as the database's commit",
-  (history) => {
-    // of an ack that a crash cut short nobody knows whether it holds
-    const acked = new Set(
-      History.notes(history, "letting go").flatMap(({ data }) => data.how === "ack" ? [data.id] : [])
-    )
-    const done = History.operations(history).some(({ operation, outcome }) =>
-      operation === "rest" && outcome === "Success"
-    )
-    if (!done) return "the queue cannot be emptied"
-    for (const { data } of History.notes(history, "pushed")) {
-      if (!acked.has(data.id)) return `${data.id} (${data.body}) was pushed, and nobody ever acknowledged it`
-    }
-    return undefined
-  }
-)
-
-const onlyWhatWasPushed = Judge.make(
-  "only what was pushed is delivered, with what it was pushed with",
-  "a confirmed push is as durable as the database's commit",
-  (history) => {
-    const bodies = new Set(History.notes(history, "pushing").map(({ data }) => data.body))
-    const ids = new Map(History.notes(history, "pushed").map(({ data }) => [data.id, data.body]))
-    for (const { data } of History.notes(history, "pulled")) {
-      if (!bodies.has(data.body)) return `${data.id} holds ${data.body}, which nobody pushed`
-      if (ids.has(data.id) && ids.get(data.id) !== data.body) return `${data.id} holds ${data.body} of another`
-    }
-    return undefined
-  }
-)
-
-const oneAck = Judge.make("no two holders acknowledge", "Only the present lease acknowledges", (history) => {
-  const acked = new Set<string>()
-  const newest = new Map<string, string>()
-  const late = new Set<string>()
-  for (const event of history.events) {
-    if (event._tag !== "Noted") continue
-    const { id, token } = event.data
-    if (event.kind === "pulled") newest.set(id, token)
-    else if (event.kind === "letting go" && newest.get(id) !== token) late.add(token)
-    else if (event.kind === "ack") {
-      if (acked.has(id)) return `${id} was acknowledged twice`
-      if (late.has(token)) return `${id} was acknowledged by a holder whose lease another had by then`
-      acked.add(id)
-    }
-  }
-  return undefined
-})
-
-const oneHolder = Judge.make(
-  "a lease is one holder's",
-  "a message is not delivered again before its lease has run out",
-  (history) => {
-    const until = new Map<string, number>()
-    for (const event of history.events) {
-      if (event._tag !== "Noted") continue
-      const { id } = event.data
-      if (event.kind === "pulled") {
-        if ((until.get(id) ?? 0) > event.at + 1) {
-          return `${id} was delivered again ${until.get(id)! - event.at} ms before its lease ended`
-        }
-        until.set(id, event.at + event.data.lease)
-      } else if (event.kind === "letting go") until.delete(id)
-    }
-    return undefined
-  }
-)
-
-const inOrder = Judge.make(
-  "order per key",
-  "Messages of one destination with the same key are delivered strictly in the order of their pushes",
-  (history) => {
-    // one push was before another when it was confirmed before the other began
-    const began = new Map<number, number>()
-    const pushes = new Map<string, { readonly key: string; readonly began: number; readonly confirmed: number }>()
-    const delivered = new Map<string, { readonly id: string; readonly began: number }>()
-    const held = new Map<string, { readonly id: string; readonly until: number }>()
-    for (const [index, event] of history.events.entries()) {
-      if (event._tag !== "Noted") continue
-      const group = pushes.get(event.data.id)?.key
-      if (group !== undefined && event.kind === "pulled") {
-        const before = held.get(group)
-        if (before !== undefined && before.id !== event.data.id && before.until > event.at + 1) {
-          return `${event.data.id} was delivered while ${before.id} of its key was held`
-        }
-        held.set(group, { id: event.data.id, until: event.at + event.data.lease })
-      } else if (group !== undefined && event.kind === "letting go" && held.get(group)?.id === event.data.id) {
-        held.delete(group)
-      }
-      const { body, id, key } = event.data
-      if (event.kind === "pushing") began.set(body, index)
-      else if (event.kind === "pushed" && key !== null) {
-        pushes.set(id, { key, began: began.get(body)!, confirmed: index })
-      } else if (event.kind === "pulled") {
-        const push = pushes.get(id)
-        if (push === undefined) continue
-        const last = delivered.get(push.key)
-        if (last !== undefined && push.confirmed < last.began) {
-          return `${id} was delivered after ${last.id}, its successor`
-        }
-        if (last === undefined || push.began > last.began) delivered.set(push.key, { id, began: push.began })
-      }
-    }
-    return undefined
-  }
-)
-
-const judges = [nothingLost, onlyWhatWasPushed, oneAck, oneHolder, inOrder]
-
 const make = (name: string, node: Simulation.Node<never>, faults?: ReadonlyArray<Fault.Kind>) =>
   Simulation.make({
     name,
     nodes: { node },
-    judges,
+    judges: QueueJudge.all,
     // what is delivered is noted in the turn in which it is
     preempt: false,
     ...faults === undefined ? {} : { faults },

@@ -1,7 +1,7 @@
 /** Topics in a world: two servers on one backplane, a client of each, readers of a plain and of a state topic. */
 import { Context, Effect, Layer, Schedule, Schema, Stream } from "effect"
 import { JsonRpcClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
-import { History, Judge, Simulation, World } from "effect-wire/simulation"
+import { Judge, Simulation, TopicJudge, World } from "effect-wire/simulation"
 import { Reconnect } from "effect-wire/socket"
 import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 import { known } from "./known.ts"
@@ -101,112 +101,6 @@ const clientOf = (to: string) =>
     rest: Effect.map(Client, ({ latest }) => latest)
   })
 
-interface Heard {
-  readonly topic: string
-  readonly reader: string
-  readonly n: number | null
-}
-
-const readings = (history: History.History): ReadonlyMap<string, ReadonlyArray<Heard>> => {
-  const map = new Map<string, Array<Heard>>()
-  for (const { data } of History.notes(history, "heard") as ReadonlyArray<{ readonly data: Heard }>) {
-    const list = map.get(data.reader)
-    if (list === undefined) map.set(data.reader, [data])
-    else list.push(data)
-  }
-  return map
-}
-
-const once = Judge.make(
-  "nothing comes twice",
-  "no publication arrives twice on one connection; after a reconnection the client passes over a state value that it knows",
-  (history) => {
-    for (const [reader, heard] of readings(history)) {
-      const seen = new Set<number>()
-      for (const { n } of heard) {
-        if (n === null) continue
-        if (seen.has(n)) return `${reader} heard ${n} twice`
-        seen.add(n)
-      }
-    }
-    return undefined
-  }
-)
-
-/** For each publication those that some reader heard before it, without a gap in between or not. */
-const orderOf = (history: History.History): ReadonlyMap<number, ReadonlySet<number>> => {
-  const before = new Map<number, Set<number>>()
-  for (const heard of readings(history).values()) {
-    const seen: Array<number> = []
-    for (const { n } of heard) {
-      if (n === null) continue
-      let set = before.get(n)
-      if (set === undefined) before.set(n, set = new Set())
-      for (const other of seen) set.add(other)
-      seen.push(n)
-    }
-  }
-  return before
-}
-
-const oneOrder = Judge.make(
-  "one order",
-  "the publications of one topic reach all subscribers, in all processes, in one order",
-  (history) => {
-    const before = orderOf(history)
-    for (const [n, others] of before) {
-      for (const other of others) {
-        if (before.get(other)?.has(n) === true) {
-          return `${other} came before ${n} for one reader, and after it for another`
-        }
-      }
-    }
-    return undefined
-  }
-)
-
-const toldOrHeard = Judge.make(
-  "what is lost is told",
-  "what was published while a connection was open and read quickly enough arrives, or is told as a gap",
-  (history) => {
-    const before = orderOf(history)
-    for (const [reader, heard] of readings(history)) {
-      if (heard[0]?.topic !== "news") continue
-      const all = new Set(heard.map(({ n }) => n))
-      let last: number | undefined
-      let isTold = false
-      for (const { n } of heard) {
-        if (n === null) {
-          isTold = true
-          continue
-        }
-        if (last !== undefined && !isTold) {
-          for (const between of before.get(n)!) {
-            if (!all.has(between) && before.get(between)!.has(last)) {
-              return `${reader} heard ${last}, then ${n}: not ${between}, which came in between, and no word of it`
-            }
-          }
-        }
-        last = n
-        isTold = false
-      }
-    }
-    return undefined
-  }
-)
-
-const sameWhenQuiet = Judge.make(
-  "a state topic ends the same for all",
-  "what was published while it was away is lost, except for the newest value of a state topic",
-  (history) => {
-    const rests = History.operations(history).filter(({ operation, outcome }) =>
-      operation === "rest" && outcome === "Success"
-    )
-    const values = new Set(rests.map(({ value }) => value))
-    return values.size < 2 ? undefined : rests.map(({ node, value }) => `${node}: ${value}`).join(", ")
-  }
-)
-
 const shared = Layer.sync(Numbers, () => ({ next: 0 }))
 
 const make = (name: string, preempt: boolean) =>
@@ -231,7 +125,7 @@ const make = (name: string, preempt: boolean) =>
       "backplane"
     ],
     defaults: [Judge.nothingHangs, Judge.noDefectsBut(known), Judge.nothingLeft],
-    judges: [once, oneOrder, toldOrHeard, sameWhenQuiet],
+    judges: [TopicJudge.once, TopicJudge.oneOrder, TopicJudge.toldOrHeard(["news"]), TopicJudge.sameEnd],
     preempt,
     settle: "90 seconds"
   })

@@ -1,0 +1,2 @@
+/** Numbers the connections of the process; a simulated world counts anew, and puts back what was. @internal */
+export const connectionIds = { last: 0 }
