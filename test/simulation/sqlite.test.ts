@@ -92,17 +92,21 @@ it.effect("a crash between any two statements leaves a transaction whole or not 
       ...steps.map((step) => `step ${step}, process: ${step === 5 ? 2 : 1}`)
     ]
     assert.deepStrictEqual([...ends].sort(), expected.sort())
-  }))
+  }), { timeout: 120_000 })
 
-it.effect("without a sync at each commit a power failure takes what was confirmed, the end of the process does not", () =>
-  Effect.gen(function*() {
-    const kept = new Set<number>()
-    for (let seed = 1; seed <= 20; seed++) {
-      kept.add((yield* crashing("NORMAL", seed, 1, true)).rows.length)
-      assert.strictEqual((yield* crashing("NORMAL", seed, 1, false)).rows.length, 1)
-    }
-    assert.isTrue(kept.has(0))
-  }))
+it.effect(
+  "without a sync at each commit a power failure takes what was confirmed, the end of the process does not",
+  () =>
+    Effect.gen(function*() {
+      const kept = new Set<number>()
+      for (let seed = 1; seed <= 20; seed++) {
+        kept.add((yield* crashing("NORMAL", seed, 1, true)).rows.length)
+        assert.strictEqual((yield* crashing("NORMAL", seed, 1, false)).rows.length, 1)
+      }
+      assert.isTrue(kept.has(0))
+    }),
+  { timeout: 120_000 }
+)
 
 it.effect("a database that is closed in order is there in the next life", () =>
   Effect.gen(function*() {
