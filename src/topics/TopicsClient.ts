@@ -142,9 +142,9 @@ export const eventsOf = <Value, Parameters>(
         const { position } = item
         events.push({ _tag: "Value", value: decoded.value, ...(position && { position }) })
       }
-      return Effect.succeed(events)
+      return Effect.succeed(events as [Event<Value>, ...Array<Event<Value>>])
     })
-    return Stream.flattenIterable(Stream.fromEffectRepeat(Effect.mapError(take, failed)))
+    return Stream.fromPull(Effect.succeed(Effect.mapError(take, failed)))
   }))
 }
 

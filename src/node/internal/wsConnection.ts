@@ -247,13 +247,13 @@ export class WsConnection extends Inbox implements SyncPort, Kept, Served {
     const code = invalidFrameCode(error.code)
     // an error of the network is none of the peer's
     if (code !== 1006) this.keeper.closedBy(this.net, closedReason(code), `${error.message} (${code})`)
-    this.end(closeError(code, error.message))
+    if (this.error === undefined) this.end(endOf(code, error.message))
   }
 
   onClose(code: number, reason: Buffer): void {
     this.keeper.connections.delete(this)
     this.discharge()
-    this.end(closeError(code, reason.length === 0 ? undefined : reason.toString()))
+    if (this.error === undefined) this.end(endOf(code, reason.length === 0 ? undefined : reason.toString()))
   }
 
   /** The connection is over: the reader gets the error after what waits, suspended writers fail. */
@@ -271,7 +271,7 @@ export class WsConnection extends Inbox implements SyncPort, Kept, Served {
 
   /** The reader let go. */
   release(code: number): void {
-    this.abort(closeError(1006))
+    this.abort(this.error ?? endOf(1006))
     this.wake()
     if (this.ws.readyState === Ws.WebSocket.OPEN) {
       this.ws.close(code === 1001 ? this.keeper.shutdownCode : code)
@@ -387,6 +387,15 @@ export class WsConnection extends Inbox implements SyncPort, Kept, Served {
       [SyncWriterId]: () => this
     }))
   }
+}
+
+/** Without a stack: where the end of a connection was noticed says nothing, and to write it down costs more than the end. */
+const endOf = (code: number, reason?: string): Socket.SocketError => {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  const error = closeError(code, reason)
+  Error.stackTraceLimit = limit
+  return error
 }
 
 const closedReason = (code: number): ClosedReason =>
