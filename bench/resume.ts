@@ -84,7 +84,7 @@ class Server {
 /** One process of clients. */
 class Clients {
   readonly child: ChildProcess
-  latest: FromClients = { ready: 0, total: 0 }
+  latest: FromClients = { ready: 0, total: 0, reports: 0 }
 
   constructor(kind: Kind, count: number, every: number) {
     this.child = run("clients.ts", kind, String(count), String(every))
@@ -95,6 +95,15 @@ class Clients {
 
   tell(message: ToClients): void {
     this.child.send(message)
+  }
+
+  /** Completes when nothing has come for three seconds in which it was not too busy to say so. */
+  async silence(): Promise<void> {
+    const end = Date.now() + 600_000
+    for (let since = this.latest; Date.now() < end; await sleep(100)) {
+      if (this.latest.total !== since.total) since = this.latest
+      else if (this.latest.reports >= since.reports + 12) return
+    }
   }
 
   async result(acknowledged: ReadonlyArray<number>): Promise<Heard> {
@@ -170,9 +179,8 @@ const measure = async (kind: Kind, url: string, plan: Plan) => {
   await killing
   const after = busyOf()
   for (const group of groups) group.tell({ cutting: false })
-  // until nothing comes any more
-  const heard = () => total((group) => group.latest.total)
-  for (let last = -1; last !== heard(); await sleep(3000)) last = heard()
+  // until nothing comes any more: a process that is behind says nothing for a while
+  for (const group of groups) await group.silence()
   const results = await Promise.all(groups.map((group) => group.result(acknowledged)))
   const sum = (of: (heard: Heard) => number) => results.reduce((all, result) => all + of(result), 0)
   const cpuOfServers = all.reduce((sum, server) => sum + server.cpu, 0)

@@ -11,7 +11,16 @@ import { WebSocket } from "ws"
 import { JsonRpcClient } from "../../src/jsonrpc/index.ts"
 import * as NodeWebSocket from "../../src/node/NodeWebSocket.ts"
 import { TopicsClient } from "../../src/topics/index.ts"
-import { endWithParent, type FromClients, type Heard, type Kind, type Tick, Ticks, type ToClients, warmUp } from "./model.ts"
+import {
+  endWithParent,
+  type FromClients,
+  type Heard,
+  type Kind,
+  type Tick,
+  Ticks,
+  type ToClients,
+  warmUp
+} from "./model.ts"
 
 const kind = process.argv[2] as Kind
 const count = Number(process.argv[3])
@@ -25,6 +34,7 @@ let started = false
 let cutting = false
 let cuts = 0
 let total = 0
+let reports = 0
 const sockets = new Set<Net.Socket>()
 const caughtUp: Array<number> = []
 
@@ -43,7 +53,8 @@ class Ear extends Agent {
   duplicates = 0
   disorder = 0
   late = 0
-  private readonly seen = new Set<number>()
+  /** One byte for each tick. */
+  private seen = new Uint8Array(1024)
   /** After which it was told that something is missing, up to the next that came. */
   private readonly holes: Array<{ readonly after: number; before: number }> = []
   private last = -1
@@ -80,9 +91,14 @@ class Ear extends Agent {
     }
     if (n === warmUp) return
     total++
-    if (this.seen.has(n)) this.duplicates++
+    if (n >= this.seen.length) {
+      const larger = new Uint8Array(n * 2)
+      larger.set(this.seen)
+      this.seen = larger
+    }
+    if (this.seen[n] === 1) this.duplicates++
     else if (n < this.last) this.disorder++
-    this.seen.add(n)
+    this.seen[n] = 1
     if (n > this.last) {
       const hole = this.holes[this.holes.length - 1]
       if (hole?.before === Infinity) hole.before = n
@@ -96,7 +112,7 @@ class Ear extends Agent {
     let unnoted = 0
     for (let n = 0; n < acknowledged.length; n++) {
       if (acknowledged[n] !== 1) continue
-      if (this.seen.has(n)) delivered++
+      if (this.seen[n] === 1) delivered++
       else if (this.holes.some(({ after, before }) => n > after && n < before)) told++
       else unnoted++
     }
@@ -150,14 +166,14 @@ const connect = kind === "plain ws loop" ? plain : kind.startsWith("Socket.IO") 
 
 const say = (message: Pick<FromClients, "result">): void => {
   const ready = ears.reduce((sum, ear) => sum + (ear.isReady ? 1 : 0), 0)
-  process.send!({ ...message, ready, total })
+  process.send!({ ...message, ready, total, reports: ++reports })
 }
 let cpu = process.cpuUsage()
 
 process.on("message", (message: ToClients) => {
   if (message.ports !== undefined) {
     ports = message.ports
-    if (!started) for (const ear of ears) connect(ear)
+    if (!started) { for (const ear of ears) connect(ear) }
     started = true
   }
   if (message.cutting !== undefined) {

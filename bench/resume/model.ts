@@ -64,8 +64,9 @@ export interface Heard {
 export interface FromClients {
   /** Clients that have heard something. */
   readonly ready: number
-  /** Values and tellings so far. */
+  /** Values and tellings so far, and how often this was said. */
   readonly total: number
+  readonly reports: number
   readonly result?: Heard
 }
 

@@ -36,9 +36,10 @@ import * as Access from "../identity/Access.ts"
 import { nameOn } from "../jsonrpc/internal/wireModel.ts"
 import { wireOf } from "../jsonrpc/JsonRpcClients.ts"
 import * as RpcConnection from "../rpc/RpcConnection.ts"
+import { ConnectionTopics } from "./internal/connectionTopics.ts"
 import { TopicChannel } from "./internal/topicChannel.ts"
 import { InvalidParameters, type Requested, Rpcs, TooManySubscriptions } from "./internal/topicRpcs.ts"
-import type { SlowReading, Subscription } from "./internal/topicSubscription.ts"
+import type { SlowReading } from "./internal/topicSubscription.ts"
 import type * as Topic from "./Topic.ts"
 
 export {
@@ -181,7 +182,8 @@ export const make = Effect.fnUntraced(function*(
       }),
       (registration) => channel.start(registration)
     ), { concurrency: 16, discard: true })
-  const Mine = Context.Reference<Map<string, Subscription> | undefined>("effect-wire/topics/Topics/Subscriptions", {
+  // two of one server must not see one another's
+  const Mine = Context.Reference<ConnectionTopics | undefined>("effect-wire/topics/Topics/ConnectionTopics", {
     defaultValue: () => undefined
   })
   const slow: SlowReading = {
@@ -191,7 +193,7 @@ export const make = Effect.fnUntraced(function*(
       run(Effect.map(outbox.drained(limit), then))
     },
     disconnect: (connection, topic) => {
-      drop(connection.get(Mine)!, () => true)
+      connection.get(Mine)!.drop(() => true)
       run(Effect.andThen(
         Effect.logInfo("Topics: a subscriber read too slowly and is disconnected", {
           topic,
@@ -205,31 +207,17 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 
-  const drop = (
-    mine: Map<string, Subscription>,
-    which: (topic: Topic.Any) => boolean,
-    reason?: string
-  ): void => {
-    for (const [name, subscription] of mine) {
-      const channel = channels.get(name)!
-      if (!which(channel.topic)) continue
-      mine.delete(name)
-      channel.remove(subscription)
-      subscription.end(reason)
-    }
-  }
-
   // The subscriptions of a connection: they end with it, and as its caller's rights do.
-  const mineOf = (connection: RpcConnection.Connection): Effect.Effect<Map<string, Subscription>> =>
+  const mineOf = (connection: RpcConnection.Connection): Effect.Effect<ConnectionTopics> =>
     Effect.suspend(() => {
       const existing = connection.get(Mine)
       if (existing !== undefined) return Effect.succeed(existing)
-      const mine = new Map<string, Subscription>()
+      const mine = new ConnectionTopics(connection, channels)
       connection.set(Mine, mine)
       return Access.onChange(connection, (identity) => {
-        drop(mine, (topic) => !Access.satisfies(topic, identity), "forbidden")
+        mine.onRights((topic) => Access.satisfies(topic, identity))
       }).pipe(
-        Effect.andThen(Effect.addFinalizer(() => Effect.sync(() => drop(mine, () => true)))),
+        Effect.andThen(Effect.addFinalizer(() => Effect.sync(() => mine.drop(() => true)))),
         Scope.provide(connection.scope),
         Effect.as(mine)
       )
@@ -265,7 +253,7 @@ export const make = Effect.fnUntraced(function*(
       for (const channel of channels.values()) {
         for (const subscription of [...channel.subscribers]) {
           channel.remove(subscription)
-          subscription.connection.get(Mine)?.delete(channel.topic.name)
+          subscription.connection.get(Mine)?.subscriptions.delete(channel.topic.name)
           subscription.end()
         }
       }
@@ -292,7 +280,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.sync(() => (channelOf(topic)?.subscribers ?? []).map((subscription) => subscription.connection)),
     visible: (connection) =>
       Effect.sync(() => [...channels.values()].flatMap(({ topic }) => allowed(connection, topic) ? [topic.name] : [])),
-    subscriptions: (connection) => Effect.sync(() => [...(connection.get(Mine)?.keys() ?? [])]),
+    subscriptions: (connection) => Effect.sync(() => connection.get(Mine)?.names ?? []),
     subscribe: (connection, requested) =>
       Effect.gen(function*() {
         const { outbox } = connection
@@ -303,12 +291,12 @@ export const make = Effect.fnUntraced(function*(
         const wanted = new Map<string, { readonly channel: TopicChannel; readonly request: Requested }>()
         for (const request of requested) {
           const channel = channels.get(request.topic)
-          if (channel !== undefined && allowed(connection, channel.topic)) {
-            wanted.set(request.topic, { channel, request })
-          }
+          if (channel === undefined) continue
+          if (allowed(connection, channel.topic)) wanted.set(request.topic, { channel, request })
+          else if (request.notices) mine.deny(request.topic)
         }
-        const added = [...wanted.keys()].filter((name) => !mine.has(name)).length
-        if (mine.size + added > maxSubscriptions) {
+        const added = [...wanted.keys()].filter((name) => !mine.subscriptions.has(name)).length
+        if (mine.subscriptions.size + added > maxSubscriptions) {
           yield* Metric.update(refused, added)
           return yield* new TooManySubscriptions({ limit: maxSubscriptions })
         }
@@ -320,7 +308,7 @@ export const make = Effect.fnUntraced(function*(
         for (const [name, { channel, request }] of wanted) {
           const accepts = filters[i++]
           const parametersText = accepts === undefined ? undefined : JSON.stringify(request.parameters)
-          const present = mine.get(name)
+          const present = mine.subscriptions.get(name)
           if (present !== undefined) {
             const { hearsNotices, parametersText: had, positions } = present.options
             const same = had === parametersText && hearsNotices === request.notices &&
@@ -329,7 +317,8 @@ export const make = Effect.fnUntraced(function*(
             channel.remove(present)
             present.end()
           }
-          mine.set(
+          mine.allow(name)
+          mine.subscriptions.set(
             name,
             channel.add({
               connection,
@@ -345,15 +334,16 @@ export const make = Effect.fnUntraced(function*(
             }, request.position)
           )
         }
-        return [...mine.keys()]
+        return mine.names
       }),
     unsubscribe: (connection, names) =>
       Effect.sync(() => {
         const mine = connection.get(Mine)
         if (mine === undefined) return []
         const ending = new Set(names)
-        drop(mine, (topic) => ending.has(topic.name))
-        return [...mine.keys()]
+        mine.drop((topic) => ending.has(topic.name))
+        for (const name of ending) mine.allow(name)
+        return mine.names
       })
   }
 })

@@ -85,6 +85,12 @@ export interface Options<Parameters> {
    * what comes from now on.
    */
   readonly from?: Position | undefined
+  /**
+   * While the caller's rights do not allow the topic: the stream fails with {@link TopicUnavailable}, or waits until a login
+   * or another connection allows it, and goes on as after a lost connection. Default `"fail"`. Servers before 0.2, and
+   * wires where a topic is asked for by its name alone, say nothing of rights that changed: there it waits for the next connection.
+   */
+  readonly whileUnavailable?: "fail" | "wait" | undefined
 }
 
 /**
@@ -118,6 +124,7 @@ export const eventsOf = <Value, Parameters>(
         ? undefined
         : (value) => matches(value as Value, wanted),
       buffer,
+      waits: options?.whileUnavailable === "wait",
       position: topic.history === undefined ? undefined : options?.from
     }
     const subscriber = subscriberOf(client)

@@ -1,6 +1,6 @@
 /** Topics with a history: nothing is missed, or it is said; old and foreign clients notice nothing. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Exit, Queue, Schedule, Scope, Stream } from "effect"
+import { Effect, Exit, Queue, Schedule, Schema, Scope, Stream } from "effect"
 import { Backplane } from "effect-wire/backplane"
 import { JsonRpcClient } from "effect-wire/jsonrpc"
 import { Topic, TopicsClient } from "effect-wire/topics"
@@ -232,4 +232,38 @@ it.effect("slow readers read from the history, and are told what went out of it 
     }
     assert.isAbove(missed, 50)
     assert.isAtMost(missed, 100)
+  }))
+
+it.effect("1,000 slow subscribers cost one history: what waits for each is a frame or two, whatever is published", () =>
+  Effect.gen(function*() {
+    const Reports = Topic.make("reports", { payload: Schema.String, history: { values: 500, bytes: 4_000_000 } })
+    const server = yield* serve(yield* Backplane.makeMemory, { highWaterMark: 2000 }, Topic.group(Reports))
+    const subscribe = { jsonrpc: "2.0", id: 1, method: "subscribe", params: { topic: "reports", positions: true } }
+    const readers = yield* Effect.forEach(Array.from({ length: 1000 }), () => lazyReader(server))
+    for (const reader of readers) {
+      yield* reader.send(subscribe)
+      yield* reader.next
+      yield* reader.next
+    }
+    const waiting = Effect.map(
+      server.topics.subscribers(Reports),
+      (connections) => connections.map((connection) => connection.outbox!.waiting())
+    )
+    const text = "x".repeat(1000)
+    const publish = (count: number) =>
+      Effect.forEach(
+        Array.from({ length: count }),
+        () => Effect.andThen(server.topics.publish(Reports, text), Effect.yieldNow),
+        { discard: true }
+      )
+    yield* publish(20)
+    const early = yield* waiting
+    assert.strictEqual(early.length, 1000)
+    assert.isAtMost(Math.max(...early), 2000 + 1100)
+    yield* publish(400)
+    assert.deepStrictEqual(yield* waiting, early)
+    // and each has all of it nevertheless
+    for (const reader of [readers[0]!, readers[999]!]) {
+      for (let offset = 1; offset <= 420; offset++) assert.strictEqual((yield* reader.next).params.offset, offset)
+    }
   }))

@@ -163,6 +163,77 @@ it.effect("a subscription is made again on each connection, after onConnect: a l
     }).pipe(Effect.provideContext(context))
   }))
 
+it.effect("streams that wait go on over a logout and a new login: once and in order, or told; others fail", () =>
+  Effect.gen(function*() {
+    const Ops = Topic.make("ops", { payload: Schema.Int, history: {} }).pipe(Access.loginRequired)
+    const Plain = Topic.make("plain", { payload: Schema.Int }).pipe(Access.loginRequired)
+    const Level = Topic.state("level", { payload: Schema.Int }).pipe(Access.loginRequired)
+    const group = Login.Rpcs.merge(Topics.Rpcs)
+    const context = yield* JsonRpcServer.layerSocketServer(group).pipe(
+      Layer.provide(Layer.mergeAll(Login.layer, Topics.layerHandlers({ methods: group }))),
+      Layer.provideMerge(Layer.merge(Topics.layer(Topic.group(Ops, Plain, Level)), Layer.fresh(MemorySocket.layer))),
+      Layer.provide(Access.layer),
+      Layer.provide(
+        Authenticator.layer(Authenticator.make({ password: ({ username }) => Effect.succeed(Identity.make(username)) }))
+      ),
+      Layer.provide(Backplane.layerMemory),
+      Layer.build
+    )
+    yield* Effect.gen(function*() {
+      const memory = yield* MemorySocket.MemoryServer
+      const client = yield* JsonRpcClient.fromSocket(memory.connect())
+      const heard = new Map<string, Array<number | string>>()
+      const fibers = new Map<string, Fiber.Fiber<unknown, unknown>>()
+      const read = (name: string, topic: Topic.Topic<string, number>, whileUnavailable: "wait" | "fail") =>
+        Effect.gen(function*() {
+          const values: Array<number | string> = []
+          heard.set(name, values)
+          fibers.set(
+            name,
+            yield* fork(Stream.runForEach(
+              TopicsClient.eventsOf(client, topic, { whileUnavailable }),
+              (event) => Effect.sync(() => values.push(event._tag === "Value" ? event.value : `missed ${event.count}`))
+            ))
+          )
+          yield* TestClock.adjust(1)
+        })
+      const publish = (n: number) =>
+        Effect.andThen(
+          Effect.forEach([Ops, Plain, Level], (topic) => Topics.publish(topic, n), { discard: true }),
+          TestClock.adjust(1)
+        )
+      // before anybody has logged in
+      yield* read("refused", Ops, "fail")
+      yield* read("ops", Ops, "wait")
+      yield* read("plain", Plain, "wait")
+      yield* read("level", Level, "wait")
+      yield* publish(1)
+      for (const name of heard.keys()) assert.deepStrictEqual(heard.get(name), [], name)
+      const refused = yield* Effect.flip(Fiber.join(fibers.get("refused")!))
+      assert.deepInclude(refused, { _tag: "TopicUnavailable", ended: false })
+      yield* client.call("login", ["ann", "x"])
+      yield* TestClock.adjust(1)
+      yield* read("fails", Ops, "fail")
+      yield* publish(2)
+      yield* client.call("logout")
+      yield* TestClock.adjust(1)
+      const ended = yield* Effect.flip(Fiber.join(fibers.get("fails")!))
+      assert.deepInclude(ended, { _tag: "TopicUnavailable", ended: true })
+      yield* publish(3)
+      yield* publish(4)
+      assert.deepStrictEqual(heard.get("ops"), [2])
+      yield* client.call("login", ["bob", "x"])
+      yield* TestClock.adjust(1)
+      yield* publish(5)
+      // another login that may hear it, too, is no break
+      yield* client.call("login", ["ann", "x"])
+      yield* publish(6)
+      assert.deepStrictEqual(heard.get("ops"), [2, 3, 4, 5, 6])
+      assert.deepStrictEqual(heard.get("plain"), [2, "missed undefined", 5, 6])
+      assert.deepStrictEqual(heard.get("level"), [1, 2, 4, 5, 6])
+    }).pipe(Effect.provideContext(context))
+  }))
+
 it.effect("a reader waits for a connection, whatever becomes of calls", () =>
   Effect.gen(function*() {
     const one = yield* server

@@ -6,6 +6,7 @@
 export const notices = {
   gap: "topic_gap",
   ended: "topic_ended",
+  available: "topic_available",
   position: "topic_position",
   value: "topic_value"
 } as const

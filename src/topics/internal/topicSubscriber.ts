@@ -46,6 +46,8 @@ export interface Reader {
   /** Whether a value is for this reader; `undefined` where all are. What is not, it never sees, nor has to make room for. */
   readonly accepts: ((value: unknown) => boolean) | undefined
   readonly buffer: TopicBuffer<Value, ReaderError>
+  /** Whether it waits for the rights that the topic needs, rather than to fail. */
+  readonly waits: boolean
   /** What it has heard or been told of, of a topic with a history; `undefined`: it wants what comes from now on. */
   position: Position | undefined
 }
@@ -74,6 +76,10 @@ interface Entry {
   granted: string | undefined
   /** What the server is being asked for. */
   asking: string | undefined
+  /** The server has no such topic for this caller as it is: not asked again before it says so, or another connection does. */
+  denied: boolean
+  /** The server has said, since it was asked last, that the topic is there now. */
+  offered: boolean
   /** A command of this topic is under way: the next one waits for its answer, so that they never cross. */
   busy: boolean
   /** The server may send a value that we had again: it was asked anew and has not answered. */
@@ -103,6 +109,7 @@ interface Entry {
  * | none    | some     | no        | `unsubscribe`                                                             |
  * | none    | nothing  | no        | forgotten                                                                 |
  * | any     | any      | yes       | whatever is then to do, after its answer                                  |
+ * | some    | refused  | no        | readers that do not wait fail; `subscribe` when the server says that it is there |
  * | any     | any      | lost      | granted: nothing; readers of plain topics are told; `subscribe` when it is open |
  *
  * Of a topic with a history each reader has a position. A subscription is asked for from the lowest of them on; what a
@@ -144,6 +151,8 @@ export class TopicSubscriber {
         readers: new Set(),
         granted: undefined,
         asking: undefined,
+        denied: false,
+        offered: false,
         busy: false,
         repeats: false,
         isCurrent: false,
@@ -156,6 +165,7 @@ export class TopicSubscriber {
       this.entries.set(name, entry)
     }
     entry.readers.add(reader)
+    if (!reader.waits) entry.denied = false
     if (reader.position !== undefined) entry.rewinds = true
     else if (entry.isCurrent && (entry.asking ?? entry.granted) === JSON.stringify(this.wantedOf(entry))) {
       reader.position = entry.position
@@ -191,7 +201,7 @@ export class TopicSubscriber {
       }
       const wanted = this.wantedOf(entry)
       const text = JSON.stringify(wanted)
-      if (this.isOpen && (text !== entry.granted || entry.rewinds)) asked.push({ entry, wanted, text })
+      if (this.isOpen && !entry.denied && (text !== entry.granted || entry.rewinds)) asked.push({ entry, wanted, text })
     }
     if (this.entries.size === 0) {
       this.unlisten?.()
@@ -210,6 +220,7 @@ export class TopicSubscriber {
       entry.isCurrent = false
       entry.isPlaced = false
       entry.rewinds = false
+      entry.offered = false
       entry.asking = text
     }
     this.command(
@@ -219,9 +230,9 @@ export class TopicSubscriber {
       (entry, names, index) => {
         entry.repeats = false
         entry.isCurrent = true
-        if (entry.positions && !entry.isPlaced) this.forget(entry)
+        if (entry.positions && !entry.isPlaced && names.has(entry.name)) this.forget(entry)
         if (names.has(entry.name)) entry.granted = asked[index]!.text
-        else this.finish(entry, "unavailable")
+        else this.deny(entry, "unavailable")
       }
     )
   }
@@ -266,14 +277,30 @@ export class TopicSubscriber {
       }
     } else if (this.isOpen) this.schedule()
     else if (wasOpen) {
-      for (const entry of this.entries.values()) {
-        if (entry.granted !== undefined && entry.kind === "plain" && entry.position === undefined) {
-          this.missed(entry, undefined)
-        }
-        entry.granted = undefined
-        entry.isCurrent = false
-      }
+      for (const entry of this.entries.values()) this.lose(entry)
     }
+  }
+
+  /** The server does not send it any more. */
+  private lose(entry: Entry): void {
+    if (entry.granted !== undefined && entry.kind === "plain" && entry.position === undefined) {
+      this.missed(entry, undefined)
+    }
+    entry.granted = undefined
+    entry.isCurrent = false
+    entry.denied = false
+  }
+
+  /** The caller's rights do not allow it: it is over for readers that do not wait for others. */
+  private deny(entry: Entry, error: "unavailable" | "ended"): void {
+    this.lose(entry)
+    entry.denied = !entry.offered
+    for (const reader of Array.from(entry.readers)) {
+      if (reader.waits) continue
+      entry.readers.delete(reader)
+      reader.buffer.done(Exit.fail(error))
+    }
+    this.schedule()
   }
 
   private finish(entry: Entry, error: ReaderError): void {
@@ -297,7 +324,12 @@ export class TopicSubscriber {
     else if (method === notices.position) this.place(other, params)
     else if (method === notices.gap) this.missed(other, typeof params.missed === "number" ? params.missed : undefined)
     // one that is about another subscription than the present is no news
-    else if (method === notices.ended && !other.busy) this.finish(other, "ended")
+    else if (method === notices.ended && !other.busy) this.deny(other, "ended")
+    else if (method === notices.available) {
+      other.offered = true
+      other.denied = false
+      this.schedule()
+    }
   }
 
   private missed(entry: Entry, count: number | undefined): void {
