@@ -169,15 +169,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a missing re-subscription",
     file: subscriber,
-    find: "        entry.granted = undefined\n        entry.isCurrent = false\n",
-    replace: "        entry.isCurrent = false\n",
+    find: "    entry.granted = undefined\n    entry.isCurrent = false\n",
+    replace: "    entry.isCurrent = false\n",
     app: "topics/topics"
   },
   {
     name: "what was lost with a connection is not told",
     file: subscriber,
-    find: "          this.missed(entry, undefined)\n        }\n        entry.granted",
-    replace: "        }\n        entry.granted",
+    find: "      this.missed(entry, undefined)\n    }\n    entry.granted",
+    replace: "    }\n    entry.granted",
     app: "topics/topics"
   },
   {
