@@ -2,7 +2,8 @@
  * Turns an OpenRPC document into the source of a TypeScript contract: schemas, errors, topics and an `RpcGroup`, as a
  * person would have written them. What it makes is compiled against `effect` and `effect-wire` only.
  *
- * What JSON Schema can say and Effect's importer cannot (`not`, `if`, `contains`, …) is a `CodegenError` that says where.
+ * Constraints of JSON Schema that Effect's schemas have not (`not`, `if`, `contains`) are left out, and a comment says which;
+ * what else cannot be imported is a `CodegenError` that says where.
  * Regular expressions of the document are compiled, so documents must be trusted as code is.
  *
  * @since 0.1.0
@@ -133,7 +134,11 @@ class Generator {
       " {}"
     ].join("")
     const own = [...this.uses].sort().map((name) => `import { ${name} } from "effect-wire/${rooms[name]}"`)
+    const omitted = [...this.schemas.omitted].sort().map((keyword) => `"${keyword}"`)
     return layout([
+      ...(omitted.length === 0
+        ? []
+        : [`// What the document says by ${omitted.join(", ")} is not checked: Effect's schemas cannot.`]),
       [
         `import { Schema } from "effect"`,
         ...own,

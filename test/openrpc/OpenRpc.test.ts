@@ -305,7 +305,6 @@ it.effect("what is no document, or has no counterpart, is a typed error", () =>
       method({ $ref: "#/components/nowhere" }),
       method({ $ref: "http://elsewhere/x" }),
       method({ name: "m", params: [{ name: "a", schema: {} }, { name: "a", schema: {} }] }),
-      result({ if: { type: "string" }, then: { minLength: 1 } }),
       result({ $ref: "#/components/schemas/Missing" })
     ]
     for (const document of documents) {
