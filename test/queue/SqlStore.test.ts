@@ -326,7 +326,7 @@ it.layer(layerPostgres, { timeout: 60_000, excludeTestServices: true })("the rep
           yield* load(sql, p, 100)
           if (statistics === "stale") yield* analyze
           const calls = [
-            `SELECT * FROM ${p}_claim('{bb}', '{1}', '{1000}', false)`,
+            `SELECT * FROM ${p}_claim('{bb}', '{1}', '{1000}', '{NULL}', '{NULL}', false)`,
             `SELECT * FROM ${p}_finish('{3}', '{1}', '{bb}', '{NULL}', '{1000}', '{NULL}', false)`,
             `SELECT * FROM ${p}_poll('{bb,cc}')`
           ]

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
@@ -14,6 +15,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { Delivery } from "../Message.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
+import { type Heartbeats, isLost, makeHeartbeats } from "./heartbeats.ts"
 import type { ConsumeOptions, Service, StreamOptions } from "./messageQueueModel.ts"
 import { Described, NotYet, Permanent } from "./permanent.ts"
 
@@ -27,8 +29,6 @@ const reconnect = Schedule.jittered(Schedule.min([Schedule.exponential("50 milli
 
 /** How long the end of a worker waits to give a message back. */
 const farewell = Duration.seconds(1)
-
-const isLost = (error: MessageQueueError): boolean => error.reason._tag === "LeaseLost"
 
 /** What a person needs to know of a failure, and whether another try may help. */
 const describe = (cause: Cause.Cause<unknown>): { readonly text: string; readonly permanent: boolean } => {
@@ -85,7 +85,17 @@ export const consume = Effect.fnUntraced(function*<E, R>(
     : Duration.fromInputUnsafe(options.heartbeat)
   const backoff = options.backoff ?? defaultBackoff
   const capacity = concurrency + Math.max(0, options.prefetch ?? 0)
-  const held = Semaphore.makeUnsafe(capacity)
+  /** How many more may be held. */
+  let free = capacity
+  const room = Latch.makeUnsafe(true)
+  const takeRoom = (count: number): void => {
+    free -= count
+    if (free === 0) room.closeUnsafe()
+  }
+  const giveRoom = (count: number): void => {
+    free += count
+    if (free > 0) room.openUnsafe()
+  }
   let stopping = false
   const working = Semaphore.makeUnsafe(concurrency)
 
@@ -93,8 +103,16 @@ export const consume = Effect.fnUntraced(function*<E, R>(
    * Says the last word about a message, again and again while the database is away, though not when the worker is to end; a
    * lost lease is the end of it.
    */
-  const settle = (word: Effect.Effect<void, MessageQueueError>, delivery: Delivery) =>
-    word.pipe(
+  const settle = (word: Effect.Effect<void, MessageQueueError>, delivery: Delivery): Effect.Effect<void> =>
+    Effect.catch(word, (error) => isLost(error) ? lost(delivery) : settleAgain(word, delivery, error))
+
+  const settleAgain = (
+    word: Effect.Effect<void, MessageQueueError>,
+    delivery: Delivery,
+    first: MessageQueueError
+  ): Effect.Effect<void> => {
+    let times = 0
+    return Effect.suspend(() => times++ === 0 ? Effect.fail(first) : word).pipe(
       Effect.retry({
         schedule: reconnect,
         while: (error) => error.reason._tag === "QueueUnavailable" && !stopping,
@@ -110,6 +128,7 @@ export const consume = Effect.fnUntraced(function*<E, R>(
           )
       )
     )
+  }
 
   /** The handler may have acknowledged it by itself, in its own transaction. */
   const lost = (delivery: Delivery) =>
@@ -126,38 +145,6 @@ export const consume = Effect.fnUntraced(function*<E, R>(
       Effect.timeoutOption(farewell),
       Effect.asVoid
     )
-
-  /** Ends when the lease is lost, or will have run out before anybody could be reached. */
-  const keep = (delivery: Delivery): Effect.Effect<void> =>
-    Duration.isFinite(heartbeat) && Duration.isFinite(lease)
-      ? Effect.gen(function*() {
-        const length = Duration.toMillis(lease)
-        const margin = Math.min(1000, length / 10)
-        let end = (yield* Clock.currentTimeMillis) + length - margin
-        let wait = Duration.toMillis(heartbeat)
-        while (true) {
-          yield* Effect.sleep(Math.max(0, Math.min(wait, end - (yield* Clock.currentTimeMillis))))
-          const asked = yield* Clock.currentTimeMillis
-          const exit = yield* Effect.exit(Effect.timeout(queue.extend(delivery, lease), Math.max(0, end - asked)))
-          if (Exit.isSuccess(exit)) {
-            end = asked + length - margin
-            wait = Duration.toMillis(heartbeat)
-            continue
-          }
-          const isGone = exit.cause.reasons.some((reason) =>
-            reason._tag === "Fail" && reason.error._tag === "MessageQueueError" && isLost(reason.error)
-          )
-          if (isGone) return
-          if ((yield* Clock.currentTimeMillis) >= end) {
-            return yield* Effect.logWarning(
-              "MessageQueue: a lease could not be extended in time, its handler is stopped",
-              delivery.id
-            )
-          }
-          wait = Math.min(wait, length / 20)
-        }
-      })
-      : Effect.never
 
   const failed = Effect.fnUntraced(function*(delivery: Delivery, cause: Cause.Cause<E>) {
     const notYet = cause.reasons.find((reason) => reason._tag === "Fail" && reason.error instanceof NotYet)
@@ -177,42 +164,53 @@ export const consume = Effect.fnUntraced(function*<E, R>(
     )
   })
 
-  const work = (delivery: Delivery) =>
+  /** Who is interrupted since the lease is lost says nothing about the message any more. */
+  const work = (heartbeats: Heartbeats, delivery: Delivery) =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function*() {
-        // The end of `keep` means that the lease is lost: the work is interrupted, and nothing is said about it.
-        const exit = yield* Effect.exit(restore(Effect.raceFirst(
-          Effect.asSome(working.withPermits(1)(handler(delivery))),
-          Effect.map(keep(delivery), () => lostMark)
-        )))
-        if (Exit.isSuccess(exit)) {
-          if (exit.value !== lostMark) yield* settle(queue.ack(delivery), delivery)
-        } else if (stopping && Cause.hasInterruptsOnly(exit.cause)) yield* giveBack(delivery)
-        else yield* failed(delivery, exit.cause)
+      Effect.withFiber((fiber) => {
+        const kept = heartbeats.keep(delivery, fiber)
+        const handled = Effect.suspend(() => handler(delivery))
+        return Effect.flatMap(
+          Effect.exit(restore(capacity > concurrency ? working.withPermits(1)(handled) : handled)),
+          (exit) => {
+            heartbeats.drop(kept)
+            return kept.isLost
+              ? Effect.void
+              : Exit.isSuccess(exit)
+              ? settle(queue.ack(delivery), delivery)
+              : stopping && Cause.hasInterruptsOnly(exit.cause)
+              ? giveBack(delivery)
+              : failed(delivery, exit.cause)
+          }
+        )
       })
-    ).pipe(Effect.ensuring(held.release(1)))
+    ).pipe(Effect.ensuring(Effect.sync(() => giveRoom(1))))
 
-  const round = (fibers: FiberSet.FiberSet) =>
+  const round = (fibers: FiberSet.FiberSet, heartbeats: Heartbeats) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
-        yield* restore(held.take(1))
-        const more = yield* takeFree(held, capacity - 1)
+        yield* restore(room.await)
+        const max = Math.min(1000, free)
+        takeRoom(max)
         const pulled = yield* Effect.exit(restore(queue.pullMany(node, {
-          max: Math.min(1000, 1 + more),
+          max,
           lease,
           wait: options.wait ?? "20 seconds"
         })))
         const deliveries = Exit.isSuccess(pulled) ? pulled.value : []
-        if (deliveries.length <= more) yield* held.release(1 + more - deliveries.length)
-        for (const delivery of deliveries) yield* FiberSet.run(fibers, work(delivery), { startImmediately: true })
+        giveRoom(max - deliveries.length)
+        for (const delivery of deliveries) {
+          yield* FiberSet.run(fibers, work(heartbeats, delivery), { startImmediately: true })
+        }
         return yield* pulled
       })
     )
 
   return yield* Effect.scoped(Effect.gen(function*() {
+    const heartbeats = yield* makeHeartbeats(queue, { lease, heartbeat })
     const fibers = yield* FiberSet.make()
     yield* Effect.addFinalizer(() => Effect.sync(() => void (stopping = true)))
-    const pulling = round(fibers).pipe(
+    const pulling = round(fibers, heartbeats).pipe(
       Effect.tapError((error) =>
         error.reason._tag === "QueueUnavailable"
           ? Effect.logWarning("MessageQueue: pulling failed, trying again", error.message)
@@ -227,15 +225,6 @@ export const consume = Effect.fnUntraced(function*<E, R>(
     // No more is taken; what runs comes to its end.
     yield* FiberSet.awaitEmpty(fibers)
   }))
-})
-
-const lostMark: unique symbol = Symbol("lost")
-
-/** Takes as many permits as are free, up to `most`. */
-const takeFree = Effect.fnUntraced(function*(semaphore: Semaphore.Semaphore, most: number): Effect.fn.Return<number> {
-  let taken = 0
-  while (taken < most && (yield* semaphore.takeIfAvailable(1))) taken++
-  return taken
 })
 
 export const stream = (

@@ -1,6 +1,7 @@
 /**
  * @internal A store made a queue: calls are checked, gathered in lanes, and those who wait sit in rooms.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import type { Delivery } from "../Message.ts"
 import { fail, invalid, LeaseLost, MessageNotFound, type MessageQueueError } from "../MessageQueueError.ts"
 import { QueueSignal } from "../QueueSignal.ts"
-import { makeLanes } from "./lanes.ts"
+import { makeLanes, realTime } from "./lanes.ts"
 import type { Held, Options, Service } from "./messageQueueModel.ts"
 import { makeRooms } from "./rooms.ts"
 import {
@@ -313,6 +314,9 @@ export const makeEngine = Effect.fnUntraced(function*(
   })
 })
 
+/** Milliseconds between two hints: the first is given at once, what comes right after it goes together. */
+const hintEvery = 10
+
 /** Hints to and from other processes, when there is a signal: gathered, and never waited for. */
 const makeHints = Effect.fnUntraced(function*(
   hear: (node: string | undefined) => void
@@ -329,7 +333,7 @@ const makeHints = Effect.fnUntraced(function*(
       const told = Array.from(nodes)
       nodes.clear()
       return signal.publish(told)
-    })
+    }).pipe(Effect.andThen(Effect.sleep(hintEvery)), Effect.provideService(Clock.Clock, realTime))
   )))
   return (node) => {
     nodes.add(node)

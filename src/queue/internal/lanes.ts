@@ -69,7 +69,7 @@ const most = 512
 const mostCharacters = 4 * 1024 * 1024
 
 /** The time of the event loop and of other transactions, whatever time the app goes by. */
-const realTime: Clock.Clock = Clock.Clock.defaultValue()
+export const realTime: Clock.Clock = Clock.Clock.defaultValue()
 
 /** How many must come alone before one is taken for alone. */
 const patience = 8

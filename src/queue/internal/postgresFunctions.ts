@@ -14,6 +14,12 @@ const planner = "SET enable_seqscan = off SET enable_bitmapscan = off SET plan_c
 /** Each costs a little at every call: what is called all the time says by `LATERAL` and `OFFSET 0` how it is joined. */
 const seldom = `${planner} SET enable_hashjoin = off SET enable_mergejoin = off`
 
+/** How many rows one look for what is past its retention reads. */
+const read = 2000
+
+/** The least number of 32 bits: before every rank. */
+const first32 = "(-2147483648)"
+
 /** How long a push with a key waits for another transaction with the same key, before it leaves the way to others. */
 const patience = "20ms"
 
@@ -126,27 +132,33 @@ export const functions = (p: string): ReadonlyArray<string> => {
       payload_type text, headers text, former_id text, payload bytea, tries smallint, due_at bigint, token uuid,
       processing_at bigint, error_at bigint, error text)`,
 
-    // Of each node up to so many, for so long. A crash of the server may forget a claim: then the message is ready again.
+    // Of each node up to so many, for so long; first of those after a place, since rows that are gone are passed one by one
+    // until they are vacuumed. A crash of the server may forget a claim: then the message is ready again.
     define(
       "claim",
-      "p_nodes text[], p_max integer[], p_leases bigint[], p_alone boolean",
+      "p_nodes text[], p_max integer[], p_leases bigint[], p_ranks integer[], p_seqs bigint[], p_alone boolean",
       `SETOF ${p}_claimed`,
       `DECLARE
         v_now bigint := ${p}_now();
         v_count integer;
         v_left integer;
+        v_rank integer;
+        v_seq bigint;
         v_swept boolean := false;
       BEGIN
         IF p_alone THEN PERFORM set_config('synchronous_commit', 'off', true); END IF;
         FOR i IN 1 .. cardinality(p_nodes) LOOP
           v_left := p_max[i];
+          v_rank := COALESCE(p_ranks[i], ${first32});
+          v_seq := COALESCE(p_seqs[i], 0);
           LOOP
             RETURN QUERY
               WITH taken AS (
                 UPDATE ${work} w SET state = ${State.processing}, tries = w.tries + 1, processing_at = v_now,
                   due_at = v_now + p_leases[i], token = gen_random_uuid()
                 WHERE w.ctid = ANY (ARRAY(SELECT ctid FROM ${work} WHERE destination = p_nodes[i]
-                  AND state = ${State.ready} ORDER BY rank, seq LIMIT v_left FOR UPDATE SKIP LOCKED))
+                  AND state = ${State.ready} AND (rank, seq) > (v_rank, v_seq)
+                  ORDER BY rank, seq LIMIT v_left FOR UPDATE SKIP LOCKED))
                 RETURNING w.seq, w.tries, w.due_at, w.token, w.processing_at, w.error_at, w.error)
               SELECT i, m.seq, m.created_at, m.scheduled_at, m.updated_at, m.priority, m.max_tries, m.payload_kind,
                 m.source, m.topic, m.ordering_key, m.dedup_key, m.payload_type, m.headers, m.former_id, m.payload,
@@ -154,8 +166,15 @@ export const functions = (p: string): ReadonlyArray<string> => {
               FROM taken t CROSS JOIN LATERAL (SELECT * FROM ${message} m WHERE m.seq = t.seq OFFSET 0) m;
             GET DIAGNOSTICS v_count = ROW_COUNT;
             v_left := v_left - v_count;
+            EXIT WHEN v_left <= 0;
+            IF v_rank > ${first32} THEN
+              EXIT WHEN v_count > 0;
+              v_rank := ${first32};
+              v_seq := 0;
+              CONTINUE;
+            END IF;
             -- What is due is looked for when the rest was not enough.
-            EXIT WHEN v_left <= 0 OR v_swept;
+            EXIT WHEN v_swept;
             v_swept := true;
             EXIT WHEN cardinality(${p}_sweep(1000)) = 0;
           END LOOP;
@@ -164,7 +183,8 @@ export const functions = (p: string): ReadonlyArray<string> => {
       planner
     ),
 
-    // Words of holders. 1: done, nobody to wake; 2: done, look; 3: locked by somebody; nothing: not held.
+    // Words of holders. 1: done, nobody to wake; 2: done, look; 3: locked by somebody, if nothing was said of it before;
+    // 4: look, whatever was said before; nothing: not held.
     define(
       "finish",
       `p_ops integer[], p_seqs bigint[], p_destinations text[], p_tokens uuid[], p_millis bigint[], p_causes text[],
@@ -172,49 +192,50 @@ export const functions = (p: string): ReadonlyArray<string> => {
       "TABLE (ord bigint, said integer)",
       `DECLARE
         v_now bigint := ${p}_now();
-        v_keyed bigint[] := ARRAY(SELECT s.seq FROM unnest(p_seqs) s (seq) CROSS JOIN LATERAL (
-          SELECT 1 FROM ${message} m WHERE m.seq = s.seq AND m.ordering_key IS NOT NULL OFFSET 0) m);
-        v_ords bigint[] := '{}';
+        v_ranks integer[];
+        v_most smallint[];
+        v_keys bigint;
         v_busy bigint[] := '{}';
+        v_count integer;
         r record;
       BEGIN
-        IF cardinality(v_keyed) > 0 THEN
+        SELECT array_agg(-m.priority), array_agg(m.max_tries), count(m.ordering_key) INTO v_ranks, v_most, v_keys
+          FROM unnest(p_seqs) AS u (seq) LEFT JOIN LATERAL (
+            SELECT m.priority, m.max_tries, m.ordering_key FROM ${message} m WHERE m.seq = u.seq OFFSET 0) m ON true;
+        IF v_keys > 0 THEN
           IF p_wait THEN
             PERFORM 1 FROM ${ordering} o WHERE (o.destination, o.ordering_key) IN (
-              SELECT m.destination, m.ordering_key FROM unnest(v_keyed) s (seq) JOIN ${message} m ON m.seq = s.seq)
+              SELECT m.destination, m.ordering_key FROM unnest(p_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq)
               ORDER BY o.destination, o.ordering_key FOR UPDATE;
           ELSE
-            v_busy := ARRAY(SELECT s.seq FROM unnest(v_keyed) s (seq) JOIN ${message} m ON m.seq = s.seq
+            v_busy := ARRAY(SELECT s.seq FROM unnest(p_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq
               LEFT JOIN (
                 SELECT o.destination, o.ordering_key FROM ${ordering} o WHERE (o.destination, o.ordering_key) IN (
-                  SELECT m.destination, m.ordering_key FROM unnest(v_keyed) s (seq) JOIN ${message} m ON m.seq = s.seq)
+                  SELECT m.destination, m.ordering_key FROM unnest(p_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq)
                 ORDER BY 1, 2 FOR UPDATE SKIP LOCKED) k
                 ON k.destination = m.destination AND k.ordering_key = m.ordering_key
-              WHERE k.destination IS NULL);
+              WHERE m.ordering_key IS NOT NULL AND k.destination IS NULL);
           END IF;
         END IF;
-        FOR r IN
-          WITH v AS MATERIALIZED (
-            SELECT u.*, m.priority, m.max_tries
-            FROM unnest(p_ops, p_seqs, p_destinations, p_tokens, p_millis, p_causes)
-              WITH ORDINALITY AS u (op, seq, destination, token, millis, cause, ord)
-            CROSS JOIN LATERAL (SELECT priority, max_tries FROM ${message} m WHERE m.seq = u.seq OFFSET 0) m
-            WHERE NOT u.seq = ANY (v_busy) ORDER BY u.seq),
-          held AS MATERIALIZED (
-            SELECT v.ord, v.op, v.millis, v.cause, v.max_tries, w.*
-            FROM v CROSS JOIN LATERAL (
-              SELECT w.ctid AS at, w.destination, w.seq, w.tries, w.processing_at, w.error_at, w.error, w.ordering_key
+        RETURN QUERY
+          WITH held AS MATERIALIZED (
+            SELECT v.ord, v.op, v.millis, v.cause, v.most, w.*
+            FROM unnest(p_ops, p_seqs, p_destinations, p_tokens, p_millis, p_causes, v_ranks, v_most)
+              WITH ORDINALITY AS v (op, seq, destination, token, millis, cause, rank, most, ord)
+            CROSS JOIN LATERAL (
+              SELECT w.ctid AS at, w.destination, w.seq, w.tries, w.processing_at, w.error_at, w.error
               FROM ${work} w WHERE w.destination = v.destination AND w.state = ${State.processing}
-                AND w.rank = -v.priority AND w.seq = v.seq
+                AND w.rank = v.rank AND w.seq = v.seq
                 AND (v.token IS NULL OR (w.token = v.token AND (w.due_at IS NULL OR w.due_at > v_now)))
-              FOR UPDATE SKIP LOCKED) w),
+              FOR UPDATE SKIP LOCKED) w
+            WHERE NOT v.seq = ANY (v_busy)),
           said AS MATERIALIZED (
             SELECT h.*, CASE h.op
               WHEN ${Op.ack} THEN ${State.processed}
               WHEN ${Op.reject} THEN ${State.dead}
               WHEN ${Op.extend} THEN ${State.processing}
               WHEN ${Op.release} THEN CASE WHEN h.millis > 0 THEN ${State.scheduled} ELSE ${State.ready} END
-              ELSE CASE WHEN h.tries >= h.max_tries THEN ${State.dead}
+              ELSE CASE WHEN h.tries >= h.most THEN ${State.dead}
                 WHEN h.millis > 0 THEN ${State.scheduled} ELSE ${State.ready} END END::smallint AS next
             FROM held h),
           gone AS (
@@ -233,25 +254,28 @@ export const functions = (p: string): ReadonlyArray<string> => {
               error = CASE WHEN s.op = ${Op.nack} THEN COALESCE(s.cause, w.error) ELSE w.error END
             FROM said s
             WHERE s.next <= ${State.processing} AND w.ctid = s.at)
-          SELECT s.ord, s.op, s.next, s.destination, s.ordering_key FROM said s ORDER BY s.ord
-        LOOP
-          ord := r.ord;
-          said := CASE WHEN r.next < ${State.processing} THEN 2 ELSE 1 END;
-          v_ords := v_ords || r.ord;
-          IF r.ordering_key IS NOT NULL AND r.op <> ${Op.extend} AND ${p}_arrange(r.destination, r.ordering_key) THEN
-            said := 2;
-          END IF;
-          RETURN NEXT;
-        END LOOP;
-        IF cardinality(v_ords) < cardinality(p_seqs) THEN
-          -- What was not done though it is held: somebody has it locked.
+          SELECT s.ord, CASE WHEN s.next < ${State.processing} THEN 2 ELSE 1 END FROM said s;
+        GET DIAGNOSTICS v_count = ROW_COUNT;
+        IF v_keys > 0 THEN
+          FOR r IN SELECT u.ord, m.destination, m.ordering_key
+            FROM unnest(p_seqs, p_ops) WITH ORDINALITY AS u (seq, op, ord) JOIN ${message} m ON m.seq = u.seq
+            WHERE m.ordering_key IS NOT NULL AND u.op <> ${Op.extend} AND NOT u.seq = ANY (v_busy) ORDER BY u.ord
+          LOOP
+            IF ${p}_arrange(r.destination, r.ordering_key) THEN
+              ord := r.ord;
+              said := 4;
+              RETURN NEXT;
+            END IF;
+          END LOOP;
+        END IF;
+        IF v_count < cardinality(p_seqs) THEN
+          -- What was not done though it is held.
           RETURN QUERY SELECT u.ord, 3
             FROM unnest(p_seqs, p_destinations, p_tokens) WITH ORDINALITY AS u (seq, destination, token, ord)
             JOIN ${message} m ON m.seq = u.seq
             JOIN ${work} w ON w.destination = u.destination AND w.state = ${State.processing}
               AND w.rank = -m.priority AND w.seq = u.seq
-            WHERE NOT u.ord = ANY (v_ords)
-              AND (u.token IS NULL OR (w.token = u.token AND (w.due_at IS NULL OR w.due_at > v_now)));
+            WHERE u.token IS NULL OR (w.token = u.token AND (w.due_at IS NULL OR w.due_at > v_now));
         END IF;
       END`,
       planner
@@ -408,25 +432,71 @@ export const functions = (p: string): ReadonlyArray<string> => {
       END`
     ),
 
-    // What is past its retention, and not kept by its deduplication key; keys past their window; rows of orders that ended.
+    // Of what is dead, what is past its retention and not kept by its deduplication key; keys past their window.
     define(
       "prune",
       "p_state integer, p_retention bigint, p_limit integer",
       "bigint",
       `DECLARE
         v_now bigint := ${p}_now();
-        v_removed bigint;
+        v_removed bigint := 0;
       BEGIN
-        SELECT removed INTO v_removed FROM ${p}_remove(ARRAY(
-          SELECT d.seq FROM ${done} d JOIN ${message} m ON m.seq = d.seq
-          WHERE d.state = p_state AND d.finished_at <= v_now - p_retention AND NOT EXISTS (
-            SELECT 1 FROM ${p}_dedup k WHERE k.destination = m.destination AND k.dedup_key = m.dedup_key
-              AND k.seq = m.seq AND k.until > v_now)
-          ORDER BY d.finished_at LIMIT p_limit), NULL, true);
+        IF p_state = ${State.dead} THEN
+          SELECT removed INTO v_removed FROM ${p}_remove(ARRAY(
+            SELECT d.seq FROM ${done} d JOIN ${message} m ON m.seq = d.seq
+            WHERE d.state = ${State.dead} AND d.finished_at <= v_now - p_retention AND NOT EXISTS (
+              SELECT 1 FROM ${p}_dedup k WHERE k.destination = m.destination AND k.dedup_key = m.dedup_key
+                AND k.seq = m.seq AND k.until > v_now)
+            ORDER BY d.finished_at LIMIT p_limit), NULL, true);
+        END IF;
         DELETE FROM ${p}_dedup k USING (SELECT destination, dedup_key FROM ${p}_dedup WHERE until <= v_now
             ORDER BY until LIMIT p_limit FOR UPDATE SKIP LOCKED) x
           WHERE k.destination = x.destination AND k.dedup_key = x.dedup_key;
         RETURN v_removed;
+      END`
+    ),
+
+    // Removes of what is processed and past its retention so many, without an index for it: a node's messages are read in the
+    // order of their pushes, from a place on, and those after the first that was pushed later than that cannot be. Says where
+    // to go on, or nothing at the end.
+    define(
+      "prune_processed",
+      "p_node text, p_seq bigint, p_retention bigint, p_limit integer",
+      "TABLE (removed bigint, node text, seq bigint)",
+      `DECLARE
+        v_now bigint := ${p}_now();
+        v_seqs bigint[] := '{}';
+        v_from bigint;
+        v_read integer := 0;
+        r record;
+      BEGIN
+        removed := 0;
+        node := p_node;
+        seq := p_seq;
+        IF seq IS NULL THEN
+          SELECT min(d.destination) INTO node FROM ${done} d WHERE d.destination > p_node;
+          seq := 0;
+        END IF;
+        IF node IS NULL THEN RETURN; END IF;
+        v_from := seq;
+        FOR r IN SELECT d.seq, d.finished_at, m.created_at, EXISTS (
+            SELECT 1 FROM ${p}_dedup k WHERE k.destination = m.destination AND k.dedup_key = m.dedup_key
+              AND k.seq = m.seq AND k.until > v_now) AS kept
+          FROM (SELECT * FROM ${done} d WHERE d.destination = node AND d.state = ${State.processed}
+            AND d.seq > v_from ORDER BY d.seq LIMIT ${read}) d
+          CROSS JOIN LATERAL (SELECT * FROM ${message} m WHERE m.seq = d.seq OFFSET 0) m ORDER BY d.seq
+        LOOP
+          EXIT WHEN r.created_at > v_now - p_retention;
+          v_read := v_read + 1;
+          seq := r.seq;
+          IF r.finished_at <= v_now - p_retention AND NOT r.kept THEN v_seqs := v_seqs || r.seq; END IF;
+          EXIT WHEN cardinality(v_seqs) = p_limit;
+        END LOOP;
+        IF v_read < ${read} AND cardinality(v_seqs) < p_limit THEN seq := NULL; END IF;
+        IF cardinality(v_seqs) > 0 THEN
+          SELECT x.removed INTO removed FROM ${p}_remove(v_seqs, NULL, true) x;
+        END IF;
+        RETURN NEXT;
       END`
     ),
 

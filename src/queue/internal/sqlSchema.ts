@@ -118,10 +118,10 @@ const indexes = (p: string, pg: boolean): ReadonlyArray<string> => [
   `CREATE UNIQUE INDEX ${p}_former ON ${p}_message (former_id) WHERE former_id IS NOT NULL`,
   `CREATE INDEX ${p}_due_at ON ${p}_work (due_at) WHERE due_at IS NOT NULL`,
   `CREATE INDEX ${p}_in_order ON ${p}_work (destination, ordering_key, state, seq) WHERE ordering_key IS NOT NULL`,
+  `CREATE INDEX ${p}_finished ON ${p}_done (finished_at) WHERE state = ${State.dead}`,
   ...(pg
-    ? [`CREATE INDEX ${p}_finished ON ${p}_done (state, finished_at)`]
+    ? []
     : [
-      `CREATE INDEX ${p}_finished ON ${p}_done (finished_at) WHERE state = ${State.dead}`,
       `CREATE INDEX ${p}_lease ON ${p}_held (due_at) WHERE due_at IS NOT NULL`,
       `CREATE INDEX ${p}_held_in_order ON ${p}_held (destination, ordering_key) WHERE ordering_key IS NOT NULL`
     ]),
