@@ -6,6 +6,8 @@
  *   npm run bench -- queue --million     claim latency with 1,000,000 waiting besides
  *   npm run bench -- queue --sqlite      only SQLite; --postgres: only PostgreSQL; --jobs: only jobs end to end there
  *   npm run bench -- queue --backlog=1000         with so many waiting
+ *   npm run bench -- queue --seconds=2   so many for each cell (0.5)
+ *   npm run bench -- queue --idle        only what 1,000 nodes cost that wait for nothing
  *   npm run bench -- queue --jobs --minutes=10   and a steady load of so many minutes, by the minute
  */
 import { Layer } from "effect"
@@ -14,10 +16,12 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir, userInfo } from "node:os"
 import { join } from "node:path"
+import pg from "pg"
 import { NodeSqliteClient } from "../src/node/index.ts"
 import { MessageQueue } from "../src/queue/index.ts"
 import { barePostgres, bareSqlite } from "./queue/bare.ts"
 import type { Candidate } from "./queue/candidate.ts"
+import { idle } from "./queue/idle.ts"
 import { graphile, measureJobs, ours, pgBoss as pgBossJobs } from "./queue/jobs.ts"
 import { cpuOf, k, latency, rates, table } from "./queue/measure.ts"
 import { endToEnd, layerPostgres, oursPostgres, oursSqlite } from "./queue/ours.ts"
@@ -29,7 +33,8 @@ const option = (name: string) => process.argv.find((flag) => flag.startsWith(`--
 /** A deep one; a shallow one is 100. */
 const backlog = Number(option("backlog") ?? 100_000)
 const directory = mkdtempSync(join(tmpdir(), "bench-queue-"))
-const seconds = 0.5
+/** For each cell. */
+const seconds = Number(option("seconds") ?? 0.5)
 
 interface Row {
   readonly name: string
@@ -51,20 +56,25 @@ const measure = async (candidates: ReadonlyArray<Candidate>, size = backlog): Pr
   for (const candidate of candidates) {
     await candidate.load(size)
     // Straight after loading: nobody has looked at the table yet.
-    const claimLoaded = await latency(candidate.claim, Math.min(200, size / 4))
+    const claimLoaded = await latency(candidate.claim, Math.min(200, Math.ceil(size / 4)))
     await candidate.analyze()
-    claims.push({ claimLoaded, claimAnalyzed: await latency(candidate.claim, Math.min(200, size / 4)) })
+    claims.push({ claimLoaded, claimAnalyzed: await latency(candidate.claim, Math.min(200, Math.ceil(size / 4))) })
   }
+  // What is taken is put back: the backlog stays what it says. Pushes come last.
+  const refill = candidates.map((one) => one.load)
   const cpu: Array<Row["cpu"]> = []
-  for (const candidate of candidates) cpu.push([await cpuOf(candidate.push), await cpuOf(candidate.pullAck)])
+  for (const candidate of candidates) {
+    const [push] = await cpuOf(candidate.push)
+    const [pullAck, taken] = await cpuOf(candidate.pullAck)
+    await candidate.load(taken)
+    cpu.push([push, pullAck])
+  }
+  const pull1 = await rates(1, candidates.map((one) => one.pullAck), seconds, 7, refill)
+  const pull8 = await rates(8, candidates.map((one) => one.pullAck), seconds, 7, refill)
+  const pull100 = await rates(1, candidates.map((one) => one.pullAckBatch), seconds, 7, refill)
   const push1 = await rates(1, candidates.map((one) => one.push), seconds)
   const push8 = await rates(8, candidates.map((one) => one.push), seconds)
   const push100 = await rates(1, candidates.map((one) => one.pushBatch), seconds)
-  for (const candidate of candidates) await candidate.load(size)
-  const pull1 = await rates(1, candidates.map((one) => one.pullAck), seconds)
-  const pull8 = await rates(8, candidates.map((one) => one.pullAck), seconds)
-  for (const candidate of candidates) await candidate.load(size)
-  const pull100 = await rates(1, candidates.map((one) => one.pullAckBatch), seconds)
   return candidates.map(({ name }, index) => ({
     name,
     push1: push1[index]!,
@@ -115,9 +125,19 @@ const report = (title: string, rows: ReadonlyArray<Row>) => {
   )
 }
 
+const waiting = async (name: string, layer: Layer.Layer<MessageQueue.MessageQueue, unknown>, database?: string) => {
+  const [program, beside] = await idle(layer, database, 10)
+  table(`1,000 nodes wait for nothing on ${name}, percents of one core`, ["", "program", "database"], [
+    ["effect-wire", program.toFixed(2), beside === undefined ? "-" : beside.toFixed(2)]
+  ])
+}
+
+let files = 0
+const file = () => join(directory, `${++files}.sqlite`)
+const idleSqlite = () =>
+  waiting("SQLite", MessageQueue.layerSql().pipe(Layer.provide(NodeSqliteClient.layer({ filename: file() }))))
+
 const sqlite = async () => {
-  let count = 0
-  const file = () => join(directory, `${++count}.sqlite`)
   for (const synchronous of ["FULL", "NORMAL"] as const) {
     const bare = bareSqlite(file(), synchronous)
     const candidates = [bare, promisesSqlite(file(), synchronous), await oursSqlite(file(), synchronous)]
@@ -134,6 +154,7 @@ const sqlite = async () => {
     ["in memory", ...(await endToEnd(MessageQueue.layerMemory())).map((n) => n.toFixed(0))],
     ["SQLite FULL, same process", ...(await endToEnd(layer)).map((n) => n.toFixed(0))]
   ])
+  await idleSqlite()
 }
 
 /** Messages through a queue in which 100 wait: pushed, pulled and acknowledged, so that no more and no fewer do. */
@@ -177,6 +198,27 @@ const claims = async (name: string, open: () => Promise<Candidate>) => {
     await candidate.close()
   }
   table(`Claims of effect-wire on ${name}, by backlog, µs`, ["waiting", "p50", "p99", "of the first"], rows)
+}
+
+/** Bytes of the write-ahead log for each message pulled and acknowledged, one by one and a hundred at once. */
+const walOf = async ({ load, pullAck, pullAckBatch }: Candidate, url: string): Promise<ReadonlyArray<number>> => {
+  const client = new pg.Client(url)
+  await client.connect()
+  const written = async () =>
+    Number((await client.query(`SELECT pg_current_wal_insert_lsn() - '0/0' AS bytes`)).rows[0].bytes)
+  const found: Array<number> = []
+  for (const f of [pullAck, pullAckBatch!]) {
+    await load(4000)
+    // What a checkpoint makes of it is its own: pages are written whole the first time after one.
+    await client.query("CHECKPOINT")
+    for (let done = 0; done < 1000;) done += await f()
+    const before = await written()
+    let done = 0
+    while (done < 2000) done += await f()
+    found.push((await written() - before) / done)
+  }
+  await client.end()
+  return found
 }
 
 /** Jobs end to end with many senders and workers, and steadily, to see whether dead rows bring it down. */
@@ -226,16 +268,29 @@ const postgres = async () => {
     await server.createDatabase(name)
     return `postgres://postgres:postgres@127.0.0.1:${port}/${name}`
   }
+  const idlePostgres = async () => {
+    const url = await database()
+    await waiting("PostgreSQL", layerPostgres(url), url.slice(url.lastIndexOf("/") + 1))
+  }
   try {
+    if (has("--idle")) return await idlePostgres()
     await jobs(database)
     if (has("--jobs")) return
+    const urls: Array<string> = []
     const open = async (all: ReadonlyArray<(url: string) => Promise<Candidate>>) => {
       const candidates: Array<Candidate> = []
-      for (const one of all) candidates.push(await one(await database()))
+      urls.length = 0
+      for (const one of all) {
+        const url = await database()
+        urls.push(url)
+        candidates.push(await one(url))
+      }
       return candidates
     }
     const deep = await open([barePostgres, promisesPostgres, oursPostgres, pgBoss, persistedQueue])
     report(`PostgreSQL, ${backlog} waiting`, await measure(deep))
+    const wal = await walOf(deep[2]!, urls[2]!)
+    console.log(`  effect-wire: ${wal.map(Math.round).join(" / ")} bytes of WAL for each message pulled and acknowledged, 1 / 100 at once`)
     for (const candidate of deep) await candidate.close()
     const shallow = await open([barePostgres, promisesPostgres, oursPostgres, pgBoss])
     await through(shallow)
@@ -260,7 +315,8 @@ const postgres = async () => {
 }
 
 try {
-  if (!has("--postgres") && !has("--jobs")) await sqlite()
+  if (has("--idle")) await idleSqlite()
+  else if (!has("--postgres") && !has("--jobs")) await sqlite()
   if (!has("--sqlite")) await postgres()
 } finally {
   rmSync(directory, { recursive: true, force: true })

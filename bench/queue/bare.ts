@@ -39,8 +39,12 @@ export const bareSqlite = (filename: string, synchronous: "FULL" | "NORMAL"): Ca
       return 100
     },
     pullAck: async () => {
-      for (let index = 0; index < times; index++) ack.run(pull()!.seq, "a lease")
-      return times
+      let count = 0
+      for (let row = pull(); row !== undefined; row = pull()) {
+        ack.run(row.seq, "a lease")
+        if (++count === times) break
+      }
+      return count
     },
     pullAckBatch: async () => {
       const rows = claimMany.all("a lease", Date.now() + 30_000, "bb") as Array<{ readonly seq: number }>
@@ -103,6 +107,7 @@ export const barePostgres = async (url: string): Promise<Candidate> => {
     },
     pullAckBatch: async () => {
       const { rows } = await claim(100)
+      if (rows.length === 0) return 0
       await named("ack many", `UPDATE m SET state = 2 WHERE seq = ANY($1) AND state = 1 AND lease = $2`, [
         rows.map((row) => row.seq),
         "a lease"

@@ -34,7 +34,10 @@ const make = async (name: string, layer: Layer.Layer<Queue, unknown>, pg: boolea
   const queue = await run(MessageQueue.MessageQueue)
   const sql = await run(SqlClient.SqlClient)
   const alone = pg ? 1 : times
-  const loop = <A, E>(effect: Effect.Effect<A, E>) => pg ? effect : Effect.repeat(effect, { times: times - 1 })
+  const loop = <A, E>(effect: Effect.Effect<A, E>) =>
+    pg ? effect : Effect.gen(function*() {
+      for (let index = 0; index < times; index++) yield* effect
+    })
   const batch = Array.from({ length: 100 }, () => ({ destination: "bb", payload: body }))
   return {
     name,
@@ -44,11 +47,15 @@ const make = async (name: string, layer: Layer.Layer<Queue, unknown>, pg: boolea
       })),
     push: () => run(Effect.as(loop(queue.push("bb", body)), alone)),
     pushBatch: () => run(Effect.as(queue.pushMany(batch), 100)),
-    pullAck: () =>
-      run(Effect.as(
-        loop(Effect.flatMap(queue.pull("bb"), (delivery) => queue.ack(Option.getOrThrow(delivery)))),
-        alone
-      )),
+    pullAck: () => {
+      let count = 0
+      const one = Effect.flatMap(queue.pull("bb"), (delivery) => {
+        if (Option.isNone(delivery)) return Effect.void
+        count++
+        return queue.ack(delivery.value)
+      })
+      return run(Effect.map(loop(one), () => count))
+    },
     pullAckBatch: () =>
       run(
         Effect.flatMap(queue.pullMany("bb", { max: 100 }), (deliveries) =>

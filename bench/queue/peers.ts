@@ -1,7 +1,7 @@
 // @effect-diagnostics asyncFunction:off globalConsole:off globalDate:off
 /** What others use on PostgreSQL. */
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, ManagedRuntime, Redacted, Schema } from "effect"
+import { Effect, Layer, ManagedRuntime, Option, Redacted, Schema } from "effect"
 import { PersistedQueue } from "effect/persistence"
 import { SqlClient } from "effect/sql"
 import { makeWorkerUtils, run as runWorker } from "graphile-worker"
@@ -111,8 +111,10 @@ export const persistedQueue = async (url: string): Promise<Candidate> => {
         FROM generate_series(1, ${count}) n`))
     },
     push: () => run(Effect.as(queue.offer(body), 1)),
-    pullAck: () => run(queue.take(() => Effect.succeed(1))),
-    claim: () => run(queue.take(() => Effect.void)),
+    // It has no pull that ends when there is nothing.
+    pullAck: () =>
+      run(Effect.map(Effect.timeoutOption(queue.take(() => Effect.succeed(1)), "1 second"), Option.getOrElse(() => 0))),
+    claim: () => run(Effect.timeoutOption(queue.take(() => Effect.void), "1 second")),
     analyze: () => run(Effect.asVoid(sql.unsafe("ANALYZE"))),
     close: () => runtime.dispose()
   }

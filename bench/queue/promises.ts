@@ -59,9 +59,13 @@ export const promisesSqlite = (filename: string, synchronous: "FULL" | "NORMAL")
   const letGoMany = database.prepare(`DELETE FROM held WHERE seq IN (SELECT value FROM json_each(?))`)
   const lastSeq = () => (next.get() as { readonly last: number }).last
   type Row = { readonly seq: number; readonly priority: number; readonly tries: number; readonly payload: string }
-  const pull = (): readonly [Row, string] => {
+  const pull = (): readonly [Row, string] | undefined => {
     begin.run()
-    const row = ready.get("bb", 1) as Row
+    const row = ready.get("bb", 1) as Row | undefined
+    if (row === undefined) {
+      commit.run()
+      return undefined
+    }
     const token = randomBytes(16).toString("hex")
     const now = Date.now()
     drop.run("bb", -row.priority, row.seq)
@@ -113,17 +117,22 @@ export const promisesSqlite = (filename: string, synchronous: "FULL" | "NORMAL")
       return 100
     },
     pullAck: async () => {
-      for (let index = 0; index < times; index++) {
-        const [row, token] = pull()
-        ack(row.seq, token)
+      let count = 0
+      for (let pulled = pull(); pulled !== undefined; pulled = pull()) {
+        ack(pulled[0].seq, pulled[1])
+        if (++count === times) break
       }
-      return times
+      return count
     },
     pullAckBatch: async () => {
       begin.run()
       const now = Date.now()
       const rows = ready.all("bb", 100) as unknown as ReadonlyArray<Row>
-      const last = rows[rows.length - 1]!
+      const last = rows[rows.length - 1]
+      if (last === undefined) {
+        commit.run()
+        return 0
+      }
       const range = ["bb", -last.priority, last.seq] as const
       const tokens = holdMany.all(now + 30_000, now, ...range) as Array<
         { readonly seq: number; readonly token: string }
@@ -213,12 +222,12 @@ export const promisesPostgres = async (url: string): Promise<Candidate> => {
     },
     pullAck: async () => {
       const rows = await claim(1)
-      await ack(rows)
+      if (rows.length > 0) await ack(rows)
       return rows.length
     },
     pullAckBatch: async () => {
       const rows = await claim(100)
-      await ack(rows)
+      if (rows.length > 0) await ack(rows)
       return rows.length
     },
     claim: () => claim(1),

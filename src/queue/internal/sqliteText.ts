@@ -119,7 +119,8 @@ export const makeText = (p: string) => {
     firstOf: `SELECT seq, rank, state FROM ${work} INDEXED BY ${p}_in_order
       WHERE destination = ? AND ordering_key = ? AND state = ? ORDER BY seq LIMIT 1`,
     isHeld: `SELECT 1 FROM ${held} INDEXED BY ${p}_held_in_order WHERE destination = ? AND ordering_key = ? LIMIT 1`,
-    hasReady: `SELECT 1 FROM ${work} WHERE destination = ? AND state = ${State.ready} LIMIT 1`,
+    hasReady: `SELECT j.value FROM json_each(?) j WHERE EXISTS (
+      SELECT 1 FROM ${work} WHERE destination = j.value AND state = ${State.ready})`,
 
     former: `SELECT seq FROM ${message} WHERE former_id = ?`,
     one: `${messages} WHERE m.seq = ?`,
