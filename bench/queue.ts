@@ -207,16 +207,18 @@ const walOf = async ({ load, pullAck, pullAckBatch }: Candidate, url: string): P
   const written = async () =>
     Number((await client.query(`SELECT pg_current_wal_insert_lsn() - '0/0' AS bytes`)).rows[0].bytes)
   const found: Array<number> = []
+  // What a checkpoint makes of it is its own: pages are written whole the first time after one.
+  await client.query("ALTER SYSTEM SET full_page_writes = off")
+  await client.query("SELECT pg_reload_conf()")
   for (const f of [pullAck, pullAckBatch!]) {
-    await load(4000)
-    // What a checkpoint makes of it is its own: pages are written whole the first time after one.
-    await client.query("CHECKPOINT")
-    for (let done = 0; done < 1000;) done += await f()
+    await load(2000)
     const before = await written()
     let done = 0
-    while (done < 2000) done += await f()
+    while (done < 1000) done += await f()
     found.push((await written() - before) / done)
   }
+  await client.query("ALTER SYSTEM RESET full_page_writes")
+  await client.query("SELECT pg_reload_conf()")
   await client.end()
   return found
 }

@@ -3,8 +3,10 @@
  * all processes on one file share.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import type { MessageQueueError } from "../MessageQueueError.ts"
 import { countAll, listed, makePruner } from "./sqlitePages.ts"
 import { makeSession, type Parameter } from "./sqliteSession.ts"
 import { makeText } from "./sqliteText.ts"
@@ -32,8 +34,18 @@ export const makeSqliteStore = Effect.fnUntraced(function*(
 
   return {
     grouped: true,
-    perform: (work) => transact(operationOf(work), perform(work)),
-    performNow: (work) => now(operationOf(work), perform(work)),
+    perform: (work) =>
+      Effect.catchIf(
+        transact(operationOf(work), perform(work)),
+        (error) => work.finishes.length > 0 && isFull(error),
+        () => transact(operationOf(work), (db, now) => db.perform(work, now, true))
+      ),
+    performNow: (work) => {
+      const exit = now(operationOf(work), perform(work))
+      const isRefused = exit !== undefined && Exit.isFailure(exit) && work.finishes.length > 0 &&
+        exit.cause.reasons.some((reason) => reason._tag === "Fail" && isFull(reason.error))
+      return isRefused ? undefined : exit
+    },
     performWithin: (work) => within(operationOf(work), perform(work)),
     transactionKey: sql.transactionService.key,
     afterCommit: sql.afterCommit,
@@ -144,5 +156,9 @@ export const makeSqliteStore = Effect.fnUntraced(function*(
     }
   }
 })
+
+/** No room on the disk, or in the file by its largest size. */
+const isFull = ({ reason }: MessageQueueError): boolean =>
+  reason._tag === "QueueUnavailable" && String((reason.cause as Error).message).includes("database or disk is full")
 
 const operationOf = (work: Work): string => work.pushes.length > 0 ? "push" : work.finishes.length > 0 ? "ack" : "pull"

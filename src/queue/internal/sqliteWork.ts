@@ -311,12 +311,22 @@ export const makeWork = (mark: string, text: Text) => {
       return new Set(seqs)
     }
 
-    const finish = (words: ReadonlyArray<Finish>, now: number): ReadonlyArray<Finished> => {
+    /** Where there is no room for what is processed, it is forgotten at once; but not before its deduplication key. */
+    const forget = (seq: number): void => {
+      const [row] = all(text.removable, [seq])
+      if (row !== undefined && row[5] === null) remove([row])
+    }
+
+    const finish = (words: ReadonlyArray<Finish>, now: number, isFull: boolean): ReadonlyArray<Finished> => {
       const say = (word: Finish): Finished => {
         const seq = seqOfId(word.id)
-        return seq === undefined ? lost : finishAt(seq, word, now)
+        if (seq === undefined) return lost
+        if (!isFull || word.op !== Op.ack) return finishAt(seq, word, now)
+        const extended = finishAt(seq, { ...word, op: Op.extend, millis: null }, now)
+        if (extended.held) forget(seq)
+        return one(text.held, [seq, word.destination]) === undefined ? extended : finishAt(seq, word, now)
       }
-      if (words.length < together) return words.map(say)
+      if (isFull || words.length < together) return words.map(say)
       const nodes = new Map<string, Map<number, string>>()
       for (const { destination, id, op, token } of words) {
         const seq = op === Op.ack && token !== null ? seqOf(mark, id) : undefined
@@ -364,9 +374,10 @@ export const makeWork = (mark: string, text: Text) => {
       return { count: rows.length, wake: Array.from(wake) }
     }
 
-    const perform = ({ claims, finishes, pushes }: Work, now: number): Done => ({
+    /** `isFull`: there was no room, the first time. */
+    const perform = ({ claims, finishes, pushes }: Work, now: number, isFull = false): Done => ({
       pushed: push(pushes, now),
-      finished: finish(finishes, now),
+      finished: finish(finishes, now, isFull),
       claimed: claims.map((one) => claim(one, now))
     })
 
