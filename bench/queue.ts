@@ -292,7 +292,11 @@ const postgres = async () => {
     const deep = await open([barePostgres, promisesPostgres, oursPostgres, pgBoss, persistedQueue])
     report(`PostgreSQL, ${backlog} waiting`, await measure(deep))
     const wal = await walOf(deep[2]!, urls[2]!)
-    console.log(`  effect-wire: ${wal.map(Math.round).join(" / ")} bytes of WAL for each message pulled and acknowledged, 1 / 100 at once`)
+    console.log(
+      `  effect-wire: ${
+        wal.map(Math.round).join(" / ")
+      } bytes of WAL for each message pulled and acknowledged, 1 / 100 at once`
+    )
     for (const candidate of deep) await candidate.close()
     const shallow = await open([barePostgres, promisesPostgres, oursPostgres, pgBoss])
     await through(shallow)

@@ -54,7 +54,10 @@ export const latency = async (f: () => Promise<unknown>, count = 400): Promise<r
  * Microseconds of processor time of this process for one of what `f` counts: what a busy machine disturbs least. Says
  * besides how many it did.
  */
-export const cpuOf = async (f: () => Promise<number>, count = 3000): Promise<readonly [micros: number, all: number]> => {
+export const cpuOf = async (
+  f: () => Promise<number>,
+  count = 3000
+): Promise<readonly [micros: number, all: number]> => {
   let all = 0
   /** As many as are asked for, or as there are, or as come in half a second. */
   const some = async (most: number): Promise<number> => {

@@ -56,7 +56,8 @@ export const makeSqliteStore = Effect.fnUntraced(function*(
           return due === null || due > now ? due === null ? undefined : due - now : -1
         }),
         (due) => {
-          const ready = (db: SqliteWork) => db.all(text.hasReady, [JSON.stringify(nodes)]).map(([node]) => node as string)
+          const ready = (db: SqliteWork) =>
+            db.all(text.hasReady, [JSON.stringify(nodes)]).map(([node]) => node as string)
           return due === undefined || due > 0
             ? read("pull", (db) => ({ nodes: ready(db), due }))
             : transact("pull", (db, now) => {

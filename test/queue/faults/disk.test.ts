@@ -73,21 +73,25 @@ describe("a disk", () => {
     60_000
   )
 
-  it.live("that is full can be emptied: what it holds is pulled and acknowledged, one after the other", () =>
-    Effect.gen(function*() {
-      const filename = `${yield* temporaryDirectory}/q`
-      const queue = yield* open({ filename, maxSize: 1024 * 1024, synchronous: "NORMAL" })
-      let pushed = 0
-      while ((yield* Effect.exit(queue.push("bb", "x".repeat(500))))._tag === "Success") pushed++
-      const held = Option.getOrThrow(yield* queue.pull("bb"))
-      yield* queue.ack(held)
-      assert.strictEqual((yield* Effect.flip(queue.ack(held))).reason._tag, "LeaseLost")
-      for (let left = pushed - 1; left > 0; left--) yield* queue.ack(Option.getOrThrow(yield* queue.pull("bb")))
-      const { pending, processing } = yield* queue.counts()
-      assert.strictEqual(pending + processing, 0)
-      yield* queue.clear
-      yield* queue.push("bb", "x".repeat(500))
-    }), 60_000)
+  it.live(
+    "that is full can be emptied: what it holds is pulled and acknowledged, one after the other",
+    () =>
+      Effect.gen(function*() {
+        const filename = `${yield* temporaryDirectory}/q`
+        const queue = yield* open({ filename, maxSize: 1024 * 1024, synchronous: "NORMAL" })
+        let pushed = 0
+        while ((yield* Effect.exit(queue.push("bb", "x".repeat(500))))._tag === "Success") pushed++
+        const held = Option.getOrThrow(yield* queue.pull("bb"))
+        yield* queue.ack(held)
+        assert.strictEqual((yield* Effect.flip(queue.ack(held))).reason._tag, "LeaseLost")
+        for (let left = pushed - 1; left > 0; left--) yield* queue.ack(Option.getOrThrow(yield* queue.pull("bb")))
+        const { pending, processing } = yield* queue.counts()
+        assert.strictEqual(pending + processing, 0)
+        yield* queue.clear
+        yield* queue.push("bb", "x".repeat(500))
+      }),
+    60_000
+  )
 
   const fullFileSystem = canMount ? it.live : it.live.skip
   fullFileSystem(
