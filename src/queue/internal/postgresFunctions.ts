@@ -199,8 +199,10 @@ export const functions = (p: string): ReadonlyArray<string> => {
         v_count integer;
         r record;
       BEGIN
-        SELECT array_agg(-m.priority), array_agg(m.max_tries), count(m.ordering_key) INTO v_ranks, v_most, v_keys
-          FROM unnest(p_seqs) AS u (seq) LEFT JOIN LATERAL (
+        -- A heartbeat changes no order.
+        SELECT array_agg(-m.priority), array_agg(m.max_tries), count(m.ordering_key) FILTER (WHERE u.op <> ${Op.extend})
+          INTO v_ranks, v_most, v_keys
+          FROM unnest(p_seqs, p_ops) AS u (seq, op) LEFT JOIN LATERAL (
             SELECT m.priority, m.max_tries, m.ordering_key FROM ${message} m WHERE m.seq = u.seq OFFSET 0) m ON true;
         IF v_keys > 0 THEN
           IF p_wait THEN
@@ -208,13 +210,13 @@ export const functions = (p: string): ReadonlyArray<string> => {
               SELECT m.destination, m.ordering_key FROM unnest(p_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq)
               ORDER BY o.destination, o.ordering_key FOR UPDATE;
           ELSE
-            v_busy := ARRAY(SELECT s.seq FROM unnest(p_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq
+            v_busy := ARRAY(SELECT s.seq FROM unnest(p_seqs, p_ops) s (seq, op) JOIN ${message} m ON m.seq = s.seq
               LEFT JOIN (
                 SELECT o.destination, o.ordering_key FROM ${ordering} o WHERE (o.destination, o.ordering_key) IN (
                   SELECT m.destination, m.ordering_key FROM unnest(p_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq)
                 ORDER BY 1, 2 FOR UPDATE SKIP LOCKED) k
                 ON k.destination = m.destination AND k.ordering_key = m.ordering_key
-              WHERE m.ordering_key IS NOT NULL AND k.destination IS NULL);
+              WHERE s.op <> ${Op.extend} AND m.ordering_key IS NOT NULL AND k.destination IS NULL);
           END IF;
         END IF;
         RETURN QUERY
