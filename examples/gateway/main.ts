@@ -8,6 +8,7 @@ import { Effect, Layer } from "effect"
 import { layerErrors } from "effect-wire/dashboard/Dashboard"
 import { JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { NodeWebSocketServer } from "effect-wire/node"
+import { Wiretap } from "effect-wire/wiretap"
 import { HttpRouter } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { createServer } from "node:http"
@@ -72,6 +73,8 @@ const Http = Layer.unwrap(
 
 const Gateway = Start.layerAnnounce.pipe(
   Layer.provide(HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true })),
+  // frames as they go by, for who looks at the dashboard
+  Layer.provide(Wiretap.layerRoutes.pipe(Layer.provideMerge(Wiretap.layer()))),
   Layer.provide(Http),
   Layer.provide(Database.layer),
   Layer.provide(NodeServices.layer),

@@ -26,11 +26,17 @@ layer(Layer.merge(Gateway.layer, Chromium.layer), { excludeTestServices: true, t
         : it.effect.skip(name, () => Effect.scoped(body))
 
     test(
-      "shows who is connected on which wire, a job's progress, and stops the job",
+      "shows who is connected on which wire, frames as they go by, a job's progress, and stops the job",
       Effect.gen(function*() {
         const tab = yield* opened
         const address = yield* Gateway
-        yield* JsonRpcClient.fromSocket(yield* NodeWebSocket.make(`ws://${address}/lsp`), { wire: Wire.lsp })
+        const peer = yield* JsonRpcClient.fromSocket(yield* NodeWebSocket.make(`ws://${address}/lsp`), {
+          wire: Wire.lsp
+        })
+        yield* view(tab, "frames")
+        yield* shows(tab, "#view", /waiting for frames|what went by/)
+        yield* Effect.forkScoped(Effect.forever(Effect.delay(peer.call("ping"), "100 millis")))
+        yield* shows(tab, ".frames", /"result":"pong"/)
         yield* view(tab, "connections")
         yield* shows(tab, "#connections", /lsp\/lsp127\.0\.0\.1nobody/)
         yield* view(tab, "methods")

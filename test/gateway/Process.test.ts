@@ -133,7 +133,7 @@ it.live(
       assert.strictEqual(open.code, 1)
       assert.include(open.line, "SCIROCCO_MASTER_TOKEN")
     }),
-  60_000
+  180_000
 )
 
 it.live(
@@ -148,7 +148,7 @@ it.live(
       assert.include(database.line, "the database of DATABASE_URL cannot be reached")
       assert.notInclude(database.line, "secret")
     }),
-  60_000
+  180_000
 )
 
 it.live("a log that cannot be written changes nothing for anybody", () =>
