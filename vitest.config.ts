@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     sequence: { concurrent: true },
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     maxWorkers: 2
   }
 })
