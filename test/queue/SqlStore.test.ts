@@ -253,6 +253,35 @@ describe("the repository on SQLite", () => {
       assert.strictEqual((yield* queue.counts()).pending, 400)
     }).pipe(Effect.provide(layerSqlite()), Effect.provideService(Metric.MetricRegistry, new Map())))
 
+  it.effect("a thousand nodes that wait cost a few statements each time they are looked for (SQLite)", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      let statements = 0
+      const call = (...args: Array<unknown>) => Reflect.apply(sql, undefined, args)
+      const client: SqlClient.SqlClient = Object.assign(call as never, sql, {
+        withoutTransforms: () => client,
+        reserve: Effect.map(sql.reserve, (connection) => {
+          const { all } = connection as unknown as Synchronous
+          return Object.assign(Object.create(connection), {
+            all: (text: string, parameters: ReadonlyArray<never>) => {
+              statements++
+              return all(text, parameters)
+            }
+          })
+        })
+      })
+      const queue = yield* Effect.provideService(MessageQueue.makeSql(), SqlClient.SqlClient, client)
+      yield* Effect.forEach(
+        Array.from({ length: 1000 }, (_, index) => `node ${index}`),
+        (node) => Effect.forkChild(queue.pull(node, { wait: "1 day" }))
+      )
+      yield* TestClock.adjust("1 second")
+      statements = 0
+      for (let times = 0; times < 10; times++) yield* TestClock.adjust("500 millis")
+      assert.isAbove(statements, 0)
+      assert.isBelow(statements, 100)
+    }).pipe(Effect.provide(layerSqlite())))
+
   both("SQLite", (title, body, timeout) => it.effect(title, () => Effect.provide(body(), layerSqlite()), timeout))
 
   for (const statistics of ["none", "empty", "stale", "fresh"] as const) {

@@ -435,6 +435,22 @@ export const suite = <R = never>(
       })
   )
 
+  test("a redriven message comes before those of its key that were pushed after it, and beside none", (queue) =>
+    Effect.gen(function*() {
+      for (const n of [1, 2, 3]) yield* queue.push(b, n, { source: a, orderingKey: "k" })
+      yield* queue.reject(yield* one(b))
+      const second = yield* one(b)
+      assert.strictEqual(yield* queue.redrive({ node: b }), 1)
+      assert.isTrue(Option.isNone(yield* queue.pull(b)))
+      yield* queue.ack(second)
+      for (const n of [1, 3]) {
+        const next = yield* one(b)
+        assert.strictEqual(next.payload.value, n)
+        assert.isTrue(Option.isNone(yield* queue.pull(b)))
+        yield* queue.ack(next)
+      }
+    }))
+
   test("ordered messages pushed and acknowledged from many fibers stay in order and none is stuck", (queue) =>
     Effect.gen(function*() {
       const seen = new Map<string, Array<number>>()

@@ -176,6 +176,8 @@ export const functions = (p: string): ReadonlyArray<string> => {
             -- What is due is looked for when the rest was not enough.
             EXIT WHEN v_swept;
             v_swept := true;
+            PERFORM 1 FROM ${work} WHERE due_at <= v_now LIMIT 1;
+            EXIT WHEN NOT FOUND;
             EXIT WHEN cardinality(${p}_sweep(1000)) = 0;
           END LOOP;
         END LOOP;
