@@ -93,7 +93,7 @@ class PeerImpl implements Peer {
   readonly connection: RpcConnection.Connection
   local!: JugglerState.JugglerState<Json, any>
   shown: Shown | undefined
-  readonly remote: JugglerState.ReadableState<Json>
+  private shownByPeer: JugglerState.ReadableState<Json> | undefined
   readonly outbox: Outbox.Outbox
   serving!: Serving
   pull!: Effect.Effect<ReadonlyArray<string | Uint8Array>, Socket.SocketError>
@@ -129,7 +129,6 @@ class PeerImpl implements Peer {
     this.connection = connection
     this.outbox = outbox
     this.replica = remote
-    this.remote = JugglerState.readable(remote.store, json)
     this.mailbox = mailbox
     this.closedSignal = closedSignal
     this.fork = Effect.runForkWith(context)
@@ -159,6 +158,11 @@ class PeerImpl implements Peer {
   attach(): void {
     this.caller.use(this.sender)
     if (this.config.caller === undefined && !this.isClosed) this.caller.enter({ _tag: "Open" })
+  }
+
+  /** Made when it is asked for: most servers never do. */
+  get remote(): JugglerState.ReadableState<Json> {
+    return this.shownByPeer ??= JugglerState.readable(this.replica.store, json)
   }
 
   get hasEnded(): boolean {
