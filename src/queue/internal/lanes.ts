@@ -8,18 +8,31 @@
  * database is busy, since the next would wait as long. What somebody else's transaction holds leaves the lane and is asked
  * for again a little later, by itself: nobody waits with it.
  */
-import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type * as Message from "../Message.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
-import * as Metrics from "../QueueMetrics.ts"
 import {
-  type Busy,
+  type ClaimOp,
+  destinations,
+  fail,
+  type FinishOp,
+  isFinal,
+  isKeyed,
+  makeCounters,
+  nobody,
+  none,
+  type Ops,
+  type PushOp,
+  type Settle,
+  singles,
+  type Waiting,
+  workOf
+} from "./laneOps.ts"
+import {
   busy,
   type Claim,
   type Done,
@@ -31,36 +44,6 @@ import {
   type Store,
   type Work
 } from "./store.ts"
-
-type Settle<A> = (exit: Exit.Exit<A, MessageQueueError>) => void
-
-interface Waiting<A> {
-  readonly settle: Settle<A>
-  cancelled: boolean
-  /** How often it found what it needs held by somebody else. */
-  refusals: number
-}
-
-interface PushOp extends Waiting<ReadonlyArray<Pushed>> {
-  readonly messages: ReadonlyArray<NewMessage>
-}
-
-interface FinishOp extends Waiting<Finished> {
-  readonly finish: Finish
-}
-
-/** A claim for one node, on behalf of those who wait in its room. */
-export interface ClaimOp extends Claim {
-  readonly settle: Settle<ReadonlyArray<Message.Delivery>>
-}
-
-interface Ops {
-  readonly pushes: ReadonlyArray<PushOp>
-  readonly finishes: ReadonlyArray<FinishOp>
-  readonly claims: ReadonlyArray<ClaimOp>
-}
-
-const none: ReadonlyArray<never> = []
 
 const nothing = (): void => {}
 
@@ -430,61 +413,3 @@ export const makeLanes = Effect.fnUntraced(function*(
     }
   }
 })
-
-const isKeyed = (message: NewMessage): boolean => message.orderingKey !== null || message.deduplicationKey !== null
-
-const nobody: ReadonlySet<string> = new Set()
-
-const destinations = (pushes: ReadonlyArray<PushOp>): ReadonlySet<string> => {
-  const nodes = new Set<string>()
-  for (const op of pushes) for (const message of op.messages) nodes.add(message.destination)
-  return nodes
-}
-
-const workOf = (ops: Ops): Work => ({
-  pushes: ops.pushes.map((op) => op.messages),
-  finishes: ops.finishes.map((op) => op.finish),
-  claims: ops.claims
-})
-
-const fail = (ops: Ops, exit: Exit.Exit<never, MessageQueueError>): void => {
-  for (const op of ops.pushes) op.settle(exit)
-  for (const op of ops.finishes) op.settle(exit)
-  for (const op of ops.claims) op.settle(exit)
-}
-
-const singles = (ops: Ops): ReadonlyArray<Ops> => [
-  ...ops.pushes.map((op) => ({ pushes: [op], finishes: none, claims: none })),
-  ...ops.finishes.map((op) => ({ pushes: none, finishes: [op], claims: none })),
-  ...ops.claims.map((op) => ({ pushes: none, finishes: none, claims: [op] }))
-]
-
-/** What trying again, each by itself, would not change, or would do twice. */
-const isFinal = (cause: Cause.Cause<MessageQueueError>): boolean =>
-  cause.reasons.some((reason) =>
-    reason._tag === "Fail" && reason.error.reason._tag === "QueueUnavailable" &&
-    (reason.error.reason.uncertain || reason.error.reason.busy === true)
-  )
-
-const makeCounters = (context: Parameters<typeof Metrics.rounds.updateUnsafe>[1]) => {
-  const settled = [...Object.values(Op), -1].map((op) =>
-    Metric.withAttributes(Metrics.settled, {
-      word: Object.entries(Op).find(([, value]) => value === op)?.[0] ?? "lost"
-    })
-  )
-  return ({ finishes }: Work, done: Done): void => {
-    Metrics.rounds.updateUnsafe(1, context)
-    let pushed = 0
-    for (const messages of done.pushed) if (messages !== busy) pushed += messages.length
-    if (pushed > 0) Metrics.pushed.updateUnsafe(pushed, context)
-    let pulled = 0
-    for (const deliveries of done.claimed) pulled += deliveries.length
-    if (pulled > 0) Metrics.pulled.updateUnsafe(pulled, context)
-    if (finishes.length === 0) return
-    const words = settled.map(() => 0)
-    done.finished.forEach((finished: Finished | Busy, index) => {
-      if (finished !== busy) words[finished.held ? finishes[index]!.op : words.length - 1]!++
-    })
-    words.forEach((times, index) => times > 0 && settled[index]!.updateUnsafe(times, context))
-  }
-}

@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import { monotonicMillis } from "../../socket/internal/monotonic.ts"
 import type * as Message from "../Message.ts"
 import type { MessageQueueError } from "../MessageQueueError.ts"
-import type { ClaimOp } from "./lanes.ts"
+import type { ClaimOp } from "./laneOps.ts"
 import type { Store } from "./store.ts"
 
 type Deliveries = ReadonlyArray<Message.Delivery>

@@ -133,6 +133,34 @@ describe("a disk", () => {
       assert.match(String(error.message), /not a database/)
     }))
 
+  it.live("that garbled pages says so in each answer, and what is not garbled is still read", () =>
+    Effect.gen(function*() {
+      const filename = `${yield* temporaryDirectory}/q`
+      const first = yield* Effect.scoped(Effect.flatMap(
+        open({ filename, synchronous: "NORMAL" }),
+        (queue) =>
+          Effect.map(
+            queue.pushMany(
+              Array.from({ length: 200 }, (_, n) => ({ destination: "bb", payload: `${n} `.repeat(400) }))
+            ),
+            ([message]) => message!
+          )
+      ))
+      // The end of the file is payloads, and what leads to them is before it.
+      const size = Fs.statSync(filename).size
+      const file = Fs.openSync(filename, "r+")
+      Fs.writeSync(file, new Uint8Array(size / 2).fill(0xa5), 0, size / 2, size / 2)
+      Fs.closeSync(file)
+      const queue = yield* open({ filename })
+      assert.deepStrictEqual(
+        yield* queue.get(first.id).pipe(Effect.map(Option.map((message) => message.id))),
+        Option.some(first.id)
+      )
+      const error = yield* Effect.flip(queue.list({ limit: 1000 }))
+      assert.strictEqual(error.reason._tag, "QueueUnavailable")
+      assert.match(error.message, /malformed/)
+    }))
+
   it.live("with one file serves two connections at once", () =>
     Effect.gen(function*() {
       const filename = `${yield* temporaryDirectory}/q`
