@@ -17,6 +17,7 @@ const subscriber = "src/topics/internal/topicSubscriber.ts"
 const channel = "src/topics/internal/topicChannel.ts"
 const publisher = "src/juggler/internal/publisher.ts"
 const replica = "src/juggler/internal/replica.ts"
+const router = "src/backplane/internal/router.ts"
 const outbox = "src/socket/Outbox.ts"
 
 export const mutants: ReadonlyArray<Mutant> = [
@@ -251,14 +252,14 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "src/juggler/internal/resume.ts",
     find: "    if (point.epoch !== epoch) return undefined\n",
     replace: "",
-    app: "juggler/v07now"
+    app: "juggler/resume"
   },
   {
     name: "who resumes is told nothing",
     file: "src/juggler/internal/resume.ts",
     find: "? this.steps.slice(low).flatMap(({ operations }) => operations) : undefined",
     replace: "? [] : undefined",
-    app: "juggler/v07now"
+    app: "juggler/resume"
   },
   // keyed calls
   {
@@ -318,5 +319,101 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "const runsOut = all(text.runsOut, [now, limit])",
     replace: "const runsOut = all(text.runsOut, [now - 3_600_000, limit])",
     app: "queue/sqlite"
+  },
+  // both directions
+  {
+    name: "a client that is gone stays in the list",
+    file: "src/jsonrpc/JsonRpcClients.ts",
+    find: "() => Effect.sync(() => own.delete(client.connection.id))",
+    replace: "() => Effect.sync(() => own.size)",
+    app: "peers/rockets"
+  },
+  {
+    name: "a broadcast is sent twice",
+    file: "src/jsonrpc/JsonRpcClients.ts",
+    find: "if (client.connection.outbox?.send(frame) === true) count++",
+    replace:
+      "if (client.connection.outbox?.send(frame) === true && client.connection.outbox?.send(frame) === true) count++",
+    app: "peers/rockets"
+  },
+  // topics with a history
+  {
+    name: "an off-by-one in the position",
+    file: "src/topics/internal/topicFollower.ts",
+    find: "recovered ? Math.min(position.offset, ring.end) : oldest",
+    replace: "recovered ? Math.min(position.offset + 1, ring.end) : oldest",
+    app: "history/history"
+  },
+  {
+    name: "what is kept no more is not told",
+    file: subscriber,
+    find: "if (from === undefined || (recovered === true && from.epoch === epoch)) continue",
+    replace: "if (from === undefined || epoch.length > 0) continue",
+    app: "history/history"
+  },
+  {
+    name: "what was heard is heard again",
+    file: subscriber,
+    find: "      if (hasReached(reader.position, position)) continue\n",
+    replace: "",
+    app: "history/history"
+  },
+  {
+    name: "a reader falls out of the history unnoticed",
+    file: "src/topics/internal/topicFollower.ts",
+    find: "if (positions) this.tell(notices.position, { epoch, offset: this.cursor, recovered: false })",
+    replace: "if (positions) this.tell(notices.position, { epoch, offset: this.cursor, recovered: true })",
+    app: "history/history"
+  },
+  // the receiving half of a backplane
+  {
+    name: "what was not announced is never looked for",
+    file: router,
+    find: "if (row?.counter !== channel.sequence || row?.epoch !== channel.epoch) catchUp(channel)",
+    replace: "if (row?.epoch !== channel.epoch) catchUp(channel)",
+    app: "history/history"
+  },
+  {
+    name: "what a catch-up does not find is not told",
+    file: router,
+    find: "        if (row.sequence > channel.sequence! + 1) skipTo(channel, row.sequence - 1, row)\n",
+    replace: "",
+    app: "topics/topics"
+  },
+  // a state in many processes, views
+  {
+    name: "what others wrote meanwhile is not looked at",
+    file: "src/juggler/internal/clusterReplica.ts",
+    find: "if (before !== undefined && !meet(places, before) && !meet(places, refused)) {",
+    replace: "if (before !== undefined && !meet(places, refused)) {",
+    app: "cluster/calm"
+  },
+  {
+    name: "a writer goes on within the rehearsal of others",
+    file: "src/juggler/JugglerCluster.ts",
+    find: "settled.push(() => job.settle(outcome))",
+    replace: "job.settle(outcome)",
+    app: "cluster/calm"
+  },
+  {
+    name: "a copy that missed something goes on",
+    file: "src/juggler/internal/clusterReplica.ts",
+    find: "    if (missed) this.lose(event._tag === \"Gap\" ? event.sequence : event.sequence - 1)\n",
+    replace: "",
+    app: "cluster/rough"
+  },
+  {
+    name: "a part that is another is not shown",
+    file: "src/juggler/internal/views.ts",
+    find: "=== undefined) return\n      this.store.set(this.part)",
+    replace: "=== undefined) return",
+    app: "juggler/views"
+  },
+  {
+    name: "who comes back to a view is shown what it was",
+    file: "src/juggler/internal/views.ts",
+    find: "    this.shownTo.add(onFault)\n    this.compute()",
+    replace: "    this.shownTo.add(onFault)",
+    app: "juggler/views"
   }
 ]

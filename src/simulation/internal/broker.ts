@@ -69,6 +69,7 @@ export class Broker {
   private readonly trouble: () => Trouble
   private readonly channels = new Map<string, Channel>()
   private readonly receivers = new Set<Receiver>()
+  private isQuiet = false
 
   constructor(loop: Loop, random: Prng, trouble: () => Trouble) {
     this.loop = loop
@@ -89,6 +90,11 @@ export class Broker {
   }
 
   private readonly pause = Effect.suspend(() => Effect.sleep(this.delay()))
+
+  /** Nothing is looked for any more: what is left is counted. */
+  quiet(): void {
+    this.isQuiet = true
+  }
 
   /** The backplane of one life of a node. */
   of(life: Life): Backplane.Backplane["Service"] {
@@ -149,7 +155,7 @@ export class Broker {
     receiver.isPolling = true
     const again = (): void => {
       this.loop.timer(this.loop.root, pollEvery, () => {
-        receiver.isPolling = this.receivers.has(receiver) && !life.dead
+        receiver.isPolling = this.receivers.has(receiver) && !life.dead && !this.isQuiet
         if (!receiver.isPolling) return
         this.loop.post(life, () => run(router.poll))
         again()

@@ -137,6 +137,7 @@ class Director {
     yield* this.ends(app.settle)
     yield* Effect.sleep(app.settle)
     this.around.record({ _tag: "Quiet", at: loop.now, node: "world" })
+    this.around.broker.quiet()
     const pending = this.isBusy
     for (const node of this.nodes.values()) {
       const rest = node.spec.rest

@@ -9,8 +9,11 @@ class State extends Context.Service<State, JugglerState.JugglerState<any, any>>(
   "effect-wire/test/simulation/worlds/juggler/State"
 ) {}
 
-/** A log of what happened is kept as far as it is shorter than the state. */
-const padding = "-".repeat(5000)
+/**
+ * A log of what happened is kept as far as it is shorter than the state, and asked for where the state is so long that it is
+ * not sent before the first word.
+ */
+const padding = "-".repeat(17_000)
 
 /** A state as text, whatever the order of its keys, without padding. */
 const canonical = (value: unknown): string =>
