@@ -32,6 +32,14 @@ const apps = new Map<string, Simulation.App>(
 /** Seeds of every run: what they found once is not to come back. */
 const fixed = { from: 1, seeds: 12 }
 
+/** Others that found something, here or in the simulator, each run as well. */
+const found: { readonly [app: string]: ReadonlyArray<number> } = {
+  "topics/topics": [112, 1054],
+  "history/history": [18],
+  "cluster/rough": [358],
+  "queue/sqlite": [516]
+}
+
 const option = (name: string): string | undefined => {
   const at = process.argv.indexOf(`--${name}`)
   if (at < 0) return undefined
@@ -57,7 +65,10 @@ const all = Effect.gen(function*() {
   const end = (yield* Clock.currentTimeMillis) + Number(option("time") ?? 120) * 1000
   if (option("from") === undefined) {
     yield* Console.log(`fixed seeds ${fixed.from} to ${fixed.from + fixed.seeds - 1}`)
-    for (const [, app] of chosen) yield* explore(app, fixed)
+    for (const [name, app] of chosen) {
+      yield* explore(app, fixed)
+      for (const from of found[name] ?? []) yield* explore(app, { from, seeds: 1 })
+    }
   }
   if (process.argv.includes("--fixed")) return
   yield* Console.log(`seeds from ${from} on`)

@@ -152,8 +152,9 @@ class Director {
       if (
         app.checkLeft && life !== undefined && dialled.has(node.name) && baseline !== undefined && node.state === "up"
       ) {
-        yield* Effect.sleep(60_000)
-        for (const [what, after] of yield* node.counts) this.left(node, what, baseline.get(what) ?? 0, after)
+        for (const [what, after] of yield* this.settled(node, baseline)) {
+          this.left(node, what, baseline.get(what) ?? 0, after)
+        }
       }
       node.stop()
       yield* Effect.raceFirst(node.until("down"), Effect.sleep(60_000))
@@ -178,6 +179,22 @@ class Director {
     yield* Scope.close(sharedScope, Effect.void as never)
     this.quiet = true
   })
+
+  /** What a node counts, as soon as it is no more than before; a minute later where it is, when pings have missed all pongs. */
+  private settled(
+    node: NodeRunner,
+    baseline: ReadonlyMap<string, number>
+  ): Effect.Effect<ReadonlyMap<string, number>> {
+    return Effect.gen(function*() {
+      let counts = baseline
+      for (const millis of [1000, 9000, 50_000]) {
+        yield* Effect.sleep(millis)
+        counts = yield* node.counts
+        if ([...counts].every(([what, after]) => after <= (baseline.get(what) ?? 0))) break
+      }
+      return counts
+    })
+  }
 
   private left(node: NodeRunner, what: string, before: number, after: number): void {
     if (after <= before) return
