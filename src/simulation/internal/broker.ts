@@ -12,7 +12,7 @@ import type { Prng } from "./prng.ts"
 
 /** What goes wrong at the moment: probabilities, and milliseconds of delay. */
 export interface Trouble {
-  /** A publication is not kept, nor announced. */
+  /** A publication is not kept, and announced to some. */
   readonly lose: number
   /** It is kept, and one node is not told. */
   readonly miss: number
@@ -169,8 +169,8 @@ export class Broker {
     const sequence = ++channel.counter
     const entry: Entry = { sequence, payload, retain, time: this.loop.now }
     if (retain) channel.last = entry
-    if (this.random.chance(lose)) return sequence
-    channel.entries.push(entry)
+    const isLost = this.random.chance(lose)
+    if (!isLost) channel.entries.push(entry)
     if (channel.entries.length > kept) channel.entries.shift()
     const notice: Notice = { channel: channel.name, sequence, epoch, payload, retain }
     for (const receiver of this.receivers) {
@@ -178,7 +178,7 @@ export class Broker {
         this.receivers.delete(receiver)
         continue
       }
-      if (this.random.chance(miss)) continue
+      if (this.random.chance(isLost ? 0.5 : miss)) continue
       this.announce(receiver, notice)
       if (this.random.chance(twice)) this.announce(receiver, notice)
     }
