@@ -18,11 +18,11 @@ import type { AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
 import { type WebSocket, WebSocketServer } from "ws"
 import { EmbeddedPostgres, layerClient } from "../test/node/support/EmbeddedPostgres.ts"
-import { median, open, serve, type Server, start } from "./support/load.ts"
+import { counter, median, open, serve, type Server, start } from "./support/load.ts"
 
-const Weather = Topic.make("weather", {
-  payload: Schema.Struct({ celsius: Schema.Finite, station: Schema.String, at: Schema.Int })
-})
+const payload = Schema.Struct({ celsius: Schema.Finite, station: Schema.String, at: Schema.Int })
+const Plain = Topic.make("weather", { payload })
+const Kept = Topic.make("weather", { payload, history: {} })
 const value = { celsius: 21.5, station: "Lausanne", at: 1_700_000_000_000 }
 const frame = `{"jsonrpc":"2.0","method":"weather","params":${JSON.stringify(value)}}`
 
@@ -54,7 +54,7 @@ const bare = (subscribers: number, prepared: boolean) => {
   })
 }
 
-const ours = (subscribers: number) => {
+const ours = (subscribers: number, Weather: typeof Plain) => {
   const topics = Topic.group(Weather)
   const group = Topics.Rpcs
   const burst = burstOf(subscribers)
@@ -84,10 +84,11 @@ const ours = (subscribers: number) => {
 }
 
 /** Subscribes, reads and counts. */
-const listen = async (port: number, subscribers: number, seconds: number) => {
-  const text = Buffer.from(`{"jsonrpc":"2.0","method":"subscribe","params":"weather"}`)
+const listen = async (port: number, subscribers: number, seconds: number, positions: boolean) => {
+  const params = positions ? `{"topic":"weather","positions":true}` : `"weather"`
+  const text = Buffer.from(`{"jsonrpc":"2.0","method":"subscribe","params":${params}}`)
   const subscribe = Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), text])
-  let bytes = 0
+  let deliveries = 0
   const sockets = []
   for (let i = 0; i < subscribers; i += 100) {
     sockets.push(
@@ -98,18 +99,18 @@ const listen = async (port: number, subscribers: number, seconds: number) => {
   }
   for (const socket of sockets) {
     socket.on("error", () => {})
+    const count = counter()
     socket.on("data", (data: Buffer) => {
-      bytes += data.length
+      deliveries += count(data)
     })
   }
   for (const socket of sockets) socket.write(subscribe)
   await new Promise((resolve) => setTimeout(resolve, 1000))
   process.send!("begin")
   const from = process.hrtime.bigint()
-  bytes = 0
+  deliveries = 0
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
   const elapsed = Number(process.hrtime.bigint() - from) / 1e9
-  const deliveries = bytes / (frame.length + (frame.length < 126 ? 2 : 4))
   process.send!({ deliveries, elapsed })
 }
 
@@ -124,7 +125,8 @@ const measure = async (kind: string, subscribers: number, seconds: number): Prom
     "--listen",
     String(server.port),
     String(subscribers),
-    `${seconds}`
+    `${seconds}`,
+    kind
   ], {
     execArgv: process.execArgv
   })
@@ -166,6 +168,23 @@ const fanOut = async (numbers: ReadonlyArray<number>) => {
       ].join(" | ")
     )
   }
+}
+
+/** What a history costs: the same topic without one, and with one whose subscribers ask for positions. */
+const withHistory = async (subscribers: number) => {
+  const plain: Array<Outcome> = []
+  const kept: Array<Outcome> = []
+  for (let round = 0; round < 5; round++) {
+    plain.push(await measure("topics", subscribers, 2))
+    kept.push(await measure("history", subscribers, 2))
+  }
+  const of = (outcomes: ReadonlyArray<Outcome>, what: keyof Outcome) => median(outcomes.map((one) => one[what]))
+  const times = median(kept.map((one, round) => one.cpu / plain[round]!.cpu))
+  console.log(
+    `\n${subscribers} subscribers, µs of the server's processor for each delivery: ${of(plain, "cpu").toFixed(2)} without a history, ${
+      of(kept, "cpu").toFixed(2)
+    } with one: ${times.toFixed(2)} times (medians of 5)`
+  )
 }
 
 /** Publishes for a while with so many under way, and then one after the other; the payload says when it was sent. */
@@ -241,12 +260,13 @@ const postgres = Effect.gen(function*() {
 const [role, ...args] = process.argv.slice(2)
 if (role === "--server") {
   if (args[0] === "bare") bare(Number(args[1]), true)
-  else ours(Number(args[1]))
+  else ours(Number(args[1]), args[0] === "history" ? Kept : Plain)
 } else if (role === "--listen") {
-  void listen(Number(args[0]), Number(args[1]), Number(args[2]))
+  void listen(Number(args[0]), Number(args[1]), Number(args[2]), args[3] === "history")
 } else {
-  // `-- topics 2000` and `-- topics postgres` are parts of it
-  if (role !== "postgres") await fanOut(role === undefined ? [1, 100, 2000] : [Number(role)])
+  // `-- topics 2000`, `-- topics history` and `-- topics postgres` are parts of it
+  if (role !== "postgres" && role !== "history") await fanOut(role === undefined ? [1, 100, 2000] : [Number(role)])
+  if (role === undefined || role === "history") await withHistory(100)
   if (role === undefined || role === "postgres") {
     await Effect.runPromise(Effect.scoped(postgres).pipe(Effect.provide(EmbeddedPostgres.layer)))
   }

@@ -69,7 +69,7 @@ export const open = (port: number, path: string, protocol?: string): Promise<Net
   })
 
 /** Counts whole frames in what a server sends. */
-const counter = () => {
+export const counter = () => {
   let skip = 0
   let head: Buffer = Buffer.alloc(0)
   return (data: Buffer): number => {

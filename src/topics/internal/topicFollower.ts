@@ -52,12 +52,19 @@ export class Follower extends Subscription {
     this.pump()
   }
 
-  deliver(_published: Published): void {
-    const { connection, policy, slow, topic } = this.options
-    if (this.paused && policy === "disconnect" && this.cursor < this.history.ring.start) {
-      return slow.disconnect(connection, topic)
+  deliver(published: Published): void {
+    const { accepts, connection, outbox, policy, positions, slow, topic, wire } = this.options
+    if (this.paused) {
+      if (policy === "disconnect" && this.cursor < this.history.ring.start) slow.disconnect(connection, topic)
+      return
     }
-    this.pump()
+    // who keeps up and wants all of it needs no look at the history
+    if (
+      accepts !== undefined || this.cursor !== published.sequence - 1 || this.epoch !== this.history.epoch ||
+      this.ended || outbox.waiting() > slow.highWater
+    ) return this.pump()
+    this.cursor = published.sequence
+    outbox.send(positions ? published.positionedFrame(wire) : published.frame(wire))
   }
 
   /** What the backplane lost, the history has lost: it is seen there. */
