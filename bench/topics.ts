@@ -181,9 +181,9 @@ const withHistory = async (subscribers: number) => {
   const of = (outcomes: ReadonlyArray<Outcome>, what: keyof Outcome) => median(outcomes.map((one) => one[what]))
   const times = median(kept.map((one, round) => one.cpu / plain[round]!.cpu))
   console.log(
-    `\n${subscribers} subscribers, µs of the server's processor for each delivery: ${of(plain, "cpu").toFixed(2)} without a history, ${
-      of(kept, "cpu").toFixed(2)
-    } with one: ${times.toFixed(2)} times (medians of 5)`
+    `\n${subscribers} subscribers, µs of the server's processor for each delivery: ${
+      of(plain, "cpu").toFixed(2)
+    } without a history, ${of(kept, "cpu").toFixed(2)} with one: ${times.toFixed(2)} times (medians of 5)`
   )
 }
 

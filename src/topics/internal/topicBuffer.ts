@@ -24,6 +24,7 @@ export class TopicBuffer<A extends { readonly position: Position | undefined }, 
   private values = 0
   private end: Exit.Exit<never, E> | undefined
   private waiter: (() => void) | undefined
+  private waking = false
   private readonly capacity: number
   private readonly tells: boolean
 
@@ -78,10 +79,16 @@ export class TopicBuffer<A extends { readonly position: Position | undefined }, 
     this.end = end
   }
 
+  /** After this turn: what came in one turn, as after a reconnection, is taken at once. */
   private wake(): void {
-    const waiter = this.waiter
-    this.waiter = undefined
-    waiter?.()
+    if (this.waiter === undefined || this.waking) return
+    this.waking = true
+    queueMicrotask(() => {
+      this.waking = false
+      const waiter = this.waiter
+      this.waiter = undefined
+      waiter?.()
+    })
   }
 
   private poll(): Exit.Exit<NonEmptyArray<A | Missed>, E> | undefined {
