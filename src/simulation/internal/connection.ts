@@ -61,6 +61,8 @@ export class Connection {
   cut: Cut | undefined
   /** Nothing passes any more, whether the ends know it or not. */
   isLost = false
+  /** Called when that begins. */
+  onLost: () => void = () => {}
 
   constructor(network: Way, id: string, from: Life, to: Life, bytes: boolean, random: Prng) {
     this.network = network
@@ -100,8 +102,10 @@ export class Connection {
         this.network.loop.timer(this.network.loop.root, keepAlive, () => this.lose(end, 1006, "no answer to pings"))
       }
     }
+    const isNew = !this.isLost
     this.isLost = true
     for (const end of this.ends) end.forgetWay()
+    if (isNew) this.onLost()
   }
 
   /** The cut happens: each end learns of it in its own time. */
@@ -172,6 +176,12 @@ export class End extends Inbox implements SyncPort {
 
   private get isFull(): boolean {
     return this.length + this.way.length + this.arrived.length > this.connection.network.options.capacity
+  }
+
+  /** What is on its way arrives by then. */
+  hurry(at: number): void {
+    this.way = this.way.map((one) => one.at > at ? { ...one, at } : one)
+    this.busyUntil = 0
   }
 
   forgetWay(): void {

@@ -140,6 +140,7 @@ export class Network implements Way {
     this.backplane.until = 0
     for (const connection of this.connections) {
       connection.cut = undefined
+      for (const end of connection.ends) end.hurry(this.loop.now + this.options.latency)
       connection.reschedule()
     }
   }
@@ -208,8 +209,15 @@ export class Network implements Way {
           random.derive(id)
         )
         this.connections.add(made)
+        let isAnswered = false
+        const answered = (): void => {
+          if (isAnswered) return
+          isAnswered = true
+          loop.timer(loop.root, this.delay(to, from), answer)
+        }
         loop.post(listener.life, () => {
           if (!listener.life.dead) listener.accept(made.ends[1], options)
+          answered()
         })
         const answer = (): void => {
           const blocked = this.blockedUntil(to, from)
@@ -217,7 +225,9 @@ export class Network implements Way {
           loop.cancel(patience)
           finish("connected", Effect.succeed(made.ends[0]))
         }
-        loop.timer(loop.root, this.delay(to, from), answer)
+        // a stream of bytes is accepted by the system, whatever its process does; a handshake is the process's
+        if (options.bytes === true) answered()
+        else made.onLost = answered
       }
       loop.timer(loop.root, this.delay(from, to), arrive)
       return Effect.sync(() => {
