@@ -37,7 +37,9 @@ const found: { readonly [app: string]: ReadonlyArray<number> } = {
   "jsonrpc/budget": [712300779],
   "jsonrpc/keyed": [712300057],
   "topics/topics": [112, 1054],
+  "topics/preempted": [712300422],
   "history/history": [18],
+  "history/preempted": [712300390],
   "cluster/rough": [358],
   "queue/sqlite": [516]
 }

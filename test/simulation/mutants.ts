@@ -354,7 +354,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "what was heard is heard again",
     file: subscriber,
-    find: "      if (hasReached(reader.position, position)) continue\n",
+    find: "      if (reader.isBehind === true || hasReached(reader.position, position)) continue\n",
     replace: "",
     app: "history/history"
   },
@@ -364,6 +364,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "if (positions) this.tell(notices.position, { epoch, offset: this.cursor, recovered: false })",
     replace: "if (positions) this.tell(notices.position, { epoch, offset: this.cursor, recovered: true })",
     app: "history/history"
+  },
+  {
+    name: "who goes on from its position hears what comes meanwhile",
+    file: subscriber,
+    find: "      reader.isBehind = true\n",
+    replace: "",
+    app: "history/history"
+  },
+  {
+    name: "a value that comes while its reader yields wakes nobody",
+    file: "src/topics/internal/topicBuffer.ts",
+    find: "      if (meanwhile !== undefined) return resume(meanwhile)\n",
+    replace: "      if (meanwhile?._tag === \"Success\") this.items = [...meanwhile.value]\n",
+    app: "topics/preempted"
   },
   // the receiving half of a backplane
   {

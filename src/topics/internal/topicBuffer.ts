@@ -104,6 +104,9 @@ export class TopicBuffer<A extends { readonly position: Position | undefined }, 
     const now = this.poll()
     if (now !== undefined) return now
     return Effect.callback<NonEmptyArray<A | Missed>, E>((resume) => {
+      // the fiber may have yielded in between
+      const meanwhile = this.poll()
+      if (meanwhile !== undefined) return resume(meanwhile)
       this.waiter = () => resume(this.take)
       return Effect.sync(() => {
         this.waiter = undefined

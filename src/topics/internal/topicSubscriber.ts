@@ -50,6 +50,8 @@ export interface Reader {
   readonly waits: boolean
   /** What it has heard or been told of, of a topic with a history; `undefined`: it wants what comes from now on. */
   position: Position | undefined
+  /** It came with a position: what the subscription of before still brings may not be what comes next for it. */
+  isBehind?: boolean
 }
 
 /** @internal */
@@ -166,8 +168,10 @@ export class TopicSubscriber {
     }
     entry.readers.add(reader)
     if (!reader.waits) entry.denied = false
-    if (reader.position !== undefined) entry.rewinds = true
-    else if (entry.isCurrent && (entry.asking ?? entry.granted) === JSON.stringify(this.wantedOf(entry))) {
+    if (reader.position !== undefined) {
+      reader.isBehind = true
+      entry.rewinds = true
+    } else if (entry.isCurrent && (entry.asking ?? entry.granted) === JSON.stringify(this.wantedOf(entry))) {
       reader.position = entry.position
       // otherwise the server is about to send it
       if (kind === "state" && entry.last !== undefined) this.hand(entry, reader, entry.last.value)
@@ -348,6 +352,7 @@ export class TopicSubscriber {
       if (reader.position === undefined) continue
       reader.buffer.missed({ missed: undefined, from: reader.position, to: undefined })
       reader.position = undefined
+      reader.isBehind = false
     }
   }
 
@@ -359,7 +364,11 @@ export class TopicSubscriber {
     if (!hasReached(entry.position, to)) entry.position = to
     for (const reader of entry.readers) {
       const from = reader.position
-      if (hasReached(from, to)) continue
+      const reached = hasReached(from, to)
+      // still of the subscription of before: the one that begins where this reader is follows
+      if (reader.isBehind === true && !reached && recovered === true && from?.epoch === epoch) continue
+      reader.isBehind = false
+      if (reached) continue
       reader.position = to
       if (from === undefined || (recovered === true && from.epoch === epoch)) continue
       const isCounted = from.epoch === epoch && reader.accepts === undefined
@@ -374,7 +383,7 @@ export class TopicSubscriber {
     if (!hasReached(entry.position, position)) entry.position = position
     if (entry.kind === "state" && !hasReached(entry.last?.value.position, position)) entry.last = { text: "", value }
     for (const reader of Array.from(entry.readers)) {
-      if (hasReached(reader.position, position)) continue
+      if (reader.isBehind === true || hasReached(reader.position, position)) continue
       reader.position = position
       if (isFor(reader, value)) reader.buffer.push(value)
     }

@@ -124,16 +124,21 @@ const client = Simulation.node({
     Layer.provide(Layer.effect(Socket.Socket, roaming))
   ),
   operations: {
-    /** A program that goes on from where the other reader is, for a while. */
+    /** A program that goes on from where the other reader is or was, for a while. */
     resume: Simulation.operation({
-      input: (draw) => ({ name: draw.pick(names), millis: draw.pick([0, 1, 50, 2000]) }),
-      run: ({ millis, name }) =>
+      input: (draw) => ({
+        name: draw.pick(names),
+        millis: draw.pick([0, 1, 50, 2000]),
+        back: draw.pick([0, 0, 1, 3])
+      }),
+      run: ({ back, millis, name }) =>
         Effect.gen(function*() {
           const client = yield* Client
           const numbers = yield* Numbers
           const { node, note } = yield* World.World
           const reader = `${node}-${name}-${++numbers.next}`
-          const from = client.at.get(name)
+          const now = client.at.get(name)
+          const from = now && { epoch: now.epoch, offset: Math.max(0, now.offset - back) }
           if (from !== undefined) note("resumes", { topic: name, reader, from })
           yield* read(client, name, reader, from, () => {}).pipe(Effect.timeoutOption(millis))
         })
