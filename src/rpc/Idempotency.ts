@@ -10,6 +10,9 @@
  *   forgotten, or its server begun after it, it is not executed: it fails with {@link Forgotten}.
  * - A key is known to one caller (by its name, where it has one) and one method; with another payload it is refused.
  *
+ * By POST a call is repeated where its request fails (after 100 ms, then twice as long each time, 5 s at the most) until its
+ * `callTimeout`; a stream is not.
+ *
  * A stream numbers its elements and keeps a window of those that may be on their way; a client that comes back gets what
  * comes after those that it has, from the same run of the stream, on the same server. Where that is not possible it fails
  * with {@link Forgotten}, after what was received.

@@ -310,7 +310,8 @@ export class Caller extends Calls<string> {
   }
 }
 
-const isClosing = ({ code, data }: ErrorObject): boolean =>
+/** Whether a server says that it stops. @internal */
+export const isClosing = ({ code, data }: ErrorObject): boolean =>
   code === JsonRpcError.code.serverError && own(data, "closing") === true
 
 // peers exist that answer "1" to 1

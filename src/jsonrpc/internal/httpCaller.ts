@@ -1,3 +1,4 @@
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { Batch, type Call, type Entry } from "../../rpc/internal/callModel.ts"
 import { inexactNumber, isInexact } from "../../rpc/internal/numbers.ts"
@@ -5,7 +6,7 @@ import { inWords } from "../../socket/internal/describe.ts"
 import type * as Reconnect from "../../socket/Reconnect.ts"
 import * as Codec from "../JsonRpcCodec.ts"
 import * as JsonRpcError from "../JsonRpcError.ts"
-import { Caller, type CallerConfig, RpcCall } from "./caller.ts"
+import { Caller, type CallerConfig, isClosing, RpcCall } from "./caller.ts"
 
 /**
  * What a server answered to one request.
@@ -19,6 +20,10 @@ export interface Reply {
   /** Milliseconds. */
   readonly retryAfter: number | undefined
 }
+
+// milliseconds before a keyed call is called again, twice as many each time
+const firstPause = 100
+const longestPause = 5000
 
 const open: Reconnect.Status = { _tag: "Open" }
 
@@ -40,6 +45,7 @@ export class HttpCaller extends Caller {
   private readonly post: (frame: string, calls: ReadonlyArray<RpcCall>) => Fiber.Fiber<void>
   private readonly posts = new Set<Post>()
   private readonly postOf = new Map<Call<string>, Post>()
+  private readonly tries = new WeakMap<Call<string>, number>()
 
   constructor(
     limits: CallerConfig,
@@ -82,7 +88,7 @@ export class HttpCaller extends Caller {
 
   /** The request did not get through, or something of it threw. */
   failed(calls: ReadonlyArray<RpcCall>, address: string, cause: unknown): void {
-    this.fail(calls, (call) => {
+    this.fail(this.again(calls), (call) => {
       const message = `${call.method}: cannot post to ${address}: ${inWords(cause)}`
       return new JsonRpcError.ConnectionError({ message, maybeExecuted: true, kind: "Lost", cause })
     })
@@ -92,6 +98,7 @@ export class HttpCaller extends Caller {
   replied(calls: ReadonlyArray<RpcCall>, address: string, { contentType, retryAfter, status, text }: Reply): void {
     const inexact = text === "" ? undefined : inexactNumber(text)
     const told = retryAfter === undefined ? undefined : { retryAfter }
+    let isLost = status >= 500
     if (text !== "" && inexact === undefined) {
       const frame = Codec.decode(text, { maxBatch: Infinity, expectsAnswers: true })
       for (const message of (Array.isArray(frame) ? frame : [frame]) as ReadonlyArray<Codec.Message>) {
@@ -99,15 +106,17 @@ export class HttpCaller extends Caller {
           this.spoil(message.id, "the answer is nested too deeply")
         } else if (message._tag === "Result" || message._tag === "Failure") {
           const answer = message._tag === "Result" ? message : { ...message, error: { ...message.error, ...told } }
+          isLost ||= message._tag === "Failure" && isClosing(message.error)
           // an answer without an id is about all that was sent
           if (message.id !== undefined && message.id !== "null") this.answer(answer)
           else for (const call of calls) this.answer({ ...answer, id: String(call.id) })
         }
       }
     }
+    const left = isLost ? this.again(calls, retryAfter) : calls
     const isRefused = status < 200 || status > 299
     const wait = retryAfter === undefined ? "" : ` (retry after ${retryAfter / 1000} s)`
-    this.fail(calls, (call) => {
+    this.fail(left, (call) => {
       if (isRefused) {
         return new JsonRpcError.ConnectionError({
           message: `${call.method}: ${address} answered HTTP ${status}${wait}`,
@@ -122,6 +131,26 @@ export class HttpCaller extends Caller {
         ? "did not answer the request"
         : `answered what is no answer to the request${contentType === undefined ? "" : ` (${contentType})`}`
       return new JsonRpcError.ProtocolError({ message: `${call.method}: ${address} ${what}` })
+    })
+  }
+
+  /** Calls those again that carry a key and wait still, until they have had their time; gives the others. */
+  private again(calls: ReadonlyArray<RpcCall>, wait?: number): ReadonlyArray<RpcCall> {
+    return calls.filter((call) => {
+      // what a stream made is in one answer here, and nobody keeps it
+      if (call.keyed === undefined || !call.timed || this.get(call.id) !== call) return true
+      const tries = this.tries.get(call) ?? 0
+      this.tries.set(call, tries + 1)
+      call.wasSent = true
+      call.goesAgain()
+      this.limits.fork(Effect.delay(
+        Effect.sync(() => {
+          // given up meanwhile
+          if (this.get(call.id) === call) this.write(this.frameOf(call), call)
+        }),
+        wait ?? Math.min(firstPause * 2 ** tries, longestPause)
+      ))
+      return false
     })
   }
 
