@@ -1,3 +1,4 @@
+// @effect-diagnostics globalConsole:off
 /**
  * The package as others have it: packed, installed from the registry into an empty project, type-checked down to every
  * declaration by the compilers that are in use, and run on the runtimes that are in use.

@@ -1,3 +1,4 @@
+// @effect-diagnostics asyncFunction:off
 // @effect-diagnostics globalDate:off
 /**
  * A server of `npm run bench -- resume`: publishes the ticks that its parent gives it, and says when each is acknowledged.
