@@ -21,8 +21,9 @@ import * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Backplane from "../backplane/Backplane.ts"
-import { compress, type Entry, parse, touchedBy, type Write } from "./internal/clusterModel.ts"
+import { compress, type Entry, touchedBy, type Write } from "./internal/clusterModel.ts"
 import { type Outcomes, Replica } from "./internal/clusterReplica.ts"
+import type { Known } from "./internal/clusterSpoken.ts"
 import * as Sharing from "./internal/sharing.ts"
 import { Store } from "./internal/store.ts"
 import * as JsonPatch from "./JsonPatch.ts"
@@ -77,6 +78,8 @@ const randomName = Effect.map(Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER),
 const maxBatch = 256
 const maxCharacters = 262_144
 
+const nothing: Known = { e: "", v: 0 }
+
 /** A write that waits to be published. */
 interface Job {
   /** What it comes to on the present state; tells the places that it looks at. */
@@ -90,7 +93,7 @@ interface Job {
 
 /**
  * Makes the copy of this process. Completes when it stands where the others do; `initial` is what the state is where there
- * are no others and nothing is retained.
+ * are no others and nothing is retained. Fails with `JsonPatchError` where schema or limits refuse `initial` or what is retained.
  *
  * @category constructors
  * @since 0.1.0
@@ -115,43 +118,52 @@ export const make = <A, I>(
     const fork = (effect: Effect.Effect<unknown, unknown>) => {
       Effect.runForkWith(context)(Effect.forkIn(Effect.ignore(effect), scope))
     }
+    /** After a moment that is another one for each process. */
+    const later = <A, E>(effect: () => Effect.Effect<A, E>) =>
+      Effect.flatMap(Random.nextBetween(0, 50), (delay) => Effect.andThen(Effect.sleep(delay), Effect.suspend(effect)))
     const publish = (entry: Entry, retain: boolean) => backplane.publish(channel, JSON.stringify(entry), { retain })
     const patience = options.joinTimeout ?? "1 second"
 
     const replica = new Replica(store, options.snapshotEvery ?? 256, {
       answer: (since) =>
-        fork(Effect.flatMap(Random.nextBetween(0, 50), (delay) =>
-          Effect.andThen(
-            Effect.sleep(delay),
-            Effect.suspend(() => {
-              const entry = replica.entry(since)
-              return entry === undefined ? Effect.void : Effect.asVoid(publish(entry, true))
-            })
-          ))),
-      rejoin: () => fork(Effect.retry(join(undefined), Schedule.spaced("1 second"))),
+        fork(later(() => {
+          const entry = replica.entry(since)
+          return entry === undefined ? Effect.void : publish(entry, true)
+        })),
+      rejoin: () => fork(Effect.retry(join, Schedule.spaced("1 second"))),
+      announce: (since) =>
+        fork(later(() => replica.mayAnnounce(since) ? publish({ t: "ask", ...replica.known }, false) : Effect.void)),
       deny: (n, i) => fork(publish({ t: "no", n, i }, false)),
       doubt: (name, index) =>
         fork(Effect.andThen(Effect.sleep(patience), Effect.sync(() => replica.settle(name, index)))),
       broken: (error) => fork(Effect.logError(`the shared state ${channel} cannot be taken over`, error))
     })
 
-    /** Asks for the whole; where nobody answers, what we have is the whole, in a new epoch. */
-    const join = (last: Backplane.Publication | undefined): Effect.Effect<void, Backplane.BackplaneError> =>
-      Effect.gen(function*() {
-        yield* publish({ t: "ask", e: replica.epoch, v: replica.version }, false)
-        const waited = Effect.timeoutOption(Deferred.await(replica.ready), patience)
+    let joins = 0
+    /** Asks for the whole until it comes; where nobody answers, what we have is the whole, in a new epoch. */
+    const join: Effect.Effect<void, Backplane.BackplaneError> = Effect.gen(function*() {
+      const mine = ++joins
+      const waits = () => replica.waiting && joins === mine
+      const waited = Effect.suspend(() => Effect.timeoutOption(Deferred.await(replica.ready), patience))
+      let hears = true
+      while (waits()) {
+        // who does not hear himself is nobody whom others should wait for
+        const asked: number = yield* publish({ t: "ask", ...(hears ? replica.known : nothing) }, false)
         yield* waited
-        if (replica.waiting && replica.outrun) yield* waited
-        if (!replica.waiting) return
-        const retained = last === undefined ? undefined : parse(last.payload)
-        const [s, v] = retained?.t === "whole" ? [retained.s, retained.v] : [store.document.root, replica.version]
-        // everybody who waits takes the first of these that comes
-        yield* publish({ t: "whole", e: yield* randomName, v, o: 0, at: Number.MAX_SAFE_INTEGER, s, l: [] }, true)
-        yield* Deferred.await(replica.ready)
-      })
-    const registration = yield* backplane.listen(channel, (event) => replica.hear(event))
-    replica.heard = Math.max(replica.heard, registration.sequence)
-    yield* join(registration.last)
+        hears = replica.heard >= asked
+        if (!waits() || !replica.mayBegin(asked)) continue
+        const k = replica.known
+        const e = yield* randomName
+        const s = store.document.root
+        // everybody who waits takes the first of these that comes, and holds
+        yield* publish({ t: "whole", e, v: k.v, o: 0, at: Number.MAX_SAFE_INTEGER, s, l: [], k, a: asked }, true)
+        yield* waited
+      }
+    })
+    const unfit = replica.begin(yield* backplane.listen(channel, (event) => replica.hear(event)))
+    if (unfit !== undefined) return yield* unfit
+    yield* join
+    yield* Deferred.await(replica.ready)
 
     const lost = (reason: string) =>
       new Backplane.BackplaneError({ operation: "publish", channel, uncertain: true, cause: new Error(reason) })

@@ -265,13 +265,13 @@ describe("JugglerCluster", () => {
     }))
 
   /** A backplane whose publications take their time, and are counted. */
-  const slow = (memory: Backplane.Backplane["Service"]) => {
+  const slow = (memory: Backplane.Backplane["Service"], delay = 2) => {
     const published: Array<string> = []
     const backplane = Backplane.make({
       ...memory,
       publish: (channel, payload, options) =>
         Effect.andThen(
-          Effect.sleep(2),
+          Effect.sleep(delay),
           Effect.suspend(() => {
             published.push(payload)
             return memory.publish(channel, payload, options)
@@ -397,6 +397,93 @@ describe("JugglerCluster", () => {
       yield* passing(b.put(["items", "b"], 1))
       assert.deepStrictEqual(yield* b.get, { n: 5, items: { b: 1 } })
       assert.deepStrictEqual(yield* b.get, yield* a.get)
+    }))
+
+  /** Three copies: `c`, whose publications take so long, does not hear what the others write, which is confirmed. */
+  const withOneBehind = (delay: number) =>
+    Effect.gen(function*() {
+      const memory = yield* Backplane.makeMemory
+      const holes = { a: leaky(memory), b: leaky(memory), c: leaky(memory) }
+      const a = yield* shelf(holes.a.backplane)
+      const b = yield* shelf(holes.b.backplane)
+      const c = yield* shelf(slow(holes.c.backplane, delay).backplane)
+      holes.c.stop()
+      for (const state of [a, b]) yield* passing(state.update((draft) => void draft.n++))
+      const ends = Effect.gen(function*() {
+        for (let i = 0; i < 60; i++) {
+          yield* settle
+          yield* TestClock.adjust("200 millis")
+        }
+        for (const state of [a, b, c]) {
+          assert.strictEqual((yield* state.get).n, 2)
+          assert.deepStrictEqual(yield* state.position, yield* a.position)
+        }
+      })
+      return { a, b, c, holes, memory, ends }
+    })
+
+  it.effect("an epoch does not begin from less than what others, who speak meanwhile, confirmed", () =>
+    Effect.gen(function*() {
+      const { a, c, ends, holes } = yield* withOneBehind(300)
+      for (const hole of [holes.a, holes.b]) hole.stop()
+      holes.c.hear()
+      // hears that it missed something, and asks; those who know do not hear it
+      yield* Effect.forkChild(Effect.ignore(c.put(["items", "c"], 1)))
+      for (let i = 0; i < 16; i++) {
+        yield* settle
+        yield* TestClock.adjust("100 millis")
+      }
+      // its patience is over, what it would begin is on its way: now the others hear again
+      for (const hole of [holes.a, holes.b]) hole.hear()
+      yield* Effect.forkChild(Effect.ignore(a.put(["items", "a"], 1)))
+      yield* ends
+    }))
+
+  it.effect("an epoch does not begin where what was said since somebody asked was not heard", () =>
+    Effect.gen(function*() {
+      const { c, ends, holes, memory } = yield* withOneBehind(2)
+      // asks, and does not hear the answers
+      holes.c.hear()
+      yield* Effect.forkChild(Effect.ignore(c.put(["items", "c"], 1)))
+      yield* settle
+      yield* TestClock.adjust("2 millis")
+      holes.c.stop()
+      yield* settle
+      yield* TestClock.adjust("200 millis")
+      yield* settle
+      // the others miss something too, and ask: that it does not hear either, and of that it is not told
+      for (const hole of [holes.a, holes.b]) hole.stop()
+      yield* memory.publish("shelf", "something")
+      for (const hole of [holes.a, holes.b]) hole.resume()
+      yield* settle
+      yield* TestClock.adjust("100 millis")
+      yield* settle
+      holes.c.hear()
+      yield* ends
+    }))
+
+  it.effect("who does not hear himself holds nobody up", () =>
+    Effect.gen(function*() {
+      const { a, b, c, holes } = yield* withOneBehind(2)
+      // the only ones who know more can speak, and hear nothing any more
+      for (const hole of [holes.a, holes.b]) hole.stop()
+      holes.c.hear()
+      for (const state of [a, b]) yield* Effect.forkChild(Effect.ignore(state.put(["items", "a"], 1)))
+      const write = yield* Effect.forkChild(c.put(["items", "c"], 1))
+      for (let i = 0; i < 50; i++) {
+        yield* settle
+        yield* TestClock.adjust("200 millis")
+      }
+      yield* Fiber.join(write)
+      assert.deepStrictEqual((yield* c.get).items, { c: 1 })
+      for (const hole of [holes.a, holes.b]) hole.hear()
+      yield* passing(c.put(["items", "d"], 2))
+      for (let i = 0; i < 20; i++) {
+        yield* settle
+        yield* TestClock.adjust("200 millis")
+      }
+      for (const state of [a, b]) assert.deepStrictEqual(yield* state.position, yield* c.position)
+      assert.deepStrictEqual(yield* a.get, yield* c.get)
     }))
 
   it.effect.prop(

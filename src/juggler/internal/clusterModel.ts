@@ -3,6 +3,7 @@
  */
 import type { Json, Pointer } from "../JsonPointer.ts"
 import * as JsonPointer from "../JsonPointer.ts"
+import type { Known } from "./clusterSpoken.ts"
 import type { OwnedDocument } from "./document.ts"
 import type { Change, Operation } from "./model.ts"
 import { shifts } from "./within.ts"
@@ -33,11 +34,12 @@ export type Entry =
   }
   /** The process that published `n` could not apply write `i` of it, which did not conflict. */
   | { readonly t: "no"; readonly n: string; readonly i: number }
-  /** Somebody needs the whole, and has what was the state at version `v` of an epoch, or nothing (`""`). */
-  | { readonly t: "ask"; readonly e: string; readonly v: number }
+  /** Somebody needs the whole, and has this. */
+  | ({ readonly t: "ask" } & Known)
   /**
    * The whole, as it was after number `at` of the channel. `o` is the number at which the epoch began, 0 for the entry that
-   * begins it: of two epochs the older one holds. `l` is what the last publications have changed.
+   * begins it: of two epochs the older one holds. `l` is what the last publications have changed. An entry that begins an
+   * epoch says what its process had, `k`, and the number `a` with which it had asked.
    */
   | {
     readonly t: "whole"
@@ -47,6 +49,8 @@ export type Entry =
     readonly at: number
     readonly s: Json
     readonly l: ReadonlyArray<Touched>
+    readonly k?: Known | undefined
+    readonly a?: number | undefined
   }
 
 /** Reads an entry; `undefined` for what is none of ours. */

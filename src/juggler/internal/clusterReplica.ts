@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Backplane from "../../backplane/Backplane.ts"
 import type { JsonPatchError } from "../JsonPatch.ts"
 import { compress, type Entry, meet, parse, type Touched } from "./clusterModel.ts"
+import { type Known, knowsMore, Spoken } from "./clusterSpoken.ts"
 import type { Store } from "./store.ts"
 
 /** What became of a write: it counts, it has to be made anew, or it does not apply. */
@@ -17,6 +18,7 @@ export type Outcome = JsonPatchError | "counted" | "again"
 export type Outcomes = ReadonlyArray<Outcome> | "lost"
 
 type Writes = Extract<Entry, { readonly t: "writes" }>
+type Whole = Extract<Entry, { readonly t: "whole" }>
 
 /** How many publications back a write may have been made, to be judged by its places. */
 const window = 16
@@ -27,8 +29,10 @@ const maxVerdicts = 1_024
 export interface Hooks {
   /** Publishes the whole after a moment, unless somebody else did since the number. */
   readonly answer: (since: number) => void
-  /** Asks for the whole. */
+  /** Asks for the whole, now. */
   readonly rejoin: () => void
+  /** Says what we have after a moment, unless somebody who has as much did since the number. */
+  readonly announce: (since: number) => void
   /** Tells the others that a write of ours did not apply. */
   readonly deny: (name: string, index: number) => void
   /** Looks, after a while, whether a write of another process that did not apply here was denied by that process. */
@@ -48,14 +52,16 @@ export class Replica {
   waiting = true
   /** Number of the last entry that was heard; -1 before the first. */
   heard = -1
-  /** While all wait, another one knows more: it is to begin the new epoch. */
-  outrun = false
   private origin = 0
   /** Number of the last entry that the last whole reflected. */
   private wholeAt = 0
   /** A whole that reflects less does not help. */
   private needed = 0
   private kept: Array<{ readonly entry: Writes; readonly sequence: number }> = []
+  /** What those who spoke while we wait know. */
+  private readonly spoken = new Spoken()
+  /** Number of an epoch's beginning that could not be judged, since something before it was missed. */
+  private unjudged = 0
   private sinceWhole = 0
   private recent: Array<Touched> = []
   /** Writes by name: those of others that counted here, and those that did not apply here and were not denied yet. */
@@ -69,6 +75,23 @@ export class Replica {
     this.hooks = hooks
   }
 
+  /** Begins to hear, after a number, with what was retained; gives why that cannot be taken. */
+  begin({ last, sequence }: Backplane.Registration): JsonPatchError | undefined {
+    this.heard = Math.max(this.heard, sequence)
+    this.needed = Math.max(this.needed, sequence)
+    const retained = last === undefined ? undefined : parse(last.payload)
+    if (!this.waiting || last === undefined || retained?.t !== "whole") return undefined
+    this.epoch = retained.e
+    this.version = retained.v
+    this.origin = retained.o === 0 ? last.sequence : retained.o
+    return this.store.merge(retained.s)
+  }
+
+  /** What this copy has. */
+  get known(): Known {
+    return { e: this.epoch, v: this.version, o: this.origin }
+  }
+
   hear(event: Backplane.Event): void {
     const missed = event._tag === "Gap" || (this.heard >= 0 && event.sequence > this.heard + 1)
     this.heard = Math.max(this.heard, event.sequence)
@@ -78,13 +101,15 @@ export class Replica {
     if (entry === undefined) return
     if (entry.t === "whole") this.whole(entry, event.sequence)
     else if (entry.t === "ask") {
-      if (!this.waiting) this.hooks.answer(event.sequence)
-      else if (entry.e !== "" && (this.epoch === "" || (entry.e === this.epoch && entry.v > this.version))) {
-        this.outrun = true
-      }
+      if (!this.waiting) return this.hooks.answer(event.sequence)
+      this.spoken.add(entry, event.sequence)
+      if (knowsMore(this.known, entry)) this.hooks.announce(event.sequence)
     } else if (entry.t === "no") this.denied(`${entry.n}.${entry.i}`)
-    else if (this.waiting) this.kept.push({ entry, sequence: event.sequence })
-    else this.writes(entry, event.sequence)
+    else if (this.waiting) {
+      this.kept.push({ entry, sequence: event.sequence })
+      // who writes has what it writes on
+      if (entry.e === this.epoch) this.spoken.add({ ...this.known, v: entry.b }, event.sequence)
+    } else this.writes(entry, event.sequence)
   }
 
   /**
@@ -96,6 +121,7 @@ export class Replica {
     this.waiters.clear()
     this.verdicts.clear()
     this.kept = []
+    this.spoken.clear()
     if (!this.waiting) {
       this.waiting = true
       this.ready = Deferred.makeUnsafe()
@@ -175,7 +201,25 @@ export class Replica {
     if (this.verdicts.get(`${name}.${index}`) === "doubted" && !this.waiting) this.lose()
   }
 
-  private whole(entry: Extract<Entry, { readonly t: "whole" }>, sequence: number): void {
+  /**
+   * Whether the epoch of somebody who had asked at a number begins with what it knows: nobody who knows more has spoken
+   * since. All who heard what came between judge alike; nobody else may judge.
+   */
+  private begins(asked: number, known: Known): boolean {
+    return asked > this.unjudged && !this.spoken.after(asked, (other) => knowsMore(other, known))
+  }
+
+  /** Whether our own ask was heard, all that came since, and nobody who knows more. */
+  mayBegin(asked: number): boolean {
+    return this.heard >= asked && this.needed < asked && this.begins(asked, this.known)
+  }
+
+  /** Whether it is for us to say what we have, to those who asked at a number. */
+  mayAnnounce(since: number): boolean {
+    return this.waiting && !this.spoken.after(since, (other) => other.e !== "" && !knowsMore(this.known, other))
+  }
+
+  private whole(entry: Whole, sequence: number): void {
     const origin = entry.o === 0 ? sequence : entry.o
     const at = Math.min(entry.at, sequence)
     if (!this.waiting) {
@@ -190,6 +234,14 @@ export class Replica {
       return
     }
     if (at < this.needed) return
+    if (entry.a !== undefined && entry.k !== undefined) {
+      if (this.needed >= entry.a) {
+        // those who could judge it answer, if it holds
+        this.unjudged = sequence
+        return this.hooks.rejoin()
+      }
+      if (!this.begins(entry.a, entry.k)) return
+    }
     const error = this.store.merge(entry.s)
     if (error !== undefined) return this.hooks.broken(error)
     this.epoch = entry.e
@@ -200,7 +252,7 @@ export class Replica {
     this.origin = origin
     this.recent = entry.l.slice()
     this.waiting = false
-    this.outrun = false
+    this.spoken.clear()
     const kept = this.kept
     this.kept = []
     for (const { entry: later, sequence } of kept) {
