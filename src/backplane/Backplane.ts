@@ -32,6 +32,7 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { backplaneIds } from "./internal/ids.ts"
 import { boundsOf, bytesOf, type Entry, Ring } from "./internal/ring.ts"
 
 /**
@@ -256,7 +257,9 @@ interface MemoryChannel {
 export const makeMemory: Effect.Effect<Backplane["Service"]> = Effect.gen(function*() {
   const clock = yield* Clock.Clock
   const random = yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)
-  const epoch = `${clock.currentTimeMillisUnsafe().toString(36)}-${random.toString(36)}-${(++made.last).toString(36)}`
+  const epoch = `${clock.currentTimeMillisUnsafe().toString(36)}-${random.toString(36)}-${
+    (++backplaneIds.last).toString(36)
+  }`
   const channels = new Map<string, MemoryChannel>()
   const waiting: Array<Publication> = []
   let delivering = false
@@ -325,9 +328,6 @@ export const makeMemory: Effect.Effect<Backplane["Service"]> = Effect.gen(functi
     last: (name) => Effect.sync(() => channels.get(name)?.last)
   })
 })
-
-/** Two that are made in one millisecond with one seed are two nevertheless. @internal */
-export const made = { last: 0 }
 
 /**
  * The backplane of a single process, and the default wherever there is one process.

@@ -1,11 +1,12 @@
 /** Keyed calls over HTTP POST: what is lost on its way is called again by our client, and executed once. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Schema } from "effect"
+import { Clock, Effect, Fiber, Layer, Logger, Schema } from "effect"
 import { JsonRpcClient, type JsonRpcError, JsonRpcHttpClient, JsonRpcServer } from "effect-wire/jsonrpc"
 import { Idempotency } from "effect-wire/rpc"
 import { HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse, HttpRouter } from "effect/http"
 import { Rpc, type RpcClient, RpcGroup } from "effect/rpc"
+import { TestClock } from "effect/testing"
 
 class Shop extends RpcGroup.make(
   Rpc.make("pay", { payload: { amount: Schema.Int }, success: Schema.Int }).pipe(Idempotency.keyed),
@@ -117,4 +118,35 @@ test("who gives up is not called again for", Array(50).fill("502"), (world) =>
     const tried = world.bodies.length
     yield* Effect.sleep("600 millis")
     assert.strictEqual(world.bodies.length, tried)
+  }))
+
+it.effect("the pause that a server asks for ends with the call", () =>
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    let asleep = 0
+    const counting: Clock.Clock = Object.create(clock, {
+      sleep: {
+        value: (...args: Parameters<Clock.Clock["sleep"]>) =>
+          Effect.suspend(() => {
+            asleep++
+            return Effect.ensuring(clock.sleep(...args), Effect.sync(() => asleep--))
+          })
+      }
+    })
+    const busy = HttpClient.make((request) =>
+      Effect.succeed(
+        HttpClientResponse.fromWeb(request, new Response("", { status: 503, headers: { "retry-after": "3600" } }))
+      )
+    )
+    const remote = yield* JsonRpcHttpClient.make({ url: "http://shop/rpc", callTimeout: "3 seconds" }).pipe(
+      Effect.provideService(HttpClient.HttpClient, busy),
+      Effect.provideService(Clock.Clock, counting)
+    )
+    const client = yield* JsonRpcClient.fromRemote(Shop, remote)
+    const call = yield* Effect.forkChild(Effect.flip(client.pay({ amount: 1 })))
+    yield* TestClock.adjust("1 second")
+    assert.isAbove(asleep, 0)
+    yield* TestClock.adjust("3 seconds")
+    assert.strictEqual((yield* Fiber.join(call))._tag, "JsonRpcError")
+    assert.strictEqual(asleep, 0)
   }))

@@ -27,7 +27,7 @@ const longestPause = 5000
 
 const open: Reconnect.Status = { _tag: "Open" }
 
-/** One request under way, and its calls that somebody waits for. */
+/** One request under way, or the pause before it, and its calls that somebody waits for. */
 interface Post {
   readonly fiber: Fiber.Fiber<void>
   readonly left: Set<Call<string>>
@@ -68,15 +68,21 @@ export class HttpCaller extends Caller {
 
   protected override write(frame: string, item: Entry<string> | Batch<string>): boolean {
     const calls = callsOf(item)
-    const post: Post = { fiber: this.post(frame, calls), left: new Set(calls) }
-    if (post.fiber.pollUnsafe() !== undefined) return true
+    this.begin(this.post(frame, calls), calls)
+    return true
+  }
+
+  /** A fiber that works for these calls: it ends when nobody waits for any of them. */
+  private begin(fiber: Fiber.Fiber<void>, calls: ReadonlyArray<RpcCall>): void {
+    if (fiber.pollUnsafe() !== undefined) return
+    const post: Post = { fiber, left: new Set(calls) }
     this.posts.add(post)
     for (const call of calls) this.postOf.set(call, post)
-    post.fiber.addObserver(() => {
+    fiber.addObserver(() => {
       this.posts.delete(post)
-      for (const call of calls) this.postOf.delete(call)
+      // one that is called again is another's by now
+      for (const call of calls) if (this.postOf.get(call) === post) this.postOf.delete(call)
     })
-    return true
   }
 
   // a request is aborted when nobody waits for any of its calls
@@ -143,13 +149,10 @@ export class HttpCaller extends Caller {
       this.tries.set(call, tries + 1)
       call.wasSent = true
       call.goesAgain()
-      this.limits.fork(Effect.delay(
-        Effect.sync(() => {
-          // given up meanwhile
-          if (this.get(call.id) === call) this.write(this.frameOf(call), call)
-        }),
-        wait ?? Math.min(firstPause * 2 ** tries, longestPause)
-      ))
+      const repeat = Effect.sync(() => void this.write(this.frameOf(call), call))
+      this.begin(this.limits.fork(Effect.delay(repeat, wait ?? Math.min(firstPause * 2 ** tries, longestPause))), [
+        call
+      ])
       return false
     })
   }

@@ -4,7 +4,7 @@
  * simulated, and what forgets to use `Clock` or `Random` is repeatable all the same. All is put back before anything else
  * of the process can run. What this package counts for the whole process is counted anew.
  */
-import { made as backplanes } from "../../backplane/Backplane.ts"
+import { backplaneIds } from "../../backplane/internal/ids.ts"
 import { connectionIds } from "../../socket/internal/ids.ts"
 import type { Life, Loop, Timer } from "./loop.ts"
 import { localMillis } from "./runtime.ts"
@@ -43,7 +43,7 @@ export const enter = (loop: Loop): () => void => {
     const hex = Array.from(fill(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`
   })
-  const counts = [backplanes, connectionIds].map((count) => {
+  const counts = [backplaneIds, connectionIds].map((count) => {
     const { last } = count
     count.last = 0
     return { count, last }

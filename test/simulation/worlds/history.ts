@@ -5,10 +5,10 @@
 import { Context, Effect, Layer, Schedule, Schema, Stream } from "effect"
 import { JsonRpcClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { History, Judge, Simulation, TopicJudge, World } from "effect-wire/simulation"
-import { Reconnect } from "effect-wire/socket"
 import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 import { Socket } from "effect/socket"
 import { known } from "./known.ts"
+import { layerClient, Numbers } from "./shared.ts"
 
 const payload = Schema.Struct({ n: Schema.Int })
 const topics = {
@@ -19,11 +19,6 @@ const topics = {
 }
 type Name = keyof typeof topics
 const names = Object.keys(topics) as ReadonlyArray<Name>
-
-/** Numbers that are given once, in the whole world. */
-class Numbers
-  extends Context.Service<Numbers, { next: number }>()("effect-wire/test/simulation/worlds/history/Numbers")
-{}
 
 const server = JsonRpcServer.layerSocketServer(Topics.Rpcs, { wire: Wire.rockets }).pipe(
   Layer.provide(Topics.layerHandlers({ methods: Topics.Rpcs })),
@@ -116,11 +111,7 @@ const client = Simulation.node({
     })
   ).pipe(
     Layer.provideMerge(Layer.effect(Numbers, Numbers)),
-    Layer.provide(JsonRpcClient.layerSocket({
-      wire: Wire.rockets,
-      reconnect: Reconnect.schedule,
-      whileDisconnected: "wait"
-    })),
+    Layer.provide(layerClient),
     Layer.provide(Layer.effect(Socket.Socket, roaming))
   ),
   operations: {

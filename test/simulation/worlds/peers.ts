@@ -9,6 +9,7 @@ import { Framing, Reconnect } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Socket, SocketServer } from "effect/socket"
 import { known } from "./known.ts"
+import { Numbers } from "./shared.ts"
 
 /** What the server answers: it asks whoever calls, and answers what was answered. */
 class Asking extends RpcGroup.make(
@@ -52,11 +53,6 @@ class Peer extends Context.Service<Peer, JsonRpcPeer.Peer<RpcGroup.Rpcs<typeof A
 const key = (draw: { readonly int: (min: number, max: number) => number }) => draw.int(0, 2 ** 40).toString(36)
 
 const times = [0, 1, 10, 100, 1000]
-
-/** Numbers that are given once, in the whole world. */
-class Numbers
-  extends Context.Service<Numbers, { next: number }>()("effect-wire/test/simulation/worlds/peers/Numbers")
-{}
 
 /** Whoever is asked answers, with its own name and the key that it was asked with; or nobody does. */
 const answersAreTrue = Judge.eachOperation(

@@ -2,18 +2,13 @@
 import { Context, Effect, Layer, Schedule, Schema, Stream } from "effect"
 import { JsonRpcClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
 import { Judge, Simulation, TopicJudge, World } from "effect-wire/simulation"
-import { Reconnect } from "effect-wire/socket"
 import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 import { known } from "./known.ts"
+import { layerClient, Numbers } from "./shared.ts"
 
 const News = Topic.make("news", { payload: Schema.Struct({ n: Schema.Int }) })
 const Weather = Topic.state("weather", { payload: Schema.Struct({ n: Schema.Int }) })
 const topics = { news: News, weather: Weather }
-
-/** Numbers that are given once, in the whole world. */
-class Numbers
-  extends Context.Service<Numbers, { next: number }>()("effect-wire/test/simulation/worlds/topics/Numbers")
-{}
 
 const services = Layer.mergeAll(
   Topics.layer(Topic.group(News, Weather)),
@@ -80,11 +75,7 @@ const clientOf = (to: string) =>
       })
     ).pipe(
       Layer.provideMerge(Layer.effect(Numbers, Numbers)),
-      Layer.provide(JsonRpcClient.layerSocket({
-        wire: Wire.rockets,
-        reconnect: Reconnect.schedule,
-        whileDisconnected: "wait"
-      })),
+      Layer.provide(layerClient),
       Layer.provide(World.layerSocket(to))
     ),
     operations: {
