@@ -115,7 +115,16 @@ export class QueueRpcs extends RpcGroup.make(
     success: Message.Message,
     error
   }),
-  Rpc.make("queue.remove", { payload: { id: Schema.String, node }, success: Schema.Boolean, error }),
+  Rpc.make("queue.remove", {
+    payload: { id: Schema.String, node, anyStatus: Schema.optionalKey(Schema.Boolean) },
+    success: Schema.Boolean,
+    error
+  }),
+  Rpc.make("queue.reschedule", {
+    payload: { id: Schema.String, at: Schema.DateTimeUtc, node },
+    success: Message.Message,
+    error
+  }),
   Rpc.make("queue.removeAll", { payload: { node }, success: Schema.Natural, error }),
   Rpc.make("queue.clear", { success: Schema.Natural, error }),
   Rpc.make("queue.redrive", {
@@ -179,7 +188,8 @@ export const layerHandlers: Layer.Layer<
         ...(cursor === undefined ? {} : { cursor })
       }))),
     "queue.update": ({ id, node, payload }) => hide(queue.update(id, payload, { node })),
-    "queue.remove": ({ id, node }) => hide(queue.remove(id, { node })),
+    "queue.remove": ({ id, ...options }) => hide(queue.remove(id, options)),
+    "queue.reschedule": ({ at, id, node }) => hide(queue.reschedule(id, at, { node })),
     "queue.removeAll": ({ node }) => hide(queue.removeAll({ node })),
     "queue.clear": () => hide(queue.clear),
     "queue.redrive": ({ ids, node }) => hide(queue.redrive({ node, ids })),
@@ -332,7 +342,17 @@ export const fromRpcClient = <E>(
       )
     }),
     remove: Effect.fn("MessageQueue.remove")(function*(id, remove) {
-      return yield* call("remove", client["queue.remove"]({ id, ...nodeOf(remove?.node) }))
+      return yield* call(
+        "remove",
+        client["queue.remove"]({ id, ...nodeOf(remove?.node), ...(remove?.anyStatus ? { anyStatus: true } : {}) })
+      )
+    }),
+    reschedule: Effect.fn("MessageQueue.reschedule")(function*(id, at, reschedule) {
+      yield* Validate.checkTime("at", at)
+      return yield* call(
+        "reschedule",
+        client["queue.reschedule"]({ id, at: Validate.toUtc(at), ...nodeOf(reschedule?.node) })
+      )
     }),
     removeAll: Effect.fn("MessageQueue.removeAll")(function*(remove) {
       return yield* call("remove", client["queue.removeAll"](nodeOf(remove?.node)))

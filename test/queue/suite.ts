@@ -580,6 +580,100 @@ export const suite = <R = never>(
       assert.strictEqual(yield* reason(queue.update("no hex", "x", { node: a })), "MessageNotFound")
     }))
 
+  test("remove of any status forgets what is dead, processed or held; who holds it may not say anything more", (queue) =>
+    Effect.gen(function*() {
+      const pushed = yield* queue.pushMany(
+        Arr.range(1, 5).map((payload) => ({
+          destination: b,
+          source: a,
+          payload,
+          orderingKey: payload > 3 ? "k" : `${payload}`
+        }))
+      )
+      const [dead, done, held, first] = yield* queue.pullMany(b)
+      yield* queue.reject(dead!)
+      yield* queue.ack(done!)
+      for (const { id } of [dead!, done!, held!]) {
+        assert.isFalse(yield* queue.remove(id, { node: a }))
+        assert.isFalse(yield* queue.remove(id, { node: "cc", anyStatus: true }))
+        assert.isTrue(yield* queue.remove(id, { node: a, anyStatus: true }))
+        assert.isFalse(yield* queue.remove(id, { node: a, anyStatus: true }))
+        assert.isTrue(Option.isNone(yield* queue.get(id, { node: a })))
+      }
+      for (const word of [queue.ack, queue.nack, queue.reject, queue.release, queue.extend]) {
+        assert.strictEqual(yield* reason(word(held!)), "LeaseLost")
+      }
+      assert.strictEqual(yield* queue.redrive({ node: b }), 0)
+      // The next of the key goes on at once.
+      assert.isTrue(yield* queue.remove(first!.id, { node: a, anyStatus: true }))
+      assert.strictEqual((yield* one(b, { wait: "5 seconds" })).id, pushed[4]!.id)
+    }))
+
+  test("reschedule gives what waits, and what is dead, another time", (queue, advance) =>
+    Effect.gen(function*() {
+      const [later, sooner, dead] = yield* queue.pushMany([
+        { destination: b, source: a, payload: "later" },
+        { destination: b, source: a, payload: "sooner", delay: "1 day" },
+        { destination: b, source: a, payload: "dead", priority: 1 }
+      ])
+      const at = (seconds: number) => DateTime.add(later!.createdAt, { seconds })
+      yield* Effect.flatMap(one(b), (delivery) => queue.reject(delivery))
+      assert.strictEqual(yield* reason(queue.reschedule(later!.id, at(60), { node: b })), "MessageNotFound")
+      const moved = yield* queue.reschedule(later!.id, at(60), { node: a })
+      assert.strictEqual(moved.status, "scheduled")
+      assert.deepStrictEqual(moved.scheduledAt, at(60))
+      assert.strictEqual((yield* queue.reschedule(dead!.id, at(30), { node: b })).status, "scheduled")
+      assert.isTrue(Option.isNone(yield* queue.pull(b)))
+      // A time that has passed means now, also to who waits.
+      const puller = yield* Effect.forkChild(one(b, { wait: "10 seconds" }))
+      yield* Effect.yieldNow
+      assert.strictEqual((yield* queue.reschedule(sooner!.id, at(-60), { node: a })).status, "pending")
+      const delivery = yield* Fiber.join(puller)
+      assert.strictEqual(delivery.id, sooner!.id)
+      assert.strictEqual(yield* reason(queue.reschedule(sooner!.id, at(60), { node: a })), "MessageNotFound")
+      yield* queue.ack(delivery)
+      assert.strictEqual(yield* reason(queue.reschedule(sooner!.id, at(60), { node: a })), "MessageNotFound")
+      yield* advance("40 seconds")
+      const again = yield* one(b)
+      assert.deepStrictEqual([again.payload.value, again.tries], ["dead", 1])
+      assert.isTrue(Option.isNone(yield* queue.pull(b)))
+      yield* advance("40 seconds")
+      assert.strictEqual((yield* one(b)).id, later!.id)
+      assert.strictEqual(yield* reason(queue.reschedule("ff", at(1), { node: a })), "MessageNotFound")
+      assert.strictEqual(
+        yield* reason(queue.reschedule(later!.id, new Date(Number.NaN), { node: a })),
+        "InvalidMessage"
+      )
+    }))
+
+  test(
+    "a message that is rescheduled keeps its place in the order of its key",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        const [first, second, third] = yield* queue.pushMany(
+          [1, 2, 3].map((payload) => ({ destination: b, source: a, payload, orderingKey: "k" }))
+        )
+        const at = (seconds: number) => DateTime.add(first!.createdAt, { seconds })
+        yield* queue.reschedule(first!.id, at(30), { node: a })
+        yield* queue.reschedule(second!.id, at(10), { node: a })
+        assert.isTrue(Option.isNone(yield* queue.pull(b)))
+        yield* advance("20 seconds")
+        assert.isTrue(Option.isNone(yield* queue.pull(b)))
+        yield* advance("20 seconds")
+        const delivery = yield* one(b)
+        assert.strictEqual(delivery.id, first!.id)
+        yield* queue.reject(delivery)
+        // Dead, it let the others go; brought back, it is before them again.
+        yield* queue.reschedule(first!.id, at(3600), { node: b })
+        assert.isTrue(Option.isNone(yield* queue.pull(b)))
+        assert.isTrue(yield* queue.remove(first!.id, { node: a }))
+        const next = yield* one(b)
+        assert.strictEqual(next.id, second!.id)
+        yield* queue.ack(next)
+        assert.strictEqual((yield* one(b)).id, third!.id)
+      })
+  )
+
   test("removeAll removes what the node has waiting; clear removes everything", (queue) =>
     Effect.gen(function*() {
       yield* queue.pushMany([

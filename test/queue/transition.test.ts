@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { makeMemoryStore } from "../../src/queue/internal/memoryStore.ts"
@@ -45,7 +45,7 @@ const agree = Effect.fnUntraced(function*(
   const same = (what: string, one: unknown, two: unknown) => assert.deepStrictEqual(two, one, `${what}, seed ${seed}`)
   const none = { pushes: [], finishes: [], claims: [] }
   for (let step = 0; step < steps; step++) {
-    const word = int(14)
+    const word = int(15)
     if (word < 4) {
       const messages = Array.from({ length: 1 + int(3) }, (): NewMessage => ({
         source: pick(["0", "cc"]),
@@ -90,7 +90,16 @@ const agree = Effect.fnUntraced(function*(
       )
     } else if (word === 11 && pushed.length > 0) {
       const [one, two] = pick(pushed)
-      same("remove", (yield* machine.remove(one, undefined)).count, (yield* other.remove(two, undefined)).count)
+      const node = pick([undefined, "cc"])
+      const all = next() < 0.3
+      same("remove", (yield* machine.remove(one, node, all)).count, (yield* other.remove(two, node, all)).count)
+    } else if (word === 13 && pushed.length > 0) {
+      const [one, two] = pick(pushed)
+      const at = (yield* Clock.currentTimeMillis) + int(12) - 4
+      const node = pick([undefined, undefined, "cc", ...nodes])
+      const done = yield* machine.reschedule(one, at, node)
+      const alike = yield* other.reschedule(two, at, node)
+      same("reschedule", done && [done.left, view(done.message)], alike && [alike.left, view(alike.message)])
     } else if (word === 12) {
       const options = { node: pick([undefined, ...nodes]), before: undefined, limit: 1000 }
       same("redrive", (yield* machine.redriveSlice(options)).count, (yield* other.redriveSlice(options)).count)

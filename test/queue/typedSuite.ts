@@ -331,6 +331,27 @@ export const typedSuite = <R = never>(
   )
 
   test(
+    "a running message that is removed is gone, and its handler sees interruption",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        const { id } = yield* Jobs.push(job("running"))
+        const started = yield* Deferred.make<void>()
+        const interrupted = yield* Deferred.make<void>()
+        const worker = yield* Jobs.consume(() =>
+          Deferred.succeed(started, undefined).pipe(
+            Effect.andThen(Effect.never),
+            Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+          ), { lease: "3 seconds", wait: "1 second" }).pipe(Effect.forkChild)
+        while (!(yield* Deferred.isDone(started))) yield* advance("10 millis")
+        assert.isFalse(yield* queue.remove(id))
+        assert.isTrue(yield* queue.remove(id, { anyStatus: true }))
+        while (!(yield* Deferred.isDone(interrupted))) yield* advance("100 millis")
+        yield* Fiber.interrupt(worker)
+        assert.deepStrictEqual((yield* queue.list({ node: Jobs.name })).messages, [])
+      })
+  )
+
+  test(
     "messages of one key are held back by its limits, those of others go on",
     (queue, advance) =>
       Effect.gen(function*() {

@@ -289,7 +289,17 @@ export const makeEngine = Effect.fnUntraced(function*(
     }),
     remove: Effect.fnUntraced(function*(id, remove) {
       const node = yield* checkOwn(remove?.node)
-      return (yield* changed(store.remove(named(id), node))) > 0
+      return (yield* changed(store.remove(named(id), node, remove?.anyStatus === true))) > 0
+    }),
+    reschedule: Effect.fnUntraced(function*(id, at, reschedule) {
+      const node = yield* checkOwn(reschedule?.node)
+      const done = yield* store.reschedule(named(id), yield* Validate.checkTime("at", at), node)
+      if (done === undefined) return yield* fail(new MessageNotFound({ id }))
+      yield* store.afterCommit(Effect.sync(() => {
+        if (done.left > 0) rooms.notice(done.left)
+        else wake([done.message.destination])
+      }))
+      return done.message
     }),
     removeAll: Effect.fnUntraced(function*(remove) {
       return yield* removeAll(yield* checkOwn(remove?.node), false)

@@ -98,8 +98,13 @@ export const makeMemoryStore: Effect.Effect<Store> = Effect.sync(() => {
         const [message] = say({ _tag: "Update", seq, payload, source }, now).messages
         return message === undefined ? undefined : toMessage(mark, message)
       }),
-    remove: (id, source) =>
-      sync((now) => changed(say({ _tag: "Remove", seqs: [seqOf(mark, id) ?? 0], source, all: false }, now))),
+    remove: (id, source, all) =>
+      sync((now) => changed(say({ _tag: "Remove", seqs: [seqOf(mark, id) ?? 0], source, all }, now))),
+    reschedule: (id, at, node) =>
+      sync((now) => {
+        const [message] = say({ _tag: "Reschedule", seq: seqOf(mark, id) ?? 0, at, node }, now).messages
+        return message === undefined ? undefined : { message: toMessage(mark, message), left: Math.max(0, at - now) }
+      }),
     last: Effect.sync(() => queue.last),
     removeSlice: ({ after, all, limit, source, upTo }) =>
       sync((now) => {

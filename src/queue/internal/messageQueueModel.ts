@@ -175,11 +175,23 @@ export interface Service {
   readonly update: (id: string, payload: PayloadInput, options?: {
     readonly node?: string | undefined
   }) => Effect.Effect<Message, MessageQueueError>
-  /** Removes a pending or scheduled message of the source `node`; says whether there was one. */
-  readonly remove: (id: string, options?: { readonly node?: string | undefined }) => Effect.Effect<
-    boolean,
-    MessageQueueError
-  >
+  /**
+   * Removes a pending or scheduled message of the source `node`; says whether there was one. With `anyStatus` whatever its
+   * status: a dead or processed one is forgotten; of one that is held the handler is interrupted at its next heartbeat, and
+   * what its holder says fails with `LeaseLost`.
+   */
+  readonly remove: (id: string, options?: {
+    readonly node?: string | undefined
+    readonly anyStatus?: boolean | undefined
+  }) => Effect.Effect<boolean, MessageQueueError>
+  /**
+   * Changes when a pending or scheduled message of the source `node` is due; a time that has passed means now. A dead message
+   * for the destination `node` is redriven at that time. Its place in the order of its key stays. Else `MessageNotFound`.
+   * `Unsupported` on the original Scirocco server.
+   */
+  readonly reschedule: (id: string, at: DateTime.Utc | Date, options?: {
+    readonly node?: string | undefined
+  }) => Effect.Effect<Message, MessageQueueError>
   /** Removes all pending and scheduled messages of the source `node`; says how many. */
   readonly removeAll: (options?: { readonly node?: string | undefined }) => Effect.Effect<number, MessageQueueError>
   /** Removes every message, whatever its status, of everybody; says how many. */

@@ -223,10 +223,26 @@ export const makePostgresStore = Effect.fnUntraced(function*(
           return stored === undefined ? undefined : toMessage(mark, stored)
         }))
       ),
-    remove: (id, source) =>
+    remove: (id, source, all) =>
       guard(
         "remove",
-        Effect.flatMap(seqOfId(id), (seq) => remove(seq === undefined ? [] : [seq], source, false))
+        Effect.flatMap(seqOfId(id), (seq) => remove(seq === undefined ? [] : [seq], source, all))
+      ),
+    reschedule: (id, at, node) =>
+      guard(
+        "reschedule",
+        sql.withTransaction(Effect.gen(function*() {
+          const seq = yield* seqOfId(id)
+          if (seq === undefined) return undefined
+          const [row] = yield* run(`SELECT millis FROM ${p}_reschedule($1::bigint, $2::bigint, $3::text)`, [
+            String(seq),
+            String(at),
+            node ?? null
+          ])
+          if (row === undefined) return undefined
+          const stored = yield* read(seq)
+          return stored === undefined ? undefined : { message: toMessage(mark, stored), left: Number(row[0]) }
+        }))
       ),
     last: guard(
       "remove",

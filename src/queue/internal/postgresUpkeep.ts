@@ -22,6 +22,7 @@ export const upkeep = (p: string, define: Define): ReadonlyArray<string> => {
       `DECLARE
         r record;
         v_removed bigint[] := '{}';
+        v_again boolean;
       BEGIN
         removed := 0;
         nodes := '{}';
@@ -29,18 +30,20 @@ export const upkeep = (p: string, define: Define): ReadonlyArray<string> => {
           SELECT m.destination, m.ordering_key FROM unnest(p_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq
           WHERE m.ordering_key IS NOT NULL)
           ORDER BY o.destination, o.ordering_key FOR UPDATE;
-        FOR r IN SELECT w.destination, w.state, w.rank, w.seq FROM unnest(p_seqs) s (seq)
-          JOIN ${message} m ON m.seq = s.seq
-          JOIN ${work} w ON w.destination = m.destination
-            AND w.state IN (${[0, 1, 2, 3].join(", ")}, CASE WHEN p_all THEN ${State.processing} ELSE 0 END)
-            AND w.rank = -m.priority AND w.seq = m.seq
-          WHERE p_source IS NULL OR m.source = p_source
-          ORDER BY w.seq FOR UPDATE OF w
         LOOP
-          DELETE FROM ${work} WHERE destination = r.destination AND state = r.state AND rank = r.rank AND seq = r.seq;
-          v_removed := v_removed || r.seq;
-        END LOOP;
-        IF p_all THEN
+          v_again := false;
+          FOR r IN SELECT w.destination, w.state, w.rank, w.seq FROM unnest(p_seqs) s (seq)
+            JOIN ${message} m ON m.seq = s.seq
+            JOIN ${work} w ON w.destination = m.destination
+              AND w.state IN (${[0, 1, 2, 3].join(", ")}, CASE WHEN p_all THEN ${State.processing} ELSE 0 END)
+              AND w.rank = -m.priority AND w.seq = m.seq
+            WHERE p_source IS NULL OR m.source = p_source
+            ORDER BY w.seq FOR UPDATE OF w
+          LOOP
+            DELETE FROM ${work} WHERE destination = r.destination AND state = r.state AND rank = r.rank AND seq = r.seq;
+            v_removed := v_removed || r.seq;
+          END LOOP;
+          EXIT WHEN NOT p_all;
           FOR r IN SELECT d.destination, d.state, d.seq FROM unnest(p_seqs) s (seq)
             JOIN ${message} m ON m.seq = s.seq
             JOIN ${done} d ON d.destination = m.destination AND d.state IN (${State.processed}, ${State.dead})
@@ -48,9 +51,11 @@ export const upkeep = (p: string, define: Define): ReadonlyArray<string> => {
             WHERE p_source IS NULL OR m.source = p_source
           LOOP
             DELETE FROM ${done} WHERE destination = r.destination AND state = r.state AND seq = r.seq;
-            v_removed := v_removed || r.seq;
+            -- Redriven at this very moment: it is looked for again.
+            IF FOUND THEN v_removed := v_removed || r.seq; ELSE v_again := true; END IF;
           END LOOP;
-        END IF;
+          EXIT WHEN NOT v_again;
+        END LOOP;
         FOR r IN DELETE FROM ${message} m USING unnest(v_removed) s (seq) WHERE m.seq = s.seq
           RETURNING m.seq, m.destination, m.ordering_key, m.dedup_key
         LOOP
@@ -94,6 +99,57 @@ export const upkeep = (p: string, define: Define): ReadonlyArray<string> => {
           redriven := redriven + 1;
           nodes := nodes || r.destination;
         END LOOP;
+        RETURN NEXT;
+      END`
+    ),
+
+    // Another time for what waits, or is dead; says in how many milliseconds that is, or nothing when there is none.
+    define(
+      "reschedule",
+      "p_seq bigint, p_at bigint, p_node text",
+      "TABLE (millis bigint)",
+      `DECLARE
+        v_now bigint;
+        v_state smallint;
+        v_due bigint;
+        v_done boolean := false;
+        r record;
+        v record;
+      BEGIN
+        SELECT destination, source, ordering_key, -priority AS rank INTO r FROM ${message} WHERE seq = p_seq;
+        IF NOT FOUND THEN RETURN; END IF;
+        IF r.ordering_key IS NOT NULL THEN
+          INSERT INTO ${ordering} AS o (destination, ordering_key) VALUES (r.destination, r.ordering_key)
+            ON CONFLICT (destination, ordering_key) DO UPDATE SET destination = o.destination;
+        END IF;
+        v_now := ${p}_now();
+        IF p_at > v_now THEN v_due := p_at; END IF;
+        v_state := CASE WHEN v_due IS NULL THEN ${State.ready} ELSE ${State.scheduled} END;
+        IF p_node IS NULL OR p_node = r.source THEN
+          SELECT state INTO v FROM ${work} WHERE destination = r.destination AND state < ${State.processing}
+            AND rank = r.rank AND seq = p_seq FOR UPDATE;
+          v_done := FOUND;
+          IF v_done THEN
+            UPDATE ${work} SET state = v_state + v.state % 2, due_at = v_due
+              WHERE destination = r.destination AND state = v.state AND rank = r.rank AND seq = p_seq;
+          END IF;
+        END IF;
+        IF NOT v_done AND (p_node IS NULL OR p_node = r.destination) THEN
+          DELETE FROM ${done} WHERE destination = r.destination AND state = ${State.dead} AND seq = p_seq
+            RETURNING processing_at, error_at, error INTO v;
+          v_done := FOUND;
+          IF v_done THEN
+            INSERT INTO ${work} (seq, due_at, rank, tries, state, destination, ordering_key, processing_at, error_at,
+                error)
+              VALUES (p_seq, v_due, r.rank, 0, v_state + CASE WHEN r.ordering_key IS NOT NULL AND EXISTS (
+                SELECT 1 FROM ${work} w WHERE w.destination = r.destination AND w.ordering_key = r.ordering_key)
+                THEN 1 ELSE 0 END, r.destination, r.ordering_key, v.processing_at, v.error_at, v.error);
+            IF r.ordering_key IS NOT NULL THEN PERFORM ${p}_arrange(r.destination, r.ordering_key); END IF;
+          END IF;
+        END IF;
+        IF NOT v_done THEN RETURN; END IF;
+        UPDATE ${message} SET scheduled_at = p_at WHERE seq = p_seq;
+        millis := GREATEST(0, p_at - v_now);
         RETURN NEXT;
       END`
     ),

@@ -95,13 +95,20 @@ export const makeSqliteStore = Effect.fnUntraced(function*(
         db.all(text.update, [payload.data, payload.kind, type, now, stored.seq])
         return toMessage(mark, db.read(stored.seq)!)
       }),
-    remove: (id, source) =>
+    remove: (id, source, all) =>
       either("remove", (db) => {
         const seq = db.seqOfId(id)
         const [mine, parameters] = own("m.source", source)
         return db.remove(
-          seq === undefined ? [] : db.all(`${text.removable}${text.waits}${mine}`, [seq, ...parameters])
+          seq === undefined ? [] : db.all(`${text.removable}${all ? "" : text.waits}${mine}`, [seq, ...parameters])
         )
+      }),
+    reschedule: (id, at, node) =>
+      either("reschedule", (db, now) => {
+        const seq = db.seqOfId(id)
+        const stored = seq === undefined ? undefined : db.read(seq)
+        if (stored === undefined || !db.reschedule(stored, at, node, now)) return undefined
+        return { message: toMessage(mark, db.read(stored.seq)!), left: Math.max(0, at - now) }
       }),
     last: read("remove", (db) => Number(db.one(text.next, [])![0])),
     removeSlice: ({ after, all, limit, source, upTo }) =>

@@ -141,6 +141,8 @@ export const makeText = (p: string) => {
       ORDER BY seq LIMIT ? + 0`,
 
     update: `UPDATE ${message} SET payload = ?, payload_kind = ?, payload_type = ?, updated_at = ? WHERE seq = ?`,
+    setScheduledAt: `UPDATE ${message} SET scheduled_at = ? WHERE seq = ?`,
+    setDue: `UPDATE ${work} SET state = ?, due_at = ? ${at}`,
     removable,
     waits: ` AND w.state < ${State.processing}`,
     range: (more: string) => `SELECT seq FROM ${message} WHERE seq > ? AND seq <= ?${more} ORDER BY seq LIMIT ? + 0`,

@@ -374,6 +374,25 @@ export const makeWork = (mark: string, text: Text) => {
       return { count: rows.length, wake: Array.from(wake) }
     }
 
+    /** Says whether it waits, or was dead, and is this node's. */
+    const reschedule = (stored: Stored, at: number, node: string | undefined, now: number): boolean => {
+      const { destination, orderingKey: key, priority, seq, state } = stored
+      const isDead = state === State.dead
+      if (!isDead && state >= State.processing) return false
+      if (node !== undefined && node !== (isDead ? destination : stored.source)) return false
+      const dueAt = at > now ? at : null
+      const behind = isDead ? key !== null && isBehind(destination, key) : state % 2 === 1
+      const next = (dueAt === null ? State.ready : State.scheduled) + (behind ? 1 : 0)
+      all(text.setScheduledAt, [at, seq])
+      if (isDead) {
+        const { error, errorAt, processingAt } = stored
+        all(text.dropDone, [destination, state, seq])
+        all(text.insertWork, [seq, dueAt, -priority, 0, next, destination, key, processingAt, errorAt, error])
+        arrange(destination, key)
+      } else all(text.setDue, [next, dueAt, destination, state, -priority, seq])
+      return true
+    }
+
     /** `isFull`: there was no room, the first time. */
     const perform = ({ claims, finishes, pushes }: Work, now: number, isFull = false): Done => ({
       pushed: push(pushes, now),
@@ -381,7 +400,7 @@ export const makeWork = (mark: string, text: Text) => {
       claimed: claims.map((one) => claim(one, now))
     })
 
-    return { all, one, seqOfId, read, perform, sweep, nextDue, remove, redrive }
+    return { all, one, seqOfId, read, perform, sweep, nextDue, remove, redrive, reschedule }
   }
 }
 

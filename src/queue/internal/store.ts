@@ -154,6 +154,12 @@ export interface Changed {
   readonly wake: ReadonlyArray<string>
 }
 
+/** A message with another time; `left` milliseconds until then, 0 where it has passed. */
+export interface Rescheduled {
+  readonly message: Message.Message
+  readonly left: number
+}
+
 /** A change of many messages, a slice at a time: `next` goes on, until it is absent. */
 export interface Slice extends Changed {
   readonly next?: number | undefined
@@ -195,7 +201,10 @@ export interface Store {
     payload: Encoded,
     node: string | undefined
   ) => Result<Message.Message | undefined>
-  readonly remove: (id: string, node: string | undefined) => Result<Changed>
+  /** Removes what waits, or with `all` whatever it does. */
+  readonly remove: (id: string, node: string | undefined, all: boolean) => Result<Changed>
+  /** Gives what waits, or is dead, another time (epoch milliseconds), and says how many milliseconds it is until then. */
+  readonly reschedule: (id: string, at: number, node: string | undefined) => Result<Rescheduled | undefined>
   /** The highest number given out: what a removal of everything goes up to. */
   readonly last: Result<number>
   /** Removes what waits, or with `all` everything, after this number and up to that. */

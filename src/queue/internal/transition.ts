@@ -12,7 +12,9 @@
  * | processing       | reject                                                 | dead                                   |
  * | processing       | release                                                | ready, scheduled; one try less         |
  * | ready, scheduled | update, remove                                         | the same with another payload; none    |
- * | dead             | redrive                                                | ready, no tries                        |
+ * | ready, scheduled | reschedule                                             | scheduled until its time, ready        |
+ * | dead             | redrive; reschedule                                    | ready, no tries; scheduled             |
+ * | all              | remove of any                                          | none                                   |
  * | processed, dead  | prune                                                  | none                                   |
  *
  * Of the unfinished messages of one node with one ordering key, the one that is processing, else the oldest, is free; all
@@ -81,6 +83,13 @@ export type Word =
     /** Not only what waits. */
     readonly all: boolean
   }
+  | {
+    readonly _tag: "Reschedule"
+    readonly seq: number
+    readonly at: number
+    /** The source of what waits, the destination of what is dead. */
+    readonly node: string | undefined
+  }
   | { readonly _tag: "Redrive"; readonly seqs: ReadonlyArray<number>; readonly destination: string | undefined }
   | {
     readonly _tag: "Prune"
@@ -111,6 +120,8 @@ const deduplicationKey = (destination: string, key: string): string => `${destin
 
 /** Pending or scheduled: not in anybody's hands, and not done with. */
 const isWaiting = (message: Stored): boolean => message.state < State.processing
+/** Of what waits: whether it waits for another of its key. */
+const isBlocked = (message: Stored): boolean => message.state % 2 === 1
 const isFinished = (message: Stored): boolean => message.state > State.processing
 type Writable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -174,6 +185,10 @@ const arrange = (draft: Draft, { destination, orderingKey: key }: Stored): void 
   change(draft, blocked, { state: blocked.state - 1 })
 }
 
+/** Whether something of its key is unfinished. */
+const isBehind = (draft: Draft, { destination, orderingKey }: Pick<Stored, "destination" | "orderingKey">): boolean =>
+  orderingKey !== null && Sorted.first(draft.ordered, `${destination}\0${orderingKey}\0`) !== undefined
+
 const push = (draft: Draft, entry: NewMessage, now: number): Stored => {
   const { deduplicationKey: key, destination, orderingKey } = entry
   if (key !== null) {
@@ -183,7 +198,7 @@ const push = (draft: Draft, entry: NewMessage, now: number): Stored => {
   }
   const due = entry.at ?? (entry.delay === null ? null : now + entry.delay)
   const later = due !== null && due > now
-  const behind = orderingKey !== null && Sorted.first(draft.ordered, `${destination}\0${orderingKey}\0`) !== undefined
+  const behind = isBehind(draft, entry)
   const seq = ++draft.last
   if (key !== null) {
     draft.deduplication = Sorted.set(draft.deduplication, deduplicationKey(destination, key), {
@@ -335,14 +350,29 @@ const step = (draft: Draft, word: Word, now: number): ReadonlyArray<Stored> => {
       for (const message of removed) arrange(draft, message)
       return removed
     }
+    case "Reschedule": {
+      const message = known(draft, word.seq)
+      if (message === undefined || !(isWaiting(message) || message.state === State.dead)) return []
+      const isDead = message.state === State.dead
+      if (word.node !== undefined && word.node !== (isDead ? message.destination : message.source)) return []
+      const later = word.at > now
+      const behind = isDead ? isBehind(draft, message) : isBlocked(message)
+      change(draft, message, {
+        state: (later ? State.scheduled : State.ready) + (behind ? 1 : 0),
+        dueAt: later ? word.at : null,
+        scheduledAt: word.at,
+        ...(isDead ? { tries: 0, finishedAt: null } : {})
+      })
+      arrange(draft, message)
+      return [known(draft, word.seq)!]
+    }
     case "Redrive": {
       const dead = word.seqs.map((seq) => known(draft, seq)).filter((message) =>
         message !== undefined && message.state === State.dead &&
         (word.destination === undefined || message.destination === word.destination)
       ) as Array<Stored>
       return dead.map((message) => {
-        const key = message.orderingKey
-        const behind = key !== null && Sorted.first(draft.ordered, `${message.destination}\0${key}\0`) !== undefined
+        const behind = isBehind(draft, message)
         change(draft, message, { state: behind ? State.readyBlocked : State.ready, tries: 0, finishedAt: null })
         arrange(draft, message)
         return message

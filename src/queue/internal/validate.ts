@@ -36,6 +36,7 @@ export const checkNode = (field: string, node: string): Checked<string> =>
 /** The longest duration with an end: a thousand years. The last time: the end of the year 9999, as RFC 3339 has it. */
 const maxMillis = 31_556_952_000_000
 const maxTime = 253_402_300_799_999
+const noTime = "is no time of the years up to 9999"
 
 /** Whole milliseconds; `null` for a duration without end, or why it is none. */
 export const toMillis = (input: Duration.Input): number | null | string => {
@@ -116,13 +117,17 @@ const problemOf = (
   if (typeof window === "string") return ["deduplicationWindow", window]
   if (window === null) return ["deduplicationWindow", "has no end"]
   if (entry.delay === undefined && entry.at !== undefined && !(Math.abs(millisOf(entry.at)) <= maxTime)) {
-    return ["at", "is no time of the years up to 9999"]
+    return ["at", noTime]
   }
   return headers === undefined ? undefined : problemOfHeaders(headers)
 }
 
 const isInteger = (value: number, min: number, max: number): boolean =>
   Number.isInteger(value) && value >= min && value <= max
+
+/** Epoch milliseconds. */
+export const checkTime = (field: string, at: DateTime.Utc | Date): Checked<number> =>
+  Math.abs(millisOf(at)) <= maxTime ? Effect.succeed(Math.ceil(millisOf(at))) : invalid(field, noTime)
 
 const millisOf = (at: DateTime.Utc | Date): number => at instanceof Date ? at.getTime() : at.epochMilliseconds
 

@@ -3,7 +3,7 @@
  * database.
  *
  * The original server knows no leases: there a delivery has no expiry, an ack is by id and node, and `nack`, `reject`,
- * `release`, `extend`, `redrive` and counts fail with `Unsupported`.
+ * `release`, `extend`, `redrive`, `reschedule` and counts fail with `Unsupported`; `remove` takes what waits, whatever it is asked.
  *
  * @since 0.1.0
  */
@@ -354,7 +354,19 @@ export const make = (
       remove: Effect.fn("MessageQueue.remove")(function*(id, remove) {
         const node = yield* nodeOf(remove?.node)
         if (!Validate.isMessageId(id)) return false
-        return (yield* countOf("remove", yield* request("remove", "DELETE", `/messages/${id}`, node))) > 0
+        const path = `/messages/${id}${remove?.anyStatus === true ? "?all=true" : ""}`
+        return (yield* countOf("remove", yield* request("remove", "DELETE", path, node))) > 0
+      }),
+      reschedule: Effect.fn("MessageQueue.reschedule")(function*(id, at, reschedule) {
+        const node = yield* nodeOf(reschedule?.node)
+        const time = yield* Validate.checkTime("at", at)
+        if (!Validate.isMessageId(id)) return yield* fail(new MessageNotFound({ id }))
+        const answer = yield* request("reschedule", "POST", `/messages/${id}/reschedule`, node, {
+          json: JSON.stringify({ scheduled_time: iso(time) })
+        })
+        return answer.headers["scirocco-id"] === undefined
+          ? yield* fail(new MessageNotFound({ id }))
+          : yield* messageOf("reschedule", answer)
       }),
       removeAll: Effect.fn("MessageQueue.removeAll")(function*(remove) {
         return yield* countOf("remove", yield* request("remove", "DELETE", "/messages", yield* nodeOf(remove?.node)))

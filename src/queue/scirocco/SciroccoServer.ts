@@ -60,6 +60,7 @@ export const layer = (
       ["/messageQueue/:id/extend", { PATCH: handlers.finish("extend") }],
       ["/messages", { GET: handlers.list, DELETE: handlers.removeAll }],
       ["/messages/redrive", { POST: handlers.redrive }],
+      ["/messages/:id/reschedule", { POST: handlers.reschedule }],
       ["/messages/:id", { GET: handlers.get, PATCH: handlers.update, DELETE: handlers.remove }],
       ["/globalDataSpace", { DELETE: handlers.clear }]
     ]

@@ -20,7 +20,7 @@ export const unavailable = (operation: string, cause: unknown): MessageQueueErro
   new MessageQueueError({ reason: new QueueUnavailable({ operation, uncertain: true, cause }) })
 
 /** Operations that the original server does not have: a 404 is that it does not know the route. */
-const ours = new Set(["nack", "reject", "release", "extend", "redrive", "counts", "pushMany", "ackMany"])
+const ours = new Set(["nack", "reject", "release", "extend", "redrive", "reschedule", "counts", "pushMany", "ackMany"])
 
 export const answerError = (
   operation: string,

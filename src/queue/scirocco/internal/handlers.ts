@@ -346,7 +346,21 @@ export const makeHandlers = (options: Options, queue: Queue, budget: BudgetShape
     remove: handle(Effect.fnUntraced(function*(request) {
       const name = yield* id
       const node = yield* nodeOf(request)
-      return count(node !== undefined && (yield* queue.remove(name, { node })) ? 1 : 0)
+      const all = yield* parameter("all")
+      if (all !== undefined && all !== "true" && all !== "false") return yield* Body.invalid("all", "is no boolean")
+      return count(node !== undefined && (yield* queue.remove(name, { node, anyStatus: all === "true" })) ? 1 : 0)
+    })),
+    reschedule: handle(Effect.fnUntraced(function*(request) {
+      const name = yield* id
+      const node = yield* nodeOf(request)
+      if (node === undefined) return yield* Body.refuse(404, notFound)
+      const said = (yield* fields(request)).get("scheduled_time")
+      const at = typeof said === "string" ? Wire.parseTime(said) : undefined
+      if (at === undefined) return yield* Body.invalid("scheduled_time", "is no valid date")
+      return yield* queue.reschedule(name, new Date(at), { node }).pipe(
+        Effect.map((message) => answer(message, 200)),
+        Effect.catchReason("MessageQueueError", "MessageNotFound", () => Effect.succeed(count(0)))
+      )
     })),
     removeAll: handle(Effect.fnUntraced(function*(request) {
       const node = yield* nodeOf(request)
