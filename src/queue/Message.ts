@@ -158,6 +158,8 @@ const fields = {
   topic: Schema.optionalKey(Schema.String),
   orderingKey: Schema.optionalKey(Schema.String),
   deduplicationKey: Schema.optionalKey(Schema.String),
+  /** Whether its ordering key stops when it dies. */
+  stopKey: Schema.optionalKey(Schema.Boolean),
   /** What travels with the payload, as the sender put it there. */
   headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
   /** When the payload was last replaced. */

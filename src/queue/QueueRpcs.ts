@@ -49,6 +49,7 @@ export const PushEntry = Schema.Struct({
   deduplicationKey: Schema.optionalKey(Schema.String),
   deduplicationWindow: Schema.optionalKey(Schema.Natural),
   orderingKey: Schema.optionalKey(Schema.String),
+  stopKey: Schema.optionalKey(Schema.Boolean),
   maxTries: Schema.optionalKey(Schema.Int)
 })
 
@@ -246,6 +247,7 @@ export const fromRpcClient = <E>(
       deduplicationKey: entry.deduplicationKey,
       deduplicationWindow: entry.deduplicationKey === undefined ? undefined : checked.deduplicationWindow,
       orderingKey: entry.orderingKey,
+      stopKey: entry.stopKey,
       maxTries: entry.maxTries
     }
     return {

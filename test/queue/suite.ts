@@ -435,6 +435,45 @@ export const suite = <R = never>(
       })
   )
 
+  test(
+    "a message that stops its key when it dies: the others wait until it is redriven, rescheduled or removed",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        const keys = ["redriven", "removed", "rescheduled"] as const
+        for (const orderingKey of keys) {
+          yield* queue.pushMany([
+            { destination: b, source: a, payload: `${orderingKey} 1`, orderingKey, stopKey: true, maxTries: 1 },
+            { destination: b, source: a, payload: `${orderingKey} 2`, orderingKey }
+          ])
+        }
+        const [redriven, removed, rescheduled] = yield* queue.pullMany(b, { lease: "1 second" })
+        assert.isTrue(redriven!.stopKey)
+        yield* queue.reject(redriven!)
+        yield* queue.nack(removed!)
+        yield* advance("2 seconds")
+        // What is pushed now waits too; other keys go on.
+        yield* queue.push(b, "redriven 3", { source: a, orderingKey: "redriven" })
+        yield* queue.push(b, "another", { source: a, orderingKey: "another" })
+        assert.deepStrictEqual(values(yield* queue.pullMany(b)), ["another"])
+        assert.strictEqual((yield* queue.counts({ node: b })).dead, 3)
+
+        assert.strictEqual(yield* queue.redrive({ node: b, ids: [redriven!.id] }), 1)
+        assert.isTrue(yield* queue.remove(removed!.id, { node: a, anyStatus: true }))
+        const at = DateTime.add(rescheduled!.createdAt, { seconds: 30 })
+        yield* queue.reschedule(rescheduled!.id, at, { node: b })
+        const going = yield* queue.pullMany(b)
+        assert.deepStrictEqual(values(going), ["redriven 1", "removed 2"])
+        for (const delivery of going) yield* queue.ack(delivery)
+        assert.deepStrictEqual(values(yield* queue.pullMany(b)), ["redriven 2"])
+        yield* advance("1 minute")
+        const [late] = yield* queue.pullMany(b, { wait: "1 second" })
+        assert.strictEqual(late!.payload.value, "rescheduled 1")
+        yield* queue.ack(late!)
+        assert.deepStrictEqual(values(yield* queue.pullMany(b)), ["rescheduled 2"])
+        assert.strictEqual(yield* reason(queue.push(b, "x", { source: a, stopKey: true })), "InvalidMessage")
+      })
+  )
+
   test("a redriven message comes before those of its key that were pushed after it, and beside none", (queue) =>
     Effect.gen(function*() {
       for (const n of [1, 2, 3]) yield* queue.push(b, n, { source: a, orderingKey: "k" })

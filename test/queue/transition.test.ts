@@ -52,7 +52,9 @@ const agree = Effect.fnUntraced(function*(
         destination: pick(nodes),
         topic: null,
         priority: int(3) - 1,
-        orderingKey: next() < 0.5 ? pick(["k", "l"]) : null,
+        ...(next() < 0.5
+          ? { orderingKey: pick(["k", "l"]), stopKey: next() < 0.3 }
+          : { orderingKey: null, stopKey: false }),
         deduplicationKey: next() < 0.2 ? pick(["d", "e"]) : null,
         deduplicationWindow: 20,
         maxTries: 1 + int(3),

@@ -41,6 +41,11 @@ export interface PushOptions {
    * predecessor is acknowledged, dead or removed. Other messages go on meanwhile. A delayed message holds its followers.
    */
   readonly orderingKey?: string | undefined
+  /**
+   * What becomes of its ordering key when this message dies: `true` stops it, none of the messages after it is delivered until
+   * it is redriven, rescheduled or removed; meanwhile it is kept beyond its retention. Needs an `orderingKey`. Default `false`.
+   */
+  readonly stopKey?: boolean | undefined
   /** After so many pulls without ack the message is dead, 1 to 32,767. Default: the layer's `maxTries`. */
   readonly maxTries?: number | undefined
 }

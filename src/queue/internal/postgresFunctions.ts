@@ -6,7 +6,7 @@
  * over what is locked (`p_wait` is false) and says so.
  */
 import { makeDefine, planner } from "./postgresDefine.ts"
-import { upkeep } from "./postgresUpkeep.ts"
+import { isBehind, upkeep } from "./postgresUpkeep.ts"
 import { leaseRanOut, Op, State } from "./store.ts"
 
 /** The least number of 32 bits: before every rank. */
@@ -39,11 +39,13 @@ export const functions = (p: string): ReadonlyArray<string> => {
         -- One statement: what it sees is of one moment.
         SELECT f.seq AS free_seq, f.rank AS free_rank, f.state AS free_state, b.seq, b.rank, b.state,
           EXISTS (SELECT 1 FROM ${work} WHERE destination = p_destination AND ordering_key = p_key
-            AND state = ${State.processing}) AS busy
+            AND state = ${State.processing}) AS busy,
+          EXISTS (SELECT 1 FROM ${p}_stop s WHERE s.destination = p_destination AND s.ordering_key = p_key
+            AND s.seq < b.seq) AS stopped
         INTO r
         FROM (${first(State.readyBlocked)} UNION ALL ${first(State.scheduledBlocked)} ORDER BY seq LIMIT 1) b
         LEFT JOIN (${first(State.ready)} UNION ALL ${first(State.scheduled)} LIMIT 1) f ON true;
-        IF NOT FOUND OR r.busy OR r.free_seq < r.seq THEN RETURN false; END IF;
+        IF NOT FOUND OR r.busy OR r.stopped OR r.free_seq < r.seq THEN RETURN false; END IF;
         IF r.free_seq IS NOT NULL THEN
           UPDATE ${work} w SET state = r.free_state + 1
             FROM (SELECT seq FROM ${work} WHERE destination = p_destination AND state = r.free_state
@@ -86,7 +88,7 @@ export const functions = (p: string): ReadonlyArray<string> => {
               AND m.seq = ANY (v_keyed));
           v_seqs := ARRAY(SELECT s FROM unnest(v_seqs) s WHERE NOT s = ANY (v_keyed) OR s = ANY (v_free));
         END IF;
-        FOR r IN SELECT w.seq, w.destination, w.state, w.rank, w.tries, w.processing_at, w.ordering_key, m.max_tries
+        FOR r IN SELECT w.seq, w.destination, w.state, w.rank, w.tries, w.processing_at, w.ordering_key, m.max_tries, m.stop_key
           FROM unnest(v_seqs) s (seq) JOIN ${message} m ON m.seq = s.seq
           JOIN ${work} w ON w.destination = m.destination
             AND w.state IN (${State.scheduled}, ${State.scheduledBlocked}, ${State.processing})
@@ -104,6 +106,9 @@ export const functions = (p: string): ReadonlyArray<string> => {
             DELETE FROM ${work} WHERE destination = r.destination AND state = r.state AND rank = r.rank AND seq = r.seq;
             INSERT INTO ${done} (seq, finished_at, processing_at, error_at, tries, state, destination, error)
               VALUES (r.seq, v_now, r.processing_at, v_now, r.tries, ${State.dead}, r.destination, '${leaseRanOut}');
+            IF r.stop_key = 1 THEN
+              INSERT INTO ${p}_stop (destination, ordering_key, seq) VALUES (r.destination, r.ordering_key, r.seq);
+            END IF;
           END IF;
           IF r.state = ${State.processing} AND r.ordering_key IS NOT NULL THEN
             PERFORM ${p}_arrange(r.destination, r.ordering_key);
@@ -117,7 +122,7 @@ export const functions = (p: string): ReadonlyArray<string> => {
     `CREATE TYPE ${p}_claimed AS (
       ord integer, seq bigint, created_at bigint, scheduled_at bigint, updated_at bigint, priority smallint,
       max_tries smallint, payload_kind smallint, source text, topic text, ordering_key text, dedup_key text,
-      payload_type text, headers text, former_id text, payload bytea, tries smallint, due_at bigint, token uuid,
+      payload_type text, headers text, former_id text, payload bytea, stop_key smallint, tries smallint, due_at bigint, token uuid,
       processing_at bigint, error_at bigint, error text)`,
 
     // Of each node up to so many, for so long; first of those after a place, since rows that are gone are passed one by one
@@ -150,7 +155,7 @@ export const functions = (p: string): ReadonlyArray<string> => {
                 RETURNING w.seq, w.tries, w.due_at, w.token, w.processing_at, w.error_at, w.error)
               SELECT i, m.seq, m.created_at, m.scheduled_at, m.updated_at, m.priority, m.max_tries, m.payload_kind,
                 m.source, m.topic, m.ordering_key, m.dedup_key, m.payload_type, m.headers, m.former_id, m.payload,
-                t.tries, t.due_at, t.token, t.processing_at, t.error_at, t.error
+                m.stop_key, t.tries, t.due_at, t.token, t.processing_at, t.error_at, t.error
               FROM taken t CROSS JOIN LATERAL (SELECT * FROM ${message} m WHERE m.seq = t.seq OFFSET 0) m;
             GET DIAGNOSTICS v_count = ROW_COUNT;
             v_left := v_left - v_count;
@@ -249,6 +254,11 @@ export const functions = (p: string): ReadonlyArray<string> => {
           SELECT s.ord, CASE WHEN s.next < ${State.processing} THEN 2 ELSE 1 END FROM said s;
         GET DIAGNOSTICS v_count = ROW_COUNT;
         IF v_keys > 0 THEN
+          INSERT INTO ${p}_stop (destination, ordering_key, seq)
+            SELECT m.destination, m.ordering_key, m.seq FROM unnest(p_seqs) u (seq) JOIN ${message} m ON m.seq = u.seq
+            JOIN ${done} d ON d.destination = m.destination AND d.state = ${State.dead} AND d.seq = m.seq
+            WHERE m.stop_key = 1 AND NOT u.seq = ANY (v_busy)
+            ON CONFLICT DO NOTHING;
           FOR r IN SELECT u.ord, m.destination, m.ordering_key
             FROM unnest(p_seqs, p_ops) WITH ORDINALITY AS u (seq, op, ord) JOIN ${message} m ON m.seq = u.seq
             WHERE m.ordering_key IS NOT NULL AND u.op <> ${Op.extend} AND NOT u.seq = ANY (v_busy) ORDER BY u.ord
@@ -278,7 +288,7 @@ export const functions = (p: string): ReadonlyArray<string> => {
       "push",
       `p_destinations text[], p_sources text[], p_priorities integer[], p_max_tries integer[], p_topics text[],
         p_ordering text[], p_dedup text[], p_windows bigint[], p_types text[], p_kinds integer[], p_headers text[],
-        p_at bigint[], p_delay bigint[], p_payloads bytea[], p_wait boolean`,
+        p_at bigint[], p_delay bigint[], p_payloads bytea[], p_stop integer[], p_wait boolean`,
       "TABLE (seq bigint, fresh boolean, state integer, created_at bigint, scheduled_at bigint)",
       `DECLARE
         v_now bigint;
@@ -306,12 +316,13 @@ export const functions = (p: string): ReadonlyArray<string> => {
           END IF;
           v_due := COALESCE(p_at[i], v_now + p_delay[i]);
           state := CASE WHEN v_due > v_now THEN ${State.scheduled} ELSE ${State.ready} END;
-          IF p_ordering[i] IS NOT NULL AND EXISTS (SELECT 1 FROM ${work} w
-            WHERE w.destination = p_destinations[i] AND w.ordering_key = p_ordering[i]) THEN state := state + 1; END IF;
+          IF p_ordering[i] IS NOT NULL AND ${isBehind(p, "p_destinations[i]", "p_ordering[i]")} THEN
+            state := state + 1;
+          END IF;
           INSERT INTO ${message} AS m (created_at, scheduled_at, priority, max_tries, payload_kind, source, destination,
-              topic, ordering_key, dedup_key, payload_type, headers, payload)
+              topic, ordering_key, dedup_key, payload_type, headers, payload, stop_key)
             VALUES (v_now, v_due, p_priorities[i], p_max_tries[i], p_kinds[i], p_sources[i], p_destinations[i],
-              p_topics[i], p_ordering[i], p_dedup[i], p_types[i], p_headers[i], p_payloads[i])
+              p_topics[i], p_ordering[i], p_dedup[i], p_types[i], p_headers[i], p_payloads[i], p_stop[i])
             RETURNING m.seq INTO seq;
           INSERT INTO ${work} (seq, due_at, rank, tries, state, destination, ordering_key)
             VALUES (seq, CASE WHEN v_due > v_now THEN v_due END, -p_priorities[i], 0, state, p_destinations[i],

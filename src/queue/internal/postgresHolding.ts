@@ -218,12 +218,13 @@ const claimedRow = (row: Values, destination: string): Stored =>
     row[13],
     row[14],
     row[15],
-    State.processing,
     row[16],
+    State.processing,
     row[17],
     row[18],
     row[19],
     row[20],
     row[21],
+    row[22],
     null
   ])

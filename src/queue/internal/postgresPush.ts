@@ -145,5 +145,6 @@ const keyed: ReadonlyArray<Column> = [
   ["headers", "text", (message) => headersText(message.headers)],
   ["at", "bigint", (message) => message.at],
   ["delay", "bigint", (message) => message.delay],
-  ["payload", "bytea", (message) => toBytes(message.payload.data)]
+  ["payload", "bytea", (message) => toBytes(message.payload.data)],
+  ["stop", "integer", (message) => message.stopKey ? 1 : null]
 ]

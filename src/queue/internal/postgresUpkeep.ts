@@ -8,6 +8,11 @@ import { State } from "./store.ts"
 /** How many rows one look for what is past its retention reads. */
 const read = 2000
 
+/** Whether something of a key is unfinished, or stops it. */
+export const isBehind = (p: string, destination: string, key: string): string =>
+  `(EXISTS (SELECT 1 FROM ${p}_work w WHERE w.destination = ${destination} AND w.ordering_key = ${key})
+    OR EXISTS (SELECT 1 FROM ${p}_stop s WHERE s.destination = ${destination} AND s.ordering_key = ${key}))`
+
 export const upkeep = (p: string, define: Define): ReadonlyArray<string> => {
   const work = `${p}_work`
   const message = `${p}_message`
@@ -63,8 +68,9 @@ export const upkeep = (p: string, define: Define): ReadonlyArray<string> => {
           IF r.dedup_key IS NOT NULL THEN
             DELETE FROM ${p}_dedup WHERE destination = r.destination AND dedup_key = r.dedup_key AND seq = r.seq;
           END IF;
-          IF r.ordering_key IS NOT NULL AND ${p}_arrange(r.destination, r.ordering_key) THEN
-            nodes := nodes || r.destination;
+          IF r.ordering_key IS NOT NULL THEN
+            DELETE FROM ${p}_stop WHERE destination = r.destination AND ordering_key = r.ordering_key AND seq = r.seq;
+            IF ${p}_arrange(r.destination, r.ordering_key) THEN nodes := nodes || r.destination; END IF;
           END IF;
         END LOOP;
         RETURN NEXT;
@@ -90,9 +96,12 @@ export const upkeep = (p: string, define: Define): ReadonlyArray<string> => {
             AND (p_destination IS NULL OR m.destination = p_destination)
           RETURNING d.seq, d.destination, m.priority, m.ordering_key, d.processing_at, d.error_at, d.error
         LOOP
+          IF r.ordering_key IS NOT NULL THEN
+            DELETE FROM ${p}_stop WHERE destination = r.destination AND ordering_key = r.ordering_key AND seq = r.seq;
+          END IF;
           INSERT INTO ${work} (seq, rank, tries, state, destination, ordering_key, processing_at, error_at, error)
-            VALUES (r.seq, -r.priority, 0, CASE WHEN r.ordering_key IS NOT NULL AND EXISTS (SELECT 1 FROM ${work} w
-                WHERE w.destination = r.destination AND w.ordering_key = r.ordering_key)
+            VALUES (r.seq, -r.priority, 0, CASE WHEN r.ordering_key IS NOT NULL
+                AND ${isBehind(p, "r.destination", "r.ordering_key")}
               THEN ${State.readyBlocked} ELSE ${State.ready} END,
               r.destination, r.ordering_key, r.processing_at, r.error_at, r.error);
           IF r.ordering_key IS NOT NULL THEN PERFORM ${p}_arrange(r.destination, r.ordering_key); END IF;
@@ -139,11 +148,13 @@ export const upkeep = (p: string, define: Define): ReadonlyArray<string> => {
             RETURNING processing_at, error_at, error INTO v;
           v_done := FOUND;
           IF v_done THEN
+            DELETE FROM ${p}_stop WHERE destination = r.destination AND ordering_key = r.ordering_key AND seq = p_seq;
             INSERT INTO ${work} (seq, due_at, rank, tries, state, destination, ordering_key, processing_at, error_at,
                 error)
-              VALUES (p_seq, v_due, r.rank, 0, v_state + CASE WHEN r.ordering_key IS NOT NULL AND EXISTS (
-                SELECT 1 FROM ${work} w WHERE w.destination = r.destination AND w.ordering_key = r.ordering_key)
-                THEN 1 ELSE 0 END, r.destination, r.ordering_key, v.processing_at, v.error_at, v.error);
+              VALUES (p_seq, v_due, r.rank, 0, v_state + CASE WHEN r.ordering_key IS NOT NULL
+                AND ${
+        isBehind(p, "r.destination", "r.ordering_key")
+      } THEN 1 ELSE 0 END, r.destination, r.ordering_key, v.processing_at, v.error_at, v.error);
             IF r.ordering_key IS NOT NULL THEN PERFORM ${p}_arrange(r.destination, r.ordering_key); END IF;
           END IF;
         END IF;
@@ -183,6 +194,8 @@ export const upkeep = (p: string, define: Define): ReadonlyArray<string> => {
             WHERE d.state = ${State.dead} AND d.finished_at <= v_now - p_retention AND NOT EXISTS (
               SELECT 1 FROM ${p}_dedup k WHERE k.destination = m.destination AND k.dedup_key = m.dedup_key
                 AND k.seq = m.seq AND k.until > v_now)
+              AND NOT EXISTS (SELECT 1 FROM ${p}_stop s WHERE s.destination = m.destination
+                AND s.ordering_key = m.ordering_key AND s.seq = m.seq)
             ORDER BY d.finished_at LIMIT p_limit), NULL, true);
         END IF;
         DELETE FROM ${p}_dedup k USING (SELECT destination, dedup_key FROM ${p}_dedup WHERE until <= v_now
@@ -251,8 +264,7 @@ export const upkeep = (p: string, define: Define): ReadonlyArray<string> => {
           ORDER BY 1, 2 LIMIT p_limit FOR UPDATE SKIP LOCKED) x;
         -- Another statement: it sees what was committed before the rows were locked.
         DELETE FROM ${ordering} o USING unnest(v_destinations, v_keys) x (d, k)
-          WHERE o.destination = x.d AND o.ordering_key = x.k AND NOT EXISTS (
-            SELECT 1 FROM ${work} w WHERE w.destination = x.d AND w.ordering_key = x.k);
+          WHERE o.destination = x.d AND o.ordering_key = x.k AND NOT ${isBehind(p, "x.d", "x.k")};
         IF cardinality(v_keys) = p_limit THEN
           destination := v_destinations[p_limit]; ordering_key := v_keys[p_limit];
           RETURN NEXT;

@@ -24,7 +24,8 @@ export const ofMessage: ReadonlyArray<string> = [
   "payload_type",
   "headers",
   "former_id",
-  "payload"
+  "payload",
+  "stop_key"
 ].map((column) => `m.${column}`)
 
 /** A message `m` that may be unfinished, `w`, or finished, `d`: what {@link toStored} reads, in this order (PostgreSQL). */
@@ -67,14 +68,15 @@ export const toStored = (row: Values): Stored => ({
   headers: row[13] === null ? null : JSON.parse(row[13]),
   formerId: row[14],
   payload: row[15],
-  state: Number(row[16]),
-  tries: Number(row[17]),
-  dueAt: optional(row[18]),
-  token: row[19],
-  processingAt: optional(row[20]),
-  errorAt: optional(row[21]),
-  error: row[22],
-  finishedAt: optional(row[23])
+  stopKey: Number(row[16]) === 1,
+  state: Number(row[17]),
+  tries: Number(row[18]),
+  dueAt: optional(row[19]),
+  token: row[20],
+  processingAt: optional(row[21]),
+  errorAt: optional(row[22]),
+  error: row[23],
+  finishedAt: optional(row[24])
 })
 
 /** Kept as nothing where it is what the payload's kind has anyhow. */

@@ -16,6 +16,7 @@
  * |                                              | (`finished_at`), of what is dead        | retention of dead letters, and their redrive     |
  * | `dedup`: deduplication keys in their window  | primary key (`destination`, `dedup_key`) | one message for a key                           |
  * |                                              | (`until`)                               | keys go when their window is over                |
+ * | `stop`: what is dead and stops its key       | primary key (`destination`, `ordering_key`, `seq`) | nothing after it is delivered         |
  * | `ordering` (PostgreSQL): a row for each ordering key | primary key (`destination`, `ordering_key`) | who changes the order of a key locks its row first |
  *
  * `rank` is the priority turned round, so that everything is in ascending order.
@@ -61,6 +62,7 @@ const tables = (p: string, pg: boolean): ReadonlyArray<string> => {
       payload_type TEXT,
       headers TEXT,
       former_id TEXT,
+      stop_key ${small},
       payload ${pg ? "BYTEA" : "ANY"} NOT NULL
     ${end}`,
     `CREATE TABLE ${p}_work (
@@ -109,6 +111,12 @@ const tables = (p: string, pg: boolean): ReadonlyArray<string> => {
       seq ${int} NOT NULL,
       until ${int} NOT NULL,
       PRIMARY KEY (destination, dedup_key)
+    ${clustered}`,
+    `CREATE TABLE ${p}_stop (
+      destination TEXT NOT NULL,
+      ordering_key TEXT NOT NULL,
+      seq ${int} NOT NULL,
+      PRIMARY KEY (destination, ordering_key, seq)
     ${clustered}`
   ]
 }

@@ -28,6 +28,7 @@ export const makeText = (p: string) => {
   const held = `${p}_held`
   const done = `${p}_done`
   const dedup = `${p}_dedup`
+  const stop = `${p}_stop`
   const at = `WHERE destination = ? AND state = ? AND rank = ? AND seq = ?`
   const upTo = `WHERE destination = ? AND state = ${State.ready} AND (rank, seq) <= (?, ?)`
   const join = `LEFT JOIN ${work} w ON w.destination = m.destination AND w.state IN (${
@@ -55,8 +56,8 @@ export const makeText = (p: string) => {
     keepLast: `UPDATE ${p}_meta SET last = max(last, ?)`,
 
     insertMessage: `INSERT INTO ${message} (seq, created_at, scheduled_at, priority, max_tries, payload_kind, source,
-      destination, topic, ordering_key, dedup_key, payload_type, headers, payload)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      destination, topic, ordering_key, dedup_key, payload_type, headers, payload, stop_key)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     /** Those that say nothing but where they go. */
     insertPlain: `INSERT INTO ${message} ${plain} VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     insertPlainMany: `INSERT INTO ${message} ${plain} VALUES ${
@@ -72,7 +73,13 @@ export const makeText = (p: string) => {
       `INSERT INTO ${work} (seq, due_at, rank, tries, state, destination, ordering_key, processing_at, error_at, error)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     behind: `SELECT 1 FROM ${work} WHERE destination = ?1 AND ordering_key = ?2
-      UNION ALL SELECT 1 FROM ${held} WHERE destination = ?1 AND ordering_key = ?2 LIMIT 1`,
+      UNION ALL SELECT 1 FROM ${held} WHERE destination = ?1 AND ordering_key = ?2
+      UNION ALL SELECT 1 FROM ${stop} WHERE destination = ?1 AND ordering_key = ?2 LIMIT 1`,
+    /** What has died, where it stops its key. */
+    stop: `INSERT INTO ${stop} (destination, ordering_key, seq)
+      SELECT destination, ordering_key, seq FROM ${message} WHERE seq = ? AND stop_key = 1`,
+    stopsBefore: `SELECT 1 FROM ${stop} WHERE destination = ? AND ordering_key = ? AND seq < ?`,
+    dropStop: `DELETE FROM ${stop} WHERE destination = ? AND ordering_key = ? AND seq = ?`,
     dedup: `SELECT seq, until FROM ${dedup} WHERE destination = ? AND dedup_key = ?`,
     setDedup: `INSERT INTO ${dedup} (destination, dedup_key, seq, until) VALUES (?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET seq = excluded.seq, until = excluded.until`,
@@ -157,7 +164,9 @@ export const makeText = (p: string) => {
     /** Dead letters past their time. */
     pruneDead: `SELECT m.seq, m.destination, d.state, 0, NULL, m.dedup_key FROM ${done} d INDEXED BY ${p}_finished
       CROSS JOIN ${message} m ON m.seq = d.seq
-      WHERE d.state = ${State.dead} AND d.finished_at <= ? AND ${expired} ORDER BY d.finished_at LIMIT ? + 0`,
+      WHERE d.state = ${State.dead} AND d.finished_at <= ? AND ${expired} AND NOT EXISTS (
+        SELECT 1 FROM ${stop} s WHERE s.destination = m.destination AND s.ordering_key = m.ordering_key AND s.seq = m.seq)
+      ORDER BY d.finished_at LIMIT ? + 0`,
     nextNode: `SELECT min(destination) FROM ${done} WHERE destination > ?`,
     /** What is processed, in the order of the pushes: nothing can be past its time after the first that is younger. */
     processed: `SELECT m.seq, d.finished_at, m.created_at FROM ${done} d CROSS JOIN ${message} m ON m.seq = d.seq

@@ -63,6 +63,7 @@ export const makeWork = (mark: string, text: Text) => {
       const blocked = [of(State.readyBlocked), of(State.scheduledBlocked)].filter((one) => one !== undefined)
         .sort((a, b) => a.seq - b.seq)[0]
       if (blocked === undefined || (free !== undefined && free.seq < blocked.seq)) return false
+      if (one(text.stopsBefore, [destination, key, blocked.seq]) !== undefined) return false
       if (free !== undefined) {
         all(text.setState, [free.state + 1, destination, free.state, free.rank, free.seq])
       }
@@ -88,7 +89,8 @@ export const makeWork = (mark: string, text: Text) => {
         entry.deduplicationKey,
         payloadType(entry.payload.kind, entry.payload.type),
         headersText(entry.headers),
-        entry.payload.data
+        entry.payload.data,
+        entry.stopKey ? 1 : null
       ])
 
     /** One with a key; it is `seq`, if it is none that was there before. */
@@ -208,6 +210,7 @@ export const makeWork = (mark: string, text: Text) => {
       all(text.dropHeld, [seq])
       if (state > State.processing) {
         all(text.insertDone, [seq, now, processingAt, errorAt, tries, state, destination, error])
+        if (state === State.dead && key !== null) all(text.stop, [seq])
       } else {
         all(text.insertWork, [seq, dueAt, rank, tries, state, destination, key, processingAt, errorAt, error])
       }
@@ -351,7 +354,8 @@ export const makeWork = (mark: string, text: Text) => {
       const wake = new Set<string>()
       const last = rows.reduce((last, [seq]) => Math.max(last, Number(seq)), 0)
       if (last > 0) all(text.keepLast, [last])
-      for (const [seq, destination, state, rank, , deduplicationKey] of rows) {
+      for (const [seq, destination, state, rank, key, deduplicationKey] of rows) {
+        if (state === State.dead && key !== null) all(text.dropStop, [destination, key, seq])
         if (state > State.processing) all(text.dropDone, [destination, state, seq])
         else if (state === State.processing) all(text.dropHeld, [seq])
         else all(text.dropWork, [destination, state, rank, seq])
@@ -366,6 +370,7 @@ export const makeWork = (mark: string, text: Text) => {
       const wake = new Set<string>()
       for (const [seq, destination, priority, key, processingAt, errorAt, error] of rows) {
         all(text.dropDone, [destination, State.dead, seq])
+        if (key !== null) all(text.dropStop, [destination, key, seq])
         const state = key !== null && isBehind(destination, key) ? State.readyBlocked : State.ready
         all(text.insertWork, [seq, null, -priority, 0, state, destination, key, processingAt, errorAt, error])
         arrange(destination, key)
@@ -381,6 +386,7 @@ export const makeWork = (mark: string, text: Text) => {
       if (!isDead && state >= State.processing) return false
       if (node !== undefined && node !== (isDead ? destination : stored.source)) return false
       const dueAt = at > now ? at : null
+      if (isDead && key !== null) all(text.dropStop, [destination, key, seq])
       const behind = isDead ? key !== null && isBehind(destination, key) : state % 2 === 1
       const next = (dueAt === null ? State.ready : State.scheduled) + (behind ? 1 : 0)
       all(text.setScheduledAt, [at, seq])

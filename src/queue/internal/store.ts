@@ -46,6 +46,7 @@ export interface NewMessage {
   readonly topic: string | null
   readonly priority: number
   readonly orderingKey: string | null
+  readonly stopKey: boolean
   readonly deduplicationKey: string | null
   readonly deduplicationWindow: number
   readonly maxTries: number
@@ -82,6 +83,8 @@ export interface Stored {
   readonly payloadType: string
   readonly payloadKind: number
   readonly payload: string | Uint8Array
+  /** Whether its ordering key stops when it dies. */
+  readonly stopKey: boolean
   readonly createdAt: number
   readonly updatedAt: number | null
   readonly scheduledAt: number | null

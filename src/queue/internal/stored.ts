@@ -48,6 +48,7 @@ const base = (mark: string, stored: Stored, payload: Message.Payload): Writable<
   if (stored.headers !== null) message.headers = stored.headers
   if (stored.orderingKey !== null) message.orderingKey = stored.orderingKey
   if (stored.deduplicationKey !== null) message.deduplicationKey = stored.deduplicationKey
+  if (stored.stopKey) message.stopKey = true
   if (stored.updatedAt !== null) message.updatedAt = utc(stored.updatedAt)
   const scheduledAt = statusOf(stored.state) === "scheduled" ? stored.dueAt : stored.scheduledAt
   if (scheduledAt !== null) message.scheduledAt = utc(scheduledAt)
@@ -90,6 +91,7 @@ export const pushedMessage = (
   if (entry.headers !== null) message.headers = entry.headers
   if (entry.orderingKey !== null) message.orderingKey = entry.orderingKey
   if (entry.deduplicationKey !== null) message.deduplicationKey = entry.deduplicationKey
+  if (entry.stopKey) message.stopKey = true
   if (scheduledAt !== null) message.scheduledAt = utc(scheduledAt)
   return message
 }

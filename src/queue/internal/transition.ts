@@ -18,7 +18,8 @@
  * | processed, dead  | prune                                                  | none                                   |
  *
  * Of the unfinished messages of one node with one ordering key, the one that is processing, else the oldest, is free; all
- * others are blocked (`readyBlocked`, `scheduledBlocked`).
+ * others are blocked (`readyBlocked`, `scheduledBlocked`). A dead one that stops its key has its place among them: while it is
+ * dead, those after it are blocked.
  */
 import * as Sorted from "./sorted.ts"
 import { type Encoded, leaseRanOut, type NewMessage, Op, State, type Stored } from "./store.ts"
@@ -33,7 +34,7 @@ export interface Queue {
   readonly ready: Sorted.Sorted<number>
   /** What has a time: by that, and number. */
   readonly due: Sorted.Sorted<number>
-  /** What is unfinished of an ordering key: by node, key, state, number. */
+  /** What is unfinished of an ordering key, or stops it: by node, key, state, number. */
   readonly ordered: Sorted.Sorted<number>
   /** What is finished: by state, time, number. */
   readonly finished: Sorted.Sorted<number>
@@ -123,6 +124,11 @@ const isWaiting = (message: Stored): boolean => message.state < State.processing
 /** Of what waits: whether it waits for another of its key. */
 const isBlocked = (message: Stored): boolean => message.state % 2 === 1
 const isFinished = (message: Stored): boolean => message.state > State.processing
+/** Whether it has a place in the order of a key. */
+const isOrdered = (message: Stored): boolean =>
+  message.orderingKey !== null && (!isFinished(message) || isStopping(message))
+/** Whether its key is stopped by it. */
+const isStopping = (message: Stored): boolean => message.stopKey && message.state === State.dead
 type Writable<A> = { -readonly [K in keyof A]: A[K] }
 
 /** A queue on its way to the next: its own until it is handed out. */
@@ -134,7 +140,7 @@ const unplace = (draft: Draft, message: Stored): void => {
   if (message.state === State.ready) draft.ready = Sorted.remove(draft.ready, readyKey(message))
   if (message.dueAt !== null) draft.due = Sorted.remove(draft.due, dueKey(message))
   if (isFinished(message)) draft.finished = Sorted.remove(draft.finished, finishedKey(message))
-  else if (message.orderingKey !== null) draft.ordered = Sorted.remove(draft.ordered, orderedKey(message))
+  if (isOrdered(message)) draft.ordered = Sorted.remove(draft.ordered, orderedKey(message))
 }
 
 const place = (draft: Draft, message: Stored): Stored => {
@@ -146,7 +152,7 @@ const place = (draft: Draft, message: Stored): Stored => {
   if (message.state === State.scheduled) draft.wake.add(message.destination)
   if (message.dueAt !== null) draft.due = Sorted.set(draft.due, dueKey(message), message.seq)
   if (isFinished(message)) draft.finished = Sorted.set(draft.finished, finishedKey(message), message.seq)
-  else if (message.orderingKey !== null) draft.ordered = Sorted.set(draft.ordered, orderedKey(message), message.seq)
+  if (isOrdered(message)) draft.ordered = Sorted.set(draft.ordered, orderedKey(message), message.seq)
   return message
 }
 
@@ -181,11 +187,13 @@ const arrange = (draft: Draft, { destination, orderingKey: key }: Stored): void 
   const blocked = [of(State.readyBlocked), of(State.scheduledBlocked)].filter((message) => message !== undefined)
     .sort((a, b) => a.seq - b.seq)[0]
   if (blocked === undefined || (free !== undefined && free.seq < blocked.seq)) return
+  const stop = of(State.dead)
+  if (stop !== undefined && stop.seq < blocked.seq) return
   if (free !== undefined) change(draft, free, { state: free.state + 1 })
   change(draft, blocked, { state: blocked.state - 1 })
 }
 
-/** Whether something of its key is unfinished. */
+/** Whether something of its key is unfinished, or stops it. */
 const isBehind = (draft: Draft, { destination, orderingKey }: Pick<Stored, "destination" | "orderingKey">): boolean =>
   orderingKey !== null && Sorted.first(draft.ordered, `${destination}\0${orderingKey}\0`) !== undefined
 
@@ -215,6 +223,7 @@ const push = (draft: Draft, entry: NewMessage, now: number): Stored => {
     priority: entry.priority,
     orderingKey,
     deduplicationKey: key,
+    stopKey: entry.stopKey,
     maxTries: entry.maxTries,
     headers: entry.headers,
     payloadType: entry.payload.type,
@@ -383,6 +392,7 @@ const step = (draft: Draft, word: Word, now: number): ReadonlyArray<Stored> => {
       for (const [, seq] of Sorted.startingWith(draft.finished, String(word.state))) {
         const message = known(draft, seq)!
         if (pruned.length === word.limit || message.finishedAt! > now - word.retention) break
+        if (isStopping(message)) continue
         const key = message.deduplicationKey
         const kept = key !== null && Sorted.get(draft.deduplication, deduplicationKey(message.destination, key))
         if (kept && kept.seq === seq && kept.until > now) continue

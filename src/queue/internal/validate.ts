@@ -107,6 +107,8 @@ const problemOf = (
   if (topic !== undefined && !isWord(topic)) return ["topic", noWord]
   if (payloadType !== undefined && !isWord(payloadType)) return ["payloadType", noWord]
   if (orderingKey !== undefined && !isWord(orderingKey)) return ["orderingKey", noWord]
+  if (entry.stopKey !== undefined && typeof entry.stopKey !== "boolean") return ["stopKey", "is no boolean"]
+  if (entry.stopKey === true && orderingKey === undefined) return ["stopKey", "needs an ordering key"]
   if (deduplicationKey !== undefined && !isWord(deduplicationKey)) return ["deduplicationKey", noWord]
   if (priority !== undefined && !isInteger(priority, -32_768, 32_767)) {
     return ["priority", "is no integer from -32768 to 32767"]
@@ -146,6 +148,7 @@ const parseEntry = (entry: Entry, defaults: Defaults): NewMessage | InvalidMessa
     topic: entry.topic ?? null,
     priority: entry.priority ?? 0,
     orderingKey: entry.orderingKey ?? null,
+    stopKey: entry.stopKey === true,
     deduplicationKey: entry.deduplicationKey ?? null,
     deduplicationWindow: window as number,
     maxTries: entry.maxTries ?? defaults.maxTries,

@@ -130,6 +130,7 @@ export const make = (
           "scirocco-payload-type": entry.payloadType,
           "scirocco-priority": entry.priority === undefined ? null : String(checked.priority),
           "scirocco-ordering-key": checked.orderingKey,
+          "scirocco-stop-key": checked.stopKey ? "true" : null,
           "scirocco-deduplication-key": checked.deduplicationKey,
           "scirocco-deduplication-window": checked.deduplicationKey === null
             ? null
@@ -155,6 +156,7 @@ export const make = (
           payload_type: entry.payloadType,
           priority: one.priority,
           ordering_key: one.orderingKey ?? undefined,
+          stop_key: one.stopKey || undefined,
           deduplication_key: one.deduplicationKey ?? undefined,
           deduplication_window: one.deduplicationKey === null ? undefined : one.deduplicationWindow,
           max_tries: entry.maxTries,

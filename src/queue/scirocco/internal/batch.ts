@@ -52,6 +52,8 @@ const readEntry = Effect.fnUntraced(function*(
     const value = fields.get(name)
     return value === undefined || typeof value === "number" ? Effect.succeed(value) : invalid(name, "is no number")
   }
+  const stopKey = fields.get("stop_key")
+  if (stopKey !== undefined && typeof stopKey !== "boolean") return yield* invalid("stop_key", "is no boolean")
   const destination = yield* text("node_destination")
   if (destination === undefined) return yield* invalid("node_destination", "is required")
   const scheduled = yield* text("scheduled_time")
@@ -69,6 +71,7 @@ const readEntry = Effect.fnUntraced(function*(
     topic: yield* text("topic"),
     headers: own,
     orderingKey: yield* text("ordering_key"),
+    stopKey,
     deduplicationKey: yield* text("deduplication_key"),
     deduplicationWindow: yield* number("deduplication_window"),
     priority: yield* number("priority"),

@@ -37,6 +37,7 @@ const wireNames = new Map([
   ["payloadType", "payload_type"],
   ["at", "scheduled_time"],
   ["orderingKey", "ordering_key"],
+  ["stopKey", "stop_key"],
   ["deduplicationKey", "deduplication_key"],
   ["deduplicationWindow", "deduplication_window"],
   ["maxTries", "max_tries"]
@@ -144,6 +145,11 @@ export const makeHandlers = (options: Options, queue: Queue, budget: BudgetShape
       ? Effect.succeed(Number(text))
       : Body.invalid(field, "is no integer")
 
+  const boolean = (field: string, text: string | undefined) =>
+    text === undefined || text === "true" || text === "false"
+      ? Effect.succeed(text === "true")
+      : Body.invalid(field, "is no boolean")
+
   const schedule = Effect.fnUntraced(function*(request: HttpServerRequest) {
     if (request.headers["scirocco-status"] !== "scheduled") return {}
     const delay = yield* number("delay", request.headers["scirocco-delay"], maxMillis)
@@ -180,6 +186,7 @@ export const makeHandlers = (options: Options, queue: Queue, budget: BudgetShape
       ...(yield* schedule(request)),
       topic: headers["scirocco-topic"],
       orderingKey: headers["scirocco-ordering-key"],
+      stopKey: yield* boolean("stop_key", headers["scirocco-stop-key"]),
       deduplicationKey: headers["scirocco-deduplication-key"],
       deduplicationWindow: yield* number("deduplication_window", headers["scirocco-deduplication-window"], maxMillis),
       priority: yield* integer("priority", headers["scirocco-priority"]),
@@ -346,9 +353,8 @@ export const makeHandlers = (options: Options, queue: Queue, budget: BudgetShape
     remove: handle(Effect.fnUntraced(function*(request) {
       const name = yield* id
       const node = yield* nodeOf(request)
-      const all = yield* parameter("all")
-      if (all !== undefined && all !== "true" && all !== "false") return yield* Body.invalid("all", "is no boolean")
-      return count(node !== undefined && (yield* queue.remove(name, { node, anyStatus: all === "true" })) ? 1 : 0)
+      const anyStatus = yield* boolean("all", yield* parameter("all"))
+      return count(node !== undefined && (yield* queue.remove(name, { node, anyStatus })) ? 1 : 0)
     })),
     reschedule: handle(Effect.fnUntraced(function*(request) {
       const name = yield* id

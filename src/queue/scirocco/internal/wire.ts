@@ -45,6 +45,7 @@ const metadata = (message: Message.Message): Record<string, Schema.Json> => {
   }
   if (message.topic !== undefined) fields["topic"] = message.topic
   if (message.orderingKey !== undefined) fields["ordering_key"] = message.orderingKey
+  if (message.stopKey === true) fields["stop_key"] = true
   if (message.deduplicationKey !== undefined) fields["deduplication_key"] = message.deduplicationKey
   if (message.headers !== undefined) fields["headers"] = message.headers
   if (message.error !== undefined) fields["error"] = message.error
@@ -193,7 +194,11 @@ const fromListed = (entry: unknown, json: string | undefined): Message.Delivery 
   const fields = new Map<string, unknown>(Object.entries(entry))
   const text = (name: string): string | undefined => {
     const value = fields.get(name)
-    return typeof value === "string" ? value : typeof value === "number" ? String(value) : undefined
+    return typeof value === "string"
+      ? value
+      : typeof value === "number" || typeof value === "boolean"
+      ? String(value)
+      : undefined
   }
   const id = text("_id")
   const value = fields.get("payload")
@@ -238,6 +243,7 @@ const fromFields = (
     ...optional("topic", "topic"),
     ...optional("ordering_key", "orderingKey"),
     ...optional("deduplication_key", "deduplicationKey"),
+    ...(field("stop_key") === "true" ? { stopKey: true } : {}),
     ...(headers === undefined ? {} : { headers }),
     ...(error === undefined ? {} : { error })
   }
