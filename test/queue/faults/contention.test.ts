@@ -64,14 +64,50 @@ it.layer(layerPostgres, { timeout: 60_000, excludeTestServices: true })("many at
               if (index === 0) yield* tell(queue.removeAll({ node: "0" }))
             }
           })
+        /** Beside them, those who repair: what they do to messages in hand, and to keys that have stopped. */
+        const repairer = (index: number) =>
+          Effect.gen(function*() {
+            const queue = queues[index % 2]!
+            while (!over) {
+              const pushed = (yield* tell(queue.pushMany((yield* Random.shuffle(keys)).map((orderingKey) => ({
+                destination: "bf",
+                payload: 1,
+                orderingKey,
+                stopKey: true
+              }))))) ?? []
+              const deliveries = (yield* tell(queue.pullMany("bf", { max: 8 }))) ?? []
+              yield* Effect.forEach(deliveries, (delivery) => tell(queue.reject(delivery)), {
+                concurrency: "unbounded"
+              })
+              const mixed = yield* Random.shuffle([...pushed, ...deliveries])
+              yield* Effect.forEach(mixed, ({ id }, n) =>
+                n % 3 === 0
+                  ? tell(queue.remove(id, { anyStatus: true }))
+                  : n % 3 === 1
+                  ? Effect.ignore(queue.reschedule(id, new Date()))
+                  : tell(queue.redrive({ ids: [id, mixed[0]!.id] })), { concurrency: "unbounded" })
+            }
+          })
         const all = yield* Effect.forkChild(
-          Effect.forEach(Array.from({ length: 16 }, (_, index) => index), worker, { concurrency: "unbounded" })
+          Effect.all([
+            Effect.forEach(Array.from({ length: 16 }, (_, index) => index), worker, { concurrency: "unbounded" }),
+            Effect.forEach([0, 1, 2], repairer, { concurrency: "unbounded" })
+          ], { concurrency: "unbounded" })
         )
         yield* Effect.sleep(seconds * 1000)
         over = true
         yield* Fiber.join(all)
         assert.deepStrictEqual(failures.map((error) => error.message), [])
         assert.strictEqual(yield* deadlocks, before)
+        // Nobody waits for a place that nobody will give: with all keys free again, everything comes to its end.
+        const queue = queues[0]!
+        while (true) {
+          yield* queue.redrive({ node: "bf" })
+          const left = yield* queue.pullMany("bf", { max: 1000 })
+          if (left.length === 0) break
+          assert.deepStrictEqual(yield* queue.ackMany(left), [])
+        }
+        assert.include(yield* queue.counts({ node: "bf" }), { pending: 0, scheduled: 0, processing: 0, dead: 0 })
         assert.strictEqual(breaches, 0)
         assert.isAbove(acked, 0)
       }),
