@@ -598,6 +598,9 @@ export const suite = <R = never>(
       assert.deepStrictEqual((yield* queue.list({ node: "dd" })).messages, [])
       assert.isTrue(Option.isNone(yield* queue.get(first.messages[0]!.id, { node: "dd" })))
       assert.strictEqual(yield* reason(queue.list({ node: a, limit: 0 })), "InvalidMessage")
+      for (const cursor of ["abc", "", "-1", "1.5", "1e3", " 1", "9".repeat(30)]) {
+        assert.strictEqual(yield* reason(queue.list({ node: a, cursor })), "InvalidMessage")
+      }
     }))
 
   test("update and remove are the sender's, while the message waits", (queue) =>

@@ -661,6 +661,49 @@ describe("SciroccoServer", () => {
       assert.strictEqual((yield* ask("GET", "/messages", { node: "" })).status, 204)
     }), { maxList: 5 })
 
+  test("a cursor that no page gave is refused, by name", (ask) =>
+    Effect.gen(function*() {
+      yield* ask("POST", "/messageQueue", { headers: json, body: "1" })
+      for (const odd of ["abc", "", "-1", "1.5", "1e3", "0x1", "1'", "%00", "9".repeat(30), "Infinity"]) {
+        const answer = yield* ask("GET", `/messages?cursor=${odd}`)
+        assert.strictEqual(answer.status, 400, odd)
+        assert.deepStrictEqual(Object.keys(answer.json.errors), ["cursor"])
+      }
+      // One beyond the end is a page without messages.
+      assert.strictEqual((yield* ask("GET", "/messages?cursor=999999999999999")).status, 204)
+    }))
+
+  test(
+    "a message that was pulled over a connection that is cut comes back, and its former holder is refused",
+    (ask, { port }) =>
+      Effect.gen(function*() {
+        const id = (yield* ask("POST", "/messageQueue", { headers: json, body: "1" })).headers.get("Scirocco-Id")
+        const line = `Authorization: ${token}\r\nHost: x\r\nScirocco-Node-Source: bb`
+        // Reads its answer and is gone, without a word: what it was given is its own until the lease ends.
+        const first = yield* raw(port, ["GET /messageQueue HTTP/1.1", line, "Scirocco-Lease-Time: 0.3", "", ""])
+        const lease = (answer: string) => /^Scirocco-Lease: (.*)$/m.exec(answer)![1]!.trim()
+        assert.include(first, `Scirocco-Id: ${id}`)
+        assert.strictEqual((yield* ask("GET", "/messageQueue", { node: "bb" })).status, 204)
+        const again = yield* ask("GET", "/messageQueue?wait=10", { node: "bb" })
+        assert.strictEqual(again.headers.get("Scirocco-Id"), id)
+        assert.strictEqual(again.headers.get("Scirocco-Tries"), "2")
+        // An ack that is still under way when its connection dies is heard, and it is not the holder's.
+        const ack = (shown: string) =>
+          raw(port, [`PATCH /messageQueue/${id}/ack HTTP/1.1`, line, `Scirocco-Lease: ${shown}`, "", ""])
+        assert.match(yield* ack(lease(first)), /^HTTP\/1.1 409 /)
+        yield* cut(port, [
+          `PATCH /messageQueue/${id}/ack HTTP/1.1`,
+          line,
+          `Scirocco-Lease: ${lease(first)}`,
+          "",
+          ""
+        ])
+        assert.strictEqual((yield* ask("GET", `/messages/${id}`)).headers.get("Scirocco-Status"), "processing")
+        assert.match(yield* ack(again.headers.get("Scirocco-Lease")!), /^HTTP\/1.1 200 /)
+        assert.match(yield* ack(again.headers.get("Scirocco-Lease")!), /^HTTP\/1.1 409 /)
+      })
+  )
+
   test("a pull may wait, and one whose client goes away holds nothing", (ask) =>
     Effect.gen(function*() {
       const gone = yield* Effect.forkChild(ask("GET", "/messageQueue?wait=30", { node: "bb" }))
@@ -751,6 +794,14 @@ const raw = (port: number, lines: ReadonlyArray<string>) =>
     socket.on("error", (error) => resume(answer === "" ? Effect.die(error) : Effect.succeed(answer)))
     socket.on("close", () => resume(Effect.succeed(answer)))
     return Effect.sync(() => socket.destroy())
+  })
+
+/** Sends these bytes and cuts the connection, before any answer. */
+const cut = (port: number, lines: ReadonlyArray<string>) =>
+  Effect.callback<void>((resume) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(lines.join("\r\n"), () => socket.resetAndDestroy()))
+    socket.on("error", () => {})
+    socket.on("close", () => resume(Effect.void))
   })
 
 /** The story of `client.py`, as it was printed and as a value. */
