@@ -96,3 +96,5 @@ export const makeCrowd = Effect.gen(function*() {
     })
   }
 })
+
+export type Crowd = Effect.Success<typeof makeCrowd>

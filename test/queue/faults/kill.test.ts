@@ -1,52 +1,11 @@
 import { PgClient } from "@effect/sql-pg"
-import { assert, describe, it } from "@effect/vitest"
+import { describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import { NodeSqliteClient } from "effect-wire/node"
 import { MessageQueue } from "effect-wire/queue"
 import { makePostgres } from "../../node/support/KillablePostgres.ts"
-import { freePort, kills, makeCrowd, random, seed, temporaryDirectory } from "./crowd.ts"
-
-type Crowd = Effect.Success<typeof makeCrowd>
-
-/** Empties the queue, and then holds what the processes knew against what the database says. */
-const settle = Effect.fnUntraced(function*(crowd: Crowd) {
-  const queue = yield* MessageQueue.MessageQueue
-  const delivered = new Set<string>()
-  while (true) {
-    const deliveries = yield* queue.pullMany("bb", { max: 1000, wait: "1 second" })
-    for (const delivery of deliveries) delivered.add(String(delivery.payload.value))
-    yield* Effect.forEach(deliveries, (delivery) => queue.ack(delivery), { concurrency: "unbounded" })
-    const counts = yield* queue.counts()
-    if (counts.pending + counts.scheduled + counts.processing === 0) break
-  }
-  const stored: Array<string> = []
-  let page = yield* queue.list({ limit: 1000 })
-  while (true) {
-    for (const message of page.messages) {
-      assert.strictEqual(message.status, "processed")
-      stored.push(String(message.payload.value))
-    }
-    if (page.cursor === undefined) break
-    page = yield* queue.list({ limit: 1000, cursor: page.cursor })
-  }
-  const journal = yield* crowd.journal
-  for (const message of journal.delivered) delivered.add(message)
-  // Every message whose push was confirmed is there, was delivered, and is there once.
-  assert.strictEqual(new Set(stored).size, stored.length, "a message is stored twice")
-  for (const message of journal.pushed) {
-    assert.isTrue(stored.includes(message), `${message} was pushed and is lost`)
-    assert.isTrue(delivered.has(message), `${message} was pushed and never delivered`)
-  }
-  // No message was acknowledged by two holders.
-  assert.strictEqual(
-    new Set(journal.acknowledged).size,
-    journal.acknowledged.length,
-    "a message was acknowledged twice"
-  )
-  assert.isAbove(journal.pushed.length, kills)
-  assert.isAbove(journal.acknowledged.length, kills / 2)
-  return journal
-})
+import { type Crowd, freePort, kills, makeCrowd, random, seed, temporaryDirectory } from "./crowd.ts"
+import { settle } from "./settle.ts"
 
 /** Starts the crowd, and kills one of it after the other. */
 const rage = Effect.fnUntraced(function*(
@@ -101,7 +60,7 @@ describe("kill -9", { concurrent: false }, () => {
         const crowd = yield* makeCrowd
         const filename = `${yield* temporaryDirectory}/queue.sqlite`
         yield* rage(crowd, "sqlite", filename, kills)
-        yield* settle(crowd).pipe(Effect.provide(layerSqlite(filename)))
+        yield* settle(crowd, kills).pipe(Effect.provide(layerSqlite(filename)))
       }),
     90_000 + kills * 1000
   )
@@ -113,7 +72,7 @@ describe("kill -9", { concurrent: false }, () => {
         const crowd = yield* makeCrowd
         const postgres = yield* makePostgres
         yield* rage(crowd, "postgres", postgres.url, kills, { every: 10, kill: postgres.kill })
-        yield* settle(crowd).pipe(Effect.provide(layerPostgres(postgres.url)))
+        yield* settle(crowd, kills).pipe(Effect.provide(layerPostgres(postgres.url)))
       }),
     120_000 + kills * 2000
   )
@@ -131,7 +90,7 @@ describe("kill -9", { concurrent: false }, () => {
           every: 3,
           kill: Effect.andThen(crowd.kill("gateway"), Effect.andThen(start, Effect.sleep("300 millis")))
         })
-        yield* settle(crowd).pipe(Effect.provide(layerSqlite(filename)))
+        yield* settle(crowd, kills).pipe(Effect.provide(layerSqlite(filename)))
       }),
     90_000 + kills * 1000
   )
