@@ -1,7 +1,8 @@
 /**
  * RPC servers and clients side by side, one method `add({ a, b })`, over JSON-RPC where they have it. Servers are loaded with prepared raw frames and
  * clients call a server that does next to nothing, so that the other end is not what is measured; CPU is what the
- * operating system counts for the process under measurement. Rounds are interleaved, figures are medians of them.
+ * operating system counts for the process under measurement. Rounds are interleaved, figures are medians of them, of
+ * processes that are warm.
  *
  * Run: `npm run bench -- rpc [depth,batch,connections,methods,memory,clients] [--rounds 3] [--ms 400] [--kinds bare,...]`
  */
@@ -44,6 +45,7 @@ const depthMost = 64
 const numbered = new WeakMap<Load.Connection, number>()
 
 interface Sample {
+  readonly requests: number
   readonly rate: number
   readonly cpu: number
   readonly p50: number
@@ -69,6 +71,7 @@ const sample = async (server: Processes.ServerProcess, config: {
   const cpu = await server.cpu() - before
   const requests = outcome.requests * (config.weight ?? 1)
   return {
+    requests: outcome.requests,
     rate: requests / outcome.seconds,
     cpu: cpu / requests,
     p50: quantile(outcome.latencies, 0.5),
@@ -77,19 +80,28 @@ const sample = async (server: Processes.ServerProcess, config: {
 }
 
 const medians = (samples: ReadonlyArray<Sample>): Sample => ({
+  requests: median(samples.map((s) => s.requests)),
   rate: median(samples.map((s) => s.rate)),
   cpu: median(samples.map((s) => s.cpu)),
   p50: median(samples.map((s) => s.p50)),
   p99: median(samples.map((s) => s.p99))
 })
 
-/** Interleaved rounds: each kind once, then each again; a short one before them warms up. */
+/** So many requests, or so many milliseconds of them, before anything is measured: a server that runs for weeks is warm. */
+const warmth = { requests: 50_000, ms: 3_000 }
+
+/** Interleaved rounds: each kind once, then each again. */
 const interleaved = async <A>(
   kinds: ReadonlyArray<string>,
-  measure: (kind: string, ms: number) => Promise<A>
+  measure: (kind: string, ms: number) => Promise<A>,
+  requests: (result: A) => number
 ): Promise<Map<string, Array<A>>> => {
   const results = new Map<string, Array<A>>(kinds.map((kind) => [kind, []]))
-  for (const kind of kinds) await measure(kind, 500)
+  for (const kind of kinds) {
+    for (let i = 0, made = 0; i < warmth.ms / 500 && made < warmth.requests; i++) {
+      made += requests(await measure(kind, 500))
+    }
+  }
   for (let round = 0; round < rounds; round++) {
     for (const kind of kinds) results.get(kind)!.push(await measure(kind, ms))
   }
@@ -141,7 +153,8 @@ const depth = async () => {
     for (const [kind, server] of servers) sockets.set(kind, await Load.open(server.port))
     const results = await interleaved(
       everyServer,
-      (kind, ms) => sample(servers.get(kind)!, { sockets: [sockets.get(kind)!], depth, ms })
+      (kind, ms) => sample(servers.get(kind)!, { sockets: [sockets.get(kind)!], depth, ms }),
+      ({ requests }) => requests
     )
     const rows = new Map([...results].map(([kind, samples]) => [kind, medians(samples)]))
     const [bare, corked] = [rows.get("bare")?.rate ?? NaN, rows.get("corked")?.rate ?? NaN]
@@ -176,7 +189,7 @@ const batch = async () => {
       make: batchOf(100),
       weight: 100,
       ms
-    }))
+    }), ({ requests }) => requests)
   const rows = new Map([...results].map(([kind, samples]) => [kind, medians(samples)]))
   const bare = rows.get("bare")?.rate ?? NaN
   table(
@@ -206,7 +219,8 @@ const connections = async () => {
     }
     const results = await interleaved(
       kinds,
-      (kind, ms) => sample(servers.get(kind)!, { sockets: open.get(kind)!.busy, depth, ms })
+      (kind, ms) => sample(servers.get(kind)!, { sockets: open.get(kind)!.busy, depth, ms }),
+      ({ requests }) => requests
     )
     for (const [kind, samples] of results) row.set(kind, medians(samples))
     measured.push(row)
@@ -228,7 +242,8 @@ const methods = async () => {
   for (const [count, server] of servers) sockets.set(count, await Load.open(server.port))
   const results = await interleaved(
     counts,
-    (count, ms) => sample(servers.get(count)!, { sockets: [sockets.get(count)!], depth: 64, ms })
+    (count, ms) => sample(servers.get(count)!, { sockets: [sockets.get(count)!], depth: 64, ms }),
+    ({ requests }) => requests
   )
   table(
     "effect-wire, 64 requests in flight, by methods served",
@@ -294,7 +309,7 @@ const clients = async () => {
     kinds.map((kind) => Processes.client(kind, (servers.get(kind) ?? server).port, depth))
   )
   const processes = new Map(started.map((client) => [client.kind, client]))
-  const results = await interleaved(kinds, (kind, ms) => processes.get(kind)!.run(ms))
+  const results = await interleaved(kinds, (kind, ms) => processes.get(kind)!.run(ms), ({ calls }) => calls)
   const rows = new Map([...results].map(([kind, runs]) => [kind, {
     rate: median(runs.map((run) => run.calls / run.seconds)),
     cpu: median(runs.map((run) => run.cpu / run.calls))
