@@ -37,7 +37,11 @@ import * as Identity from "./Identity.ts"
 export type Rule =
   | { readonly _tag: "LoginRequired" }
   | { readonly _tag: "PermissionRequired"; readonly names: ReadonlyArray<string> }
-  | { readonly _tag: "UserPassesTest"; readonly test: (identity: Identity.Identity) => boolean }
+  | {
+    readonly _tag: "UserPassesTest"
+    /** Whether this caller may. */
+    readonly test: (identity: Identity.Identity) => boolean
+  }
 
 /**
  * The annotation that holds the rules of a method or a topic; all must hold. Empty by default: open to everybody. A whole
@@ -150,11 +154,12 @@ export const identityOf = (
 ): Effect.Effect<Identity.Identity | undefined> =>
   Effect.map(Clock.currentTimeMillis, (now) => identityAt(connection, now))
 
-type Change = (identity: Identity.Identity | undefined) => void
-
-const Listeners = Context.Reference<ReadonlySet<Change>>("effect-wire/identity/Access/Listeners", {
-  defaultValue: () => new Set()
-})
+const Listeners = Context.Reference<ReadonlySet<(identity: Identity.Identity | undefined) => void>>(
+  "effect-wire/identity/Access/Listeners",
+  {
+    defaultValue: () => new Set()
+  }
+)
 const ExpiryTimer = Context.Reference<Fiber.Fiber<void> | undefined>("effect-wire/identity/Access/ExpiryTimer", {
   defaultValue: () => undefined
 })
@@ -167,7 +172,7 @@ const ExpiryTimer = Context.Reference<Fiber.Fiber<void> | undefined>("effect-wir
  */
 export const onChange = (
   connection: RpcConnection.Connection,
-  listener: Change
+  listener: (identity: Identity.Identity | undefined) => void
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.asVoid(Effect.acquireRelease(
     Effect.sync(() => connection.set(Listeners, new Set([...connection.get(Listeners), listener]))),

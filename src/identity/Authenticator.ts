@@ -98,6 +98,7 @@ export interface Options {
   /** A header that a proxy in front sets and strips from what clients send, and who its value is. */
   readonly header?: {
     readonly name: string
+    /** Who a value of it is; `undefined` is nobody. */
     readonly identity: (value: string) => Effect.Effect<Identity | undefined, AuthenticationUnavailable>
   } | undefined
   /** Rights of a known user as they are now, for {@link refresh}. */

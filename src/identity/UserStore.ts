@@ -29,6 +29,7 @@ export interface User {
  * @since 0.1.0
  */
 export class UserStore extends Context.Service<UserStore, {
+  /** The user of that name, `undefined` where there is none. */
   readonly get: (username: string) => Effect.Effect<User | undefined, SqlError>
   /** `false` when there is one of this name already. */
   readonly insert: (user: User) => Effect.Effect<boolean, SqlError>

@@ -56,12 +56,14 @@ export class Users extends Context.Service<Users, {
   }) => Effect.Effect<void, UserError | SqlError>
   /** Deletes a user; fails with `NotFound` when there is none. */
   readonly delete: (username: string) => Effect.Effect<void, UserError | SqlError>
+  /** Replaces the password of a user; fails with `NotFound` when there is none. */
   readonly setPassword: (username: string, password: Redacted.Redacted) => Effect.Effect<void, UserError | SqlError>
   /** Replaces the permissions of a user. Connections learn of it by `Authenticator.refresh`. */
   readonly setPermissions: (
     username: string,
     permissions: Iterable<string>
   ) => Effect.Effect<void, UserError | SqlError>
+  /** Makes a user one who may everything, or takes it back. */
   readonly setSuperuser: (username: string, superuser: boolean) => Effect.Effect<void, UserError | SqlError>
   /** Names in their normalised form, in order. */
   readonly list: Effect.Effect<ReadonlyArray<string>, SqlError>

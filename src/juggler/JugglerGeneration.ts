@@ -31,6 +31,7 @@ export interface Generation {
   readonly resumes: boolean
   /** The frames of a `State` message whose patch is JSON text already. */
   readonly encodeState: (patch: string, segmentSize?: number, stamp?: Stamp) => ReadonlyArray<string>
+  /** Makes what reads the frames of one connection. */
   readonly receiver: (limits?: Partial<Limits>) => Receiver
 }
 

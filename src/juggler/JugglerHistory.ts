@@ -15,7 +15,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
-import type { LogBounds } from "./internal/commitLog.ts"
+import type { CommitBounds } from "./internal/commitLog.ts"
 import { follow } from "./internal/following.ts"
 import { ofValue, type Selection, selection } from "./internal/selection.ts"
 import type { Sharing } from "./internal/sharing.ts"
@@ -28,7 +28,7 @@ import type { Counts, Timeline } from "./internal/timeline.ts"
  * @category models
  * @since 0.2.0
  */
-export interface Options extends LogBounds {
+export interface Options extends CommitBounds {
   /** Commits that are kept, the newest ones; default 1,024. */
   readonly maxCommits?: number | undefined
   /**

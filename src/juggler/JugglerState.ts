@@ -15,7 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Commit, LogBounds } from "./internal/commitLog.ts"
+import type { Commit, CommitBounds } from "./internal/commitLog.ts"
 import { commits, follow } from "./internal/following.ts"
 import { equals } from "./internal/json.ts"
 import { ofPick, ofPlace, type Selection, selection } from "./internal/selection.ts"
@@ -26,16 +26,8 @@ import * as JsonPatch from "./JsonPatch.ts"
 import type { Json, Pointer } from "./JsonPointer.ts"
 import * as JugglerHistory from "./JugglerHistory.ts"
 
-export type { Commit } from "./internal/commitLog.ts"
+export type { Commit, CommitBounds } from "./internal/commitLog.ts"
 export type { Selection } from "./internal/selection.ts"
-
-/**
- * How much may wait for a reader of commits, or be kept of them.
- *
- * @category models
- * @since 0.2.0
- */
-export type CommitBounds = LogBounds
 
 /**
  * What a reader of commits wants.

@@ -85,7 +85,9 @@ export interface NodeSqliteClientConfig {
   /** Allows `loadExtension`. Default `false`. */
   readonly allowExtension?: boolean | undefined
   readonly spanAttributes?: Record<string, unknown> | undefined
+  /** Names of columns as the program has them. */
   readonly transformResultNames?: ((name: string) => string) | undefined
+  /** Names of the program as the database has them. */
   readonly transformQueryNames?: ((name: string) => string) | undefined
 }
 

@@ -101,7 +101,7 @@ const badRequest = HttpServerResponse.empty({ status: 400 })
 
 /**
  * Starts a WebSocket server. It listens at once; connections made before `run` wait for it. When the scope closes it stops
- * accepting, lets handlers drain ({@link ConnectionGroup.onShutdown}), closes every connection with 1001 and cuts what is
+ * accepting, lets handlers drain (`ConnectionGroup.onShutdown`), closes every connection with 1001 and cuts what is
  * left after `closeTimeout`.
  *
  * Fails with `SocketServerError` when the port is taken or a PEM file cannot be read.

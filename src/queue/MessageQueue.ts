@@ -34,6 +34,7 @@ export type {
   Page,
   PullOptions,
   PushOptions,
+  Service,
   SqlOptions,
   StreamOptions
 } from "./internal/messageQueueModel.ts"

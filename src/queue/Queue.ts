@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { follow } from "./internal/follow.ts"
 import * as Outcome from "./internal/outcome.ts"
-import { Dead, Permanent } from "./internal/permanent.ts"
+import { Permanent } from "./internal/permanent.ts"
 import type { DeadLetter, Delivery, PushOptions, Queue } from "./internal/queueModel.ts"
 import * as TraceContext from "./internal/traceContext.ts"
 import { type Codecs, makeErrorCodec, makeJsonCodec, makePayloadCodec } from "./internal/typed.ts"
@@ -24,15 +24,7 @@ import { fail, InvalidMessage, type MessageQueueError } from "./MessageQueueErro
 
 export type * from "./internal/queueModel.ts"
 
-export {
-  /**
-   * A message that was followed is dead: its error, where it is one that the queue declares, and the words of its cause.
-   *
-   * @category errors
-   * @since 0.2.0
-   */
-  Dead
-}
+export { Dead, Permanent } from "./internal/permanent.ts"
 
 /**
  * An error that another try does not help: a handler that fails with it makes its message a dead letter at once. It can be

@@ -47,6 +47,7 @@ export type Codec = (value: unknown) => Effect.Effect<unknown, Schema.SchemaErro
  */
 export interface MethodError {
   readonly schema: Schema.Top
+  /** Whether a failure is this error. */
   readonly is: (u: unknown) => boolean
   readonly encode: Codec
   readonly decode: Codec
@@ -84,6 +85,7 @@ export interface Method {
  * @since 0.1.0
  */
 export interface ServedMethod extends Method {
+  /** What `toLayer` was given for it. */
   readonly handler: Rpc.Handler<string>["handler"]
   readonly context: Context.Context<never>
 }

@@ -16,6 +16,7 @@ export interface Judge {
   readonly name: string
   /** The sentence that is promised, quoted from where it is. */
   readonly promise: string
+  /** What is wrong with the history, in words; `undefined` when nothing is. */
   readonly check: (history: History.History) => string | undefined
 }
 

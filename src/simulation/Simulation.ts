@@ -19,12 +19,15 @@ import type { Draw } from "./Draw.ts"
 import * as Fault from "./Fault.ts"
 import type { History, Outcome } from "./History.ts"
 import type * as Model from "./internal/model.ts"
+import type { Plan } from "./internal/model.ts"
 import * as Plans from "./internal/plan.ts"
 import { shrink } from "./internal/shrink.ts"
 import * as Story from "./internal/story.ts"
 import * as Worlds from "./internal/world.ts"
 import * as Judge from "./Judge.ts"
 import type { World } from "./World.ts"
+
+export type { Plan } from "./internal/model.ts"
 
 /**
  * Something that a node does now and then, drawn by its weight.
@@ -33,6 +36,7 @@ import type { World } from "./World.ts"
  * @since 0.2.0
  */
 export interface Operation<out R> {
+  /** The services that it needs. */
   readonly _R: () => R
 }
 
@@ -43,6 +47,7 @@ export interface Operation<out R> {
  * @since 0.2.0
  */
 export interface Node<out R> {
+  /** The services that it needs. */
   readonly _R: () => R
 }
 
@@ -57,15 +62,6 @@ export interface App {
   /** @internal */
   readonly spec: Model.AppSpec
 }
-
-/**
- * Everything that a history follows from, besides the program: JSON, to be kept and pasted. Times are virtual ms from the
- * first operation on.
- *
- * @category models
- * @since 0.2.0
- */
-export type Plan = Model.Plan
 
 /**
  * Makes an operation. `input` draws what it is called with, as JSON, so that it can be told, replayed and left out; `run`
@@ -129,7 +125,9 @@ export const node = <A, E, R, V = never>(options: {
  */
 export interface OwnFault<I, S> {
   readonly weight?: number | undefined
+  /** Draws what `run` gets. */
   readonly input?: ((draw: Draw) => I) | undefined
+  /** Does it to the world. */
   readonly run: (input: I) => Effect.Effect<void, unknown, S | World>
 }
 

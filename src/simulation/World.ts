@@ -47,6 +47,7 @@ export interface Disk {
   readonly write: (path: string, bytes: Uint8Array) => void
   /** Adds to the end of the file. */
   readonly append: (path: string, bytes: Uint8Array) => void
+  /** Takes the file away, if it is there. */
   readonly remove: (path: string) => void
   /** Everything that was written to the file before survives from now on. */
   readonly sync: (path: string) => void

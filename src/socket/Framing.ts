@@ -43,7 +43,7 @@ export interface Decoder {
    * Takes the next bytes and gives the messages that they complete, in order. `error` ends the stream: the messages before
    * it are still good, nothing after it is.
    */
-  readonly push: (bytes: Uint8Array) => { readonly messages: Array<Frame>; readonly error?: FramingError }
+  readonly push: (bytes: Uint8Array) => { readonly messages: Array<string | Uint8Array>; readonly error?: FramingError }
   /** `true` in the middle of a message. */
   readonly isPartial: () => boolean
 }
@@ -54,7 +54,7 @@ export interface Decoder {
  */
 export interface Framing {
   /** One message with what marks its end. */
-  readonly encode: (message: Frame) => Result.Result<Frame, FramingError>
+  readonly encode: (message: string | Uint8Array) => Result.Result<string | Uint8Array, FramingError>
   /** A decoder for one connection; `undefined` where the carrier keeps messages apart by itself. */
   readonly decoder: (() => Decoder) | undefined
 }

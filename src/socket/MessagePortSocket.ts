@@ -19,12 +19,19 @@ import * as Carrier from "./Carrier.ts"
  * @since 0.2.0
  */
 export interface Port {
+  /** Sends, by structured clone. */
   readonly postMessage: (message: any) => void
+  /** Browsers, workers: hears `message`, `messageerror` and `close`. */
   readonly addEventListener?: ((type: string, listener: (event: any) => void) => void) | undefined
+  /** Takes `addEventListener` back. */
   readonly removeEventListener?: ((type: string, listener: (event: any) => void) => void) | undefined
+  /** Node: hears the same. */
   readonly on?: ((type: string, listener: (message: any) => void) => unknown) | undefined
+  /** Takes `on` back. */
   readonly off?: ((type: string, listener: (message: any) => void) => unknown) | undefined
+  /** Ports that wait until they are started. */
   readonly start?: (() => void) | undefined
+  /** Ends the port, where it can be ended. */
   readonly close?: (() => void) | undefined
 }
 

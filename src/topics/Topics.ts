@@ -42,30 +42,7 @@ import { InvalidParameters, type Requested, Rpcs, TooManySubscriptions } from ".
 import type { SlowReading } from "./internal/topicSubscription.ts"
 import type * as Topic from "./Topic.ts"
 
-export {
-  /**
-   * Parameters of a subscription do not fit the topic. On the wire: -32602.
-   *
-   * @category errors
-   * @since 0.1.0
-   */
-  InvalidParameters,
-  /**
-   * The methods `get_methods`, `get_topics`, `get_subscriptions`, `subscribe` and `unsubscribe`. Topics are named by a bare
-   * string, an array, or an object; see PROTOCOLS.md, "Topics".
-   *
-   * @category contracts
-   * @since 0.1.0
-   */
-  Rpcs,
-  /**
-   * The connection would have more subscriptions than it may. None of the request was added. On the wire: -32012.
-   *
-   * @category errors
-   * @since 0.1.0
-   */
-  TooManySubscriptions
-} from "./internal/topicRpcs.ts"
+export { InvalidParameters, type Requested, Rpcs, TooManySubscriptions } from "./internal/topicRpcs.ts"
 
 /**
  * Publications that were dropped because a subscriber of a plain topic read too slowly.

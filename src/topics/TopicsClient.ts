@@ -25,6 +25,7 @@ import * as Stream from "effect/Stream"
 import { type Client, JsonRpcClient } from "../jsonrpc/JsonRpcClient.ts"
 import type { JsonRpcError } from "../jsonrpc/JsonRpcError.ts"
 import { TopicBuffer } from "./internal/topicBuffer.ts"
+import type { Position } from "./internal/topicNotices.ts"
 import { type Reader, type ReaderError, subscriberOf } from "./internal/topicSubscriber.ts"
 import type * as Topic from "./Topic.ts"
 
@@ -44,17 +45,7 @@ export class TopicUnavailable extends Schema.TaggedError<TopicUnavailable>(
   }
 }
 
-/**
- * A place in the publications of a topic with a history: after number `offset` of those that are counted in `epoch`. The
- * server names the epoch anew when it counts anew. Plain data, to be kept and given back as {@link Options.from}.
- *
- * @category models
- * @since 0.2.0
- */
-export interface Position {
-  readonly epoch: string
-  readonly offset: number
-}
+export type { Position } from "./internal/topicNotices.ts"
 
 /**
  * What a subscriber hears: values, and between them how many it has missed, because it or the network was too slow, or

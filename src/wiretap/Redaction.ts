@@ -35,7 +35,9 @@ export interface Redaction {
    * A frame that is no JSON and holds a hidden name is hidden as a whole; other frames that are no JSON are kept.
    */
   readonly frame: (text: string) => string
+  /** The headers of a handshake, hidden values as `"***"`. */
   readonly headers: (headers: { readonly [name: string]: string | undefined }) => Record<string, string>
+  /** The address, hidden values of its query as `***`. */
   readonly url: (url: string) => string
 }
 

@@ -27,9 +27,12 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type * as SocketServer from "effect/socket/SocketServer"
 import { Comparison } from "./internal/compare.ts"
-import { Conversation, type Difference as InternalDifference, frameOf } from "./internal/conversation.ts"
+import { Conversation, type Difference, frameOf } from "./internal/conversation.ts"
 import type * as Recording from "./Recording.ts"
 import * as Wiretap from "./Wiretap.ts"
+
+export type { Deviation } from "./internal/compare.ts"
+export type { Difference } from "./internal/conversation.ts"
 
 /**
  * @category models
@@ -54,15 +57,6 @@ export interface Options {
   /** Changes a frame of this end before it is sent: puts back what was hidden in the recording. */
   readonly prepare?: ((frame: string, event: Recording.Frame) => string) | undefined
 }
-
-/**
- * One place where a run is not as the recording. `message` says which message (`"answer 7"`, `"notification tick"`,
- * `"close"`), `at` when it came in the recording (ms); `deviations` are the places within it, as JSON Pointers.
- *
- * @category models
- * @since 0.2.0
- */
-export type Difference = InternalDifference
 
 /**
  * @category models

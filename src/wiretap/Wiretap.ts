@@ -7,7 +7,7 @@
  * **Details**
  *
  * While a frame passes it is only noted, in memory; a fiber redacts, formats and writes later, in slices. While nobody
- * records and nobody watches ({@link Wiretap.events}) a frame costs a look at one flag. Where the carrier is a stream of
+ * records and nobody watches (`events` of {@link Wiretap}) a frame costs a look at one flag. Where the carrier is a stream of
  * bytes, tap the socket above its framing (`Framing.wrap`): a frame of a recording is one message.
  *
  * **Example** (A server that keeps what was said)
@@ -94,7 +94,7 @@ export interface Options {
 
 /**
  * Makes a tap. `write` gets lines of the recording, several at a time, in order; what it fails with ends the recording,
- * is logged once, and touches nobody else. Without it there are only the live {@link Wiretap.events}. When the scope
+ * is logged once, and touches nobody else. Without it there are only the live `events` of {@link Wiretap}. When the scope
  * closes what waits is written.
  *
  * @category constructors
@@ -195,7 +195,7 @@ export const make = <E = never, R = never>(
 const slice = 1024
 
 /**
- * A tap that is only watched live ({@link Wiretap.events}).
+ * A tap that is only watched live (`events` of {@link Wiretap}).
  *
  * @category layers
  * @since 0.2.0

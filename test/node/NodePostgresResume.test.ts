@@ -91,7 +91,10 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("r
         SELECT relpersistence AS kind FROM pg_class WHERE relname = 'effect_wire_backplane_log'`
       assert.strictEqual((yield* persistence)[0]?.kind, "p")
       const server = yield* serve(backplaneOf(context))
+      const heard = yield* hear(backplaneOf(context), "topic:orders")
+      assert.strictEqual(heard.registration.sequence, 7)
       yield* server.topics.publish(Orders, 8)
+      yield* heard.take(1)
       const registration = yield* backplaneOf(context).listen("topic:orders", () => {}, { history: {} })
       assert.strictEqual(registration.sequence, 8)
       assert.deepStrictEqual(registration.history.map(({ publication }) => publication.sequence), [8])

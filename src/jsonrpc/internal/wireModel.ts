@@ -58,9 +58,11 @@ export interface ProgressStrategy {
 export interface Encode {
   /** `id` is the JSON text of the id; `extra` are further members of the message. */
   readonly request: (id: string, method: string, params: unknown, extra?: Record<string, unknown>) => string
+  /** `extra` are further members of the message. */
   readonly notification: (method: string, params: unknown, extra?: Record<string, unknown>) => string
   /** `undefined` stands for `null`. */
   readonly result: (id: string, result: unknown) => string
+  /** The answer that a request failed. */
   readonly error: (id: string, error: ErrorObject) => string
   /**
    * Several messages in one frame; `undefined` where the wire has no batches: members go out one after the other, and a

@@ -20,8 +20,13 @@ export interface Commit {
   readonly changes: ReadonlyArray<Change>
 }
 
-/** How many commits are kept. */
-export interface LogBounds {
+/**
+ * How much may wait for a reader of commits, or be kept of them.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface CommitBounds {
   /** Commits; default 1,024. */
   readonly maxCommits?: number | undefined
   /** Bytes of memory of their operations, by estimate; default 1,048,576. */
@@ -57,7 +62,7 @@ export class CommitLog {
   private first = 0
   private bytes = 0
 
-  constructor(bounds: LogBounds) {
+  constructor(bounds: CommitBounds) {
     this.maxCommits = bounds.maxCommits ?? 1_024
     this.maxBytes = bounds.maxBytes ?? 1_048_576
   }

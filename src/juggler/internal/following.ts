@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { Json } from "../JsonPointer.ts"
-import { type Commit, CommitLog, type LogBounds } from "./commitLog.ts"
+import { type Commit, type CommitBounds, CommitLog } from "./commitLog.ts"
 import { diffInto } from "./diff.ts"
 import type { Change } from "./model.ts"
 import type { Store } from "./store.ts"
@@ -56,7 +56,7 @@ const from = (store: Store, held: Json): ReadonlyArray<Change> | undefined => {
 /** The whole first, or what leads to it from the value that the reader holds, then each commit. */
 export const commits = (
   store: Store,
-  bounds: LogBounds & { readonly holding?: Json | undefined }
+  bounds: CommitBounds & { readonly holding?: Json | undefined }
 ): Stream.Stream<Commit> =>
   Stream.unwrap(
     Effect.gen(function*() {

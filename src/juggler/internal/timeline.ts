@@ -2,7 +2,7 @@
  * The newest commits of a store with what takes them back: steps that are undone and redone, and earlier versions.
  */
 import type { Json } from "../JsonPointer.ts"
-import { type Commit, CommitLog, type LogBounds } from "./commitLog.ts"
+import { type Commit, type CommitBounds, CommitLog } from "./commitLog.ts"
 import { OwnedDocument } from "./document.ts"
 import { type Change, unlimited } from "./model.ts"
 import type { Store } from "./store.ts"
@@ -46,7 +46,7 @@ export class Timeline {
   private apart = true
 
   /** `groupWithin`: milliseconds within which a commit after another belongs to the same step. */
-  constructor(store: Store, bounds: LogBounds, groupWithin: number, now: () => number) {
+  constructor(store: Store, bounds: CommitBounds, groupWithin: number, now: () => number) {
     this.store = store
     this.log = new CommitLog(bounds)
     this.maxCommits = this.log.maxCommits

@@ -110,7 +110,8 @@ export type Counts = { readonly [S in Status]: number }
 /**
  * The operations of a queue: what the service `MessageQueue` is.
  *
- * @internal
+ * @category models
+ * @since 0.1.0
  */
 export interface Service {
   /**

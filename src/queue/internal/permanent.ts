@@ -1,10 +1,15 @@
 /**
- * @internal Failures of handlers that say more than that they failed.
+ * Failures of handlers that say more than that they failed.
  */
 import * as Data from "effect/Data"
 import type * as Option from "effect/Option"
 
-/** The work cannot succeed: no more tries. */
+/**
+ * What `Queue.permanent` makes: the work cannot succeed, no more tries.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
 export class Permanent<E> extends Data.Error<{ readonly error: E }> {
   readonly _tag = "Permanent"
 }
@@ -19,7 +24,12 @@ export class NotYet extends Data.Error<{ readonly millis: number }> {
   readonly _tag = "NotYet"
 }
 
-/** A message that was followed is dead. */
+/**
+ * A message that was followed is dead: its error, where it is one that the queue declares, and the words of its cause.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
 export class Dead<E> extends Data.Error<{
   readonly id: string
   /** Where it is one that the queue declares. */

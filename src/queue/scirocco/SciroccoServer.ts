@@ -25,7 +25,9 @@ type Handler = Effect.Effect<HttpServerResponse, never, HttpServerRequest>
  * @category handlers
  * @since 0.1.0
  */
-export const describe = (options: Options): Effect.Effect<Handler> =>
+export const describe = (
+  options: Options
+): Effect.Effect<Effect.Effect<HttpServerResponse, never, HttpServerRequest>> =>
   Effect.map(makeGate(options), (gate) => gate(makeHandlers(options, undefined as never, undefined as never).describe))
 
 /**

@@ -54,7 +54,13 @@ export interface Planned {
   readonly interruptAfter: number | undefined
 }
 
-/** Everything that a history follows from, besides the program. */
+/**
+ * Everything that a history follows from, besides the program: JSON, to be kept and pasted. Times are virtual ms from the
+ * first operation on.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export interface Plan {
   readonly seed: number
   readonly operations: ReadonlyArray<Planned>

@@ -12,9 +12,11 @@ export const notices = {
 } as const
 
 /**
- * A place in the publications of a topic: after number `offset` of those that are counted in `epoch`.
+ * A place in the publications of a topic with a history: after number `offset` of those that are counted in `epoch`. The
+ * server names the epoch anew when it counts anew. Plain data, to be kept and given back as `from`.
  *
- * @internal
+ * @category models
+ * @since 0.2.0
  */
 export interface Position {
   readonly epoch: string

@@ -6,6 +6,12 @@ import { ScalarParams } from "../../jsonrpc/internal/scalar.ts"
 import * as JsonRpcError from "../../jsonrpc/JsonRpcError.ts"
 import type { Position } from "./topicNotices.ts"
 
+/**
+ * The connection would have more subscriptions than it may. None of the request was added. On the wire: -32012.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class TooManySubscriptions extends Schema.TaggedError<TooManySubscriptions>(
   "effect-wire/topics/internal/topicRpcs/TooManySubscriptions"
 )(
@@ -14,6 +20,12 @@ export class TooManySubscriptions extends Schema.TaggedError<TooManySubscription
   JsonRpcError.wire({ code: -32012, message: "Too many subscriptions" })
 ) {}
 
+/**
+ * Parameters of a subscription do not fit the topic. On the wire: -32602.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class InvalidParameters extends Schema.TaggedError<InvalidParameters>(
   "effect-wire/topics/internal/topicRpcs/InvalidParameters"
 )(
@@ -24,6 +36,9 @@ export class InvalidParameters extends Schema.TaggedError<InvalidParameters>(
 
 /**
  * One topic that is asked for, in the form that handlers see.
+ *
+ * @category models
+ * @since 0.1.0
  */
 export interface Requested {
   readonly topic: string
@@ -109,6 +124,13 @@ export const Requests = Wire.pipe(
 
 const Names = Schema.Array(Schema.String)
 
+/**
+ * The methods `get_methods`, `get_topics`, `get_subscriptions`, `subscribe` and `unsubscribe`. Topics are named by a bare
+ * string, an array, or an object; see PROTOCOLS.md, "Topics".
+ *
+ * @category contracts
+ * @since 0.1.0
+ */
 export class Rpcs extends RpcGroup.make(
   Rpc.make("get_methods", { success: Names }),
   Rpc.make("get_topics", { success: Names }),

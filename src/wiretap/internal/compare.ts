@@ -11,7 +11,12 @@ export interface Tolerance {
   readonly ids: boolean
 }
 
-/** @internal */
+/**
+ * One place within a message that is not as in the recording.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export interface Deviation {
   /** A JSON Pointer into the message. */
   readonly path: string

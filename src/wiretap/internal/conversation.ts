@@ -5,7 +5,13 @@ import type * as Recording from "../Recording.ts"
 import type { Comparison, Deviation } from "./compare.ts"
 import { type Item, itemsOfFrame, withIds } from "./messages.ts"
 
-/** @internal */
+/**
+ * One place where a run is not as the recording. `message` says which message (`"answer 7"`, `"notification tick"`,
+ * `"close"`), `at` when it came in the recording (ms); `deviations` are the places within it, as JSON Pointers.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export interface Difference {
   readonly connection: number
   readonly at: number
