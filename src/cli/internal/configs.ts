@@ -137,6 +137,7 @@ export const store = {
   node: Flags.text("node", "node", "In the name of this node; its messages only"),
   prefix: Flags.text("prefix", "prefix", "Of the tables in a database (default effect_wire_queue)"),
   create: Flags.yes("create", "Make the file and the tables, or bring the tables to this version"),
+  ...Flags.trust,
   json: Flags.json
 }
 
@@ -272,6 +273,7 @@ export const tapProxy = {
   out: Flags.text("out", "file", "Record to this file, too"),
   hide: Flags.many("hide", "name", "Hide the values of members of this name, besides those that sound secret"),
   secrets: Flags.yes("show-secrets", "Hide nothing: tokens, passwords, cookies are shown and recorded"),
+  ...Flags.trust,
   framing: Flags.connection.framing,
   connectTimeout: Flags.connection.connectTimeout,
   json: Flags.json

@@ -84,7 +84,14 @@ const hints: ReadonlyArray<readonly [RegExp, Kind, string]> = [
   [/ENOTFOUND|EAI_AGAIN|no such host/, "Unreachable", "check the name of the host"],
   [/ENOENT|no such path/, "Unreachable", "check the path: no socket, file or program has this name"],
   [/EACCES|permission denied/, "Denied", "check the rights of the file or the socket"],
-  [/certificate|CERT|SELF_SIGNED/, "Unreachable", "name the authority by NODE_EXTRA_CA_CERTS=<file.pem>"],
+  [/altnames|ALTNAME/, "Unreachable", "the name that the certificate is for, as the host of the address"],
+  [
+    /certificate|CERT|SELF_SIGNED/,
+    "Unreachable",
+    "--ca <file.pem>, the certificate of who signed it; --insecure where nobody is on the way"
+  ],
+  [/wrong version number|EPROTO/, "Protocol", "ws://, http:// or tcp://: the server speaks no TLS"],
+  [/hang up|ECONNRESET/, "Unreachable", "wss://, https:// or tls://, where the server speaks TLS"],
   [/subprotocol/i, "Protocol", "another --wire, or --protocol <name> to offer another (--protocol '' for none)"],
   [
     /HTTP 40[13]/,

@@ -93,11 +93,25 @@ export const params = Argument.String("params").pipe(
 )
 
 /**
- * How a connection says who it is.
+ * Whom a TLS connection is believed.
+ *
+ * @internal
+ */
+export const trust = {
+  ca: text("ca", "file", "Believe the authority whose certificate this is (PEM), besides those that are known"),
+  insecure: yes("insecure", "Believe any certificate: whoever is on the way can read and change everything")
+} satisfies Command.Command.Config
+
+/** @internal */
+export type Trust = Command.Command.Config.Infer<typeof trust>
+
+/**
+ * How a connection says who it is, and whom it believes.
  *
  * @internal
  */
 export const identity = {
+  ...trust,
   header: many("header", "name:value", "A header of the handshake or the request; @file reads them, a line each"),
   user: text("user", "name", "Basic authentication; the password is asked for, or in EFFECT_WIRE_PASSWORD"),
   login: text("login", "method", "Log in by this method (username and password, or token) instead of headers")

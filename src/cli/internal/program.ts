@@ -3,15 +3,25 @@
  */
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Configs from "./configs.ts"
 import { examples } from "./examples.ts"
+import type { Trust } from "./flags.ts"
 
-/** What a command does, read when it runs. */
-const lazily = <Module, Input, E, R>(
+/** What a command does, read when it runs; it begins with whom its connections are to believe. */
+const lazily = <Module, Input extends Partial<Trust>, E, R>(
   load: () => Promise<Module>,
   run: (module: Module) => (input: Input) => Effect.Effect<void, E, R>
 ) =>
-(input: Input): Effect.Effect<void, E, R> => Effect.flatMap(Effect.promise(load), (module) => run(module)(input))
+(input: Input) =>
+  Effect.gen(function*() {
+    const { ca = Option.none<string>(), insecure = false } = input
+    if (insecure || Option.isSome(ca)) {
+      const trust = yield* Effect.promise(() => import("./trust.ts"))
+      yield* trust.apply({ ca, insecure })
+    }
+    return yield* run(yield* Effect.promise(load))(input)
+  })
 
 const call = Command.make("call", Configs.call, lazily(() => import("./call.ts"), (module) => module.call)).pipe(
   Command.withDescription("Call a method and print its result; Ctrl-C cancels it at the server"),

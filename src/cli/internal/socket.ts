@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import { type ChildProcess, spawn } from "node:child_process"
+import { isIP } from "node:net"
 import * as NodeStdio from "../../node/NodeStdio.ts"
 import * as NodeStreamSocket from "../../node/NodeStreamSocket.ts"
 import * as NodeWebSocket from "../../node/NodeWebSocket.ts"
@@ -105,7 +106,8 @@ export const make = (
       return NodeStreamSocket.make({
         host: carrier.host,
         port: carrier.port,
-        ...(carrier.tls ? { tls: { servername: carrier.host } } : undefined),
+        // a name of a server is no address (RFC 6066, section 3)
+        ...(carrier.tls ? { tls: isIP(carrier.host) > 0 ? {} : { servername: carrier.host } } : undefined),
         framing: framingOf(target, options.framing),
         openTimeout
       })
