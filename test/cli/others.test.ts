@@ -23,7 +23,10 @@ import { Program } from "./support/Program.ts"
 const ca = join(import.meta.dirname, "../node/tls/cert.pem")
 const tls = { cert: readFileSync(ca), key: readFileSync(join(import.meta.dirname, "../node/tls/key.pem")) }
 
-const listening = <S extends Net.Server>(server: S, close = () => void server.close()): Effect.Effect<number, never, Scope.Scope> =>
+const listening = <S extends Net.Server>(
+  server: S,
+  close = () => void server.close()
+): Effect.Effect<number, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<number>((resume) => {
       server.listen(0, "127.0.0.1", () => resume(Effect.succeed((server.address() as Net.AddressInfo).port)))
@@ -82,16 +85,19 @@ const languageServer = Effect.gen(function*() {
     )
     connection.onRequest("add", ({ a, b }: { readonly a: number; readonly b: number }) => a + b)
     connection.onRequest("divide", () => new ResponseError(-32010, "by zero", { dividend: 7 }))
-    connection.onRequest("scan", ({ workDoneToken }: { readonly workDoneToken: string }, token) =>
-      connection.sendProgress(new ProgressType(), workDoneToken, { kind: "report", percentage: 50, message: "half" })
-        .then(() =>
-          new Promise((resolve) =>
-            token.onCancellationRequested(() => {
-              Queue.offerUnsafe(cancelled, "scan")
-              resolve(new ResponseError(-32800, "cancelled"))
-            })
+    connection.onRequest(
+      "scan",
+      ({ workDoneToken }: { readonly workDoneToken: string }, token) =>
+        connection.sendProgress(new ProgressType(), workDoneToken, { kind: "report", percentage: 50, message: "half" })
+          .then(() =>
+            new Promise((resolve) =>
+              token.onCancellationRequested(() => {
+                Queue.offerUnsafe(cancelled, "scan")
+                resolve(new ResponseError(-32800, "cancelled"))
+              })
+            )
           )
-        ))
+    )
     connection.onNotification("tell", () => connection.sendNotification("told", { by: "server" }))
     connection.listen()
   })
@@ -105,7 +111,7 @@ const languageServer = Effect.gen(function*() {
 layer(Program.layer, { excludeTestServices: true, timeout: "60 seconds" })("servers that others wrote", (it) => {
   it.effect("rpc-websockets: calls, errors, notifications and a batch", () =>
     Effect.gen(function*() {
-      const { run, start } = yield* Program
+      const { run } = yield* Program
       const { told, url } = yield* rpcWebSockets(false)
       assert.deepStrictEqual(yield* run(["call", url, "add", "a=1", "b=2"]), { code: 0, stdout: "3\n", stderr: "" })
       const refused = yield* run(["call", url, "divide", "--json"])
@@ -159,33 +165,41 @@ layer(Program.layer, { excludeTestServices: true, timeout: "60 seconds" })("serv
       assert.strictEqual((yield* scan.ran).code, 130)
     }), 120_000)
 
-  it.effect("a certificate that nobody known has signed is told, and taken by --ca or --insecure", () =>
-    Effect.gen(function*() {
-      const { directory, run } = yield* Program
-      const { url } = yield* rpcWebSockets(true)
-      const unknown = yield* run(["call", url, "add", "1", "2"])
-      assert.strictEqual(unknown.code, 3)
-      assert.match(unknown.stderr, /SELF_SIGNED[\s\S]*try: --ca <file\.pem>.*--insecure/)
-      const told = yield* run(["call", url, "add", "1", "2", "--json"])
-      assert.strictEqual(JSON.parse(told.stderr).error.kind, "Unreachable")
-      assert.deepStrictEqual(yield* run(["call", url, "add", "1", "2", "--ca", ca]), { code: 0, stdout: "3\n", stderr: "" })
-      const insecure = yield* run(["call", url, "add", "1", "2", "--insecure"])
-      assert.deepStrictEqual([insecure.code, insecure.stdout], [0, "3\n"])
-      assert.match(insecure.stderr, /insecure/)
-      assert.strictEqual((yield* run(["bench", url, "add", "1", "2", "--duration", "200ms", "--ca", ca])).code, 0)
+  it.effect(
+    "a certificate that nobody known has signed is told, and taken by --ca or --insecure",
+    () =>
+      Effect.gen(function*() {
+        const { directory, run } = yield* Program
+        const { url } = yield* rpcWebSockets(true)
+        const unknown = yield* run(["call", url, "add", "1", "2"])
+        assert.strictEqual(unknown.code, 3)
+        assert.match(unknown.stderr, /SELF_SIGNED[\s\S]*try: --ca <file\.pem>.*--insecure/)
+        const told = yield* run(["call", url, "add", "1", "2", "--json"])
+        assert.strictEqual(JSON.parse(told.stderr).error.kind, "Unreachable")
+        assert.deepStrictEqual(yield* run(["call", url, "add", "1", "2", "--ca", ca]), {
+          code: 0,
+          stdout: "3\n",
+          stderr: ""
+        })
+        const insecure = yield* run(["call", url, "add", "1", "2", "--insecure"])
+        assert.deepStrictEqual([insecure.code, insecure.stdout], [0, "3\n"])
+        assert.match(insecure.stderr, /insecure/)
+        assert.strictEqual((yield* run(["bench", url, "add", "1", "2", "--duration", "200ms", "--ca", ca])).code, 0)
 
-      writeFileSync(join(directory, "no.pem"), "nothing\n")
-      const none = yield* run(["call", url, "add", "1", "2", "--ca", "no.pem"])
-      assert.deepStrictEqual([none.code, none.stdout], [2, ""])
-      assert.match(none.stderr, /no\.pem holds no certificate in PEM/)
-      assert.strictEqual((yield* run(["call", url, "add", "1", "2", "--ca", "missing.pem"])).code, 2)
+        writeFileSync(join(directory, "no.pem"), "nothing\n")
+        const none = yield* run(["call", url, "add", "1", "2", "--ca", "no.pem"])
+        assert.deepStrictEqual([none.code, none.stdout], [2, ""])
+        assert.match(none.stderr, /no\.pem holds no certificate in PEM/)
+        assert.strictEqual((yield* run(["call", url, "add", "1", "2", "--ca", "missing.pem"])).code, 2)
 
-      const plain = yield* run(["call", url.replace("wss:", "ws:"), "add", "1", "2"])
-      assert.strictEqual(plain.code, 3)
-      assert.match(plain.stderr, /try: wss:\/\//)
-      const { url: open } = yield* rpcWebSockets(false)
-      const coded = yield* run(["call", open.replace("ws:", "wss:"), "add", "1", "2"])
-      assert.strictEqual(coded.code, 5)
-      assert.match(coded.stderr, /try: ws:\/\//)
-    }), 120_000)
+        const plain = yield* run(["call", url.replace("wss:", "ws:"), "add", "1", "2"])
+        assert.strictEqual(plain.code, 3)
+        assert.match(plain.stderr, /try: wss:\/\//)
+        const { url: open } = yield* rpcWebSockets(false)
+        const coded = yield* run(["call", open.replace("ws:", "wss:"), "add", "1", "2"])
+        assert.strictEqual(coded.code, 5)
+        assert.match(coded.stderr, /try: ws:\/\//)
+      }),
+    120_000
+  )
 })

@@ -17,11 +17,12 @@ const documents = [
     readdirSync(directory).filter((file) => file.endsWith(".json")).map((file) => join(directory, file))
   )
 
-// inside the project, so that what contracts import is found
+// beside this file, so that what contracts import is the source, by the paths of the project
 const scratch = Effect.acquireRelease(
   Effect.sync(() => {
-    mkdirSync(join(root, "node_modules/.cache"), { recursive: true })
-    return mkdtempSync(join(root, "node_modules/.cache/published-"))
+    const published = join(import.meta.dirname, ".published")
+    mkdirSync(published, { recursive: true })
+    return mkdtempSync(join(published, "contract-"))
   }),
   (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
 )
@@ -48,9 +49,9 @@ it.live("published documents become contracts that compile", () =>
     writeFileSync(
       join(directory, "tsconfig.json"),
       JSON.stringify({
-        extends: "../../../tsconfig.json",
+        extends: "../../../../tsconfig.json",
         include: ["."],
-        compilerOptions: { noEmit: true, paths: { "effect-wire/*": ["../../../src/*/index.ts"] } }
+        compilerOptions: { noEmit: true }
       })
     )
     const { stdout } = spawnSync("npx", ["tsc", "-p", directory], { cwd: root, encoding: "utf8" })
