@@ -260,7 +260,7 @@ const methods = async () => {
 const memory = async () => {
   const kinds = among(["bare", "rpc-websockets", "effect", "effect-wire"])
   const count = 2000
-  const results = new Map<string, Array<number>>(kinds.map((kind) => [kind, []]))
+  const results = new Map<string, Array<readonly [number, number]>>(kinds.map((kind) => [kind, []]))
   for (let round = 0; round < rounds; round++) {
     for (const kind of kinds) {
       const server = await Processes.server(kind)
@@ -272,19 +272,28 @@ const memory = async () => {
       await sample(server, { sockets, depth: 1, ms: 1 })
       await server.memory()
       await new Promise((resolve) => setTimeout(resolve, 200))
-      results.get(kind)!.push((await server.memory() - before) / count)
+      const [resident, heap] = await server.memory()
+      results.get(kind)!.push([(resident - before[0]) / count, (heap - before[1]) / count])
       closeAll(sockets)
       server.stop()
     }
   }
-  const rows = new Map([...results].map(([kind, bytes]) => [kind, median(bytes)]))
-  const bare = rows.get("bare") ?? NaN
+  const rows = new Map(
+    [...results].map(([kind, each]) => [kind, [median(each.map(([r]) => r)), median(each.map(([, h]) => h))] as const])
+  )
+  const [bare, bareHeap] = rows.get("bare") ?? [NaN, NaN]
   table(
     `Server, ${
       thousands(count)
-    } idle connections that made one request each: memory resident, each, without the young generation`,
-    ["", "kB", "to bare"],
-    [...rows].map(([kind, bytes]) => [kind, (bytes / 1000).toFixed(1), times(bytes / bare)])
+    } idle connections that made one request each: memory of each, in kB, after a collection`,
+    ["", "resident", "to bare", "heap", "to bare"],
+    [...rows].map(([kind, [resident, heap]]) => [
+      kind,
+      (resident / 1000).toFixed(1),
+      times(resident / bare),
+      (heap / 1000).toFixed(1),
+      times(heap / bareHeap)
+    ])
   )
 }
 

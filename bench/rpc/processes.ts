@@ -31,8 +31,8 @@ export interface ServerProcess {
   readonly port: number
   /** Microseconds of CPU so far, by the operating system. */
   readonly cpu: () => Promise<number>
-  /** Bytes resident after a collection. */
-  readonly memory: () => Promise<number>
+  /** Bytes resident, and of heap, after a collection. */
+  readonly memory: () => Promise<readonly [number, number]>
   readonly stop: () => void
 }
 
@@ -42,7 +42,11 @@ export const server = (kind: string, ...args: ReadonlyArray<string>): Promise<Se
     kind,
     port: Number(port),
     cpu: () => child.ask("cpu", "cpu").then(Number),
-    memory: () => child.ask("memory", "memory").then(Number),
+    memory: () =>
+      child.ask("memory", "memory").then((text) => {
+        const [resident, heap] = text.split(" ").map(Number)
+        return [resident!, heap!]
+      }),
     stop: child.stop
   }))
 }

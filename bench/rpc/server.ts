@@ -1,6 +1,6 @@
 /**
  * A server to measure, in a process of its own: `server.ts <kind> [methods]`. All serve `add({ a, b })`. It prints its
- * port, and answers `cpu` (microseconds used so far) and `memory` (bytes resident, after a collection) on standard input.
+ * port, and answers `cpu` (microseconds used so far) and `memory` (bytes resident and bytes of heap, after a collection) on standard input.
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import { os } from "@orpc/server"
@@ -34,7 +34,8 @@ createInterface({ input: process.stdin }).on("line", (line) => {
     // the thorough kind, which also gives back the young generation
     const collect = globalThis.gc as ((options: object) => void) | undefined
     for (let i = 0; i < 2; i++) collect?.({ type: "major", flavor: "last-resort" })
-    process.stdout.write(`memory ${process.memoryUsage.rss()}\n`)
+    const { heapUsed, rss } = process.memoryUsage()
+    process.stdout.write(`memory ${rss} ${heapUsed}\n`)
   }
 }).on("close", () => process.exit(0))
 
