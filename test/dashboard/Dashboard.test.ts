@@ -1,6 +1,6 @@
 /** The dashboard in a real browser, on a real app; without Debian's Chromium these tests are skipped and say so. */
 import { assert, layer } from "@effect/vitest"
-import { Context, Effect, Exit, Scope } from "effect"
+import { Context, Effect, Exit, Option, Scope } from "effect"
 import { JsonRpcClient, Wire } from "effect-wire/jsonrpc"
 import { NodeWebSocket } from "effect-wire/node"
 import { MessageQueue } from "effect-wire/queue"
@@ -236,8 +236,57 @@ layer(Chromium.layer, { excludeTestServices: true, timeout: "60 seconds" })("Das
       yield* shows(tab, "#messages", /scheduled.*due/)
       yield* press(tab, "#messages button.link")
       yield* shows(tab, "#message-title + dl", /processed, 1 of/)
-      yield* press(tab, "#messages button:text('Delete')")
+      yield* press(tab, "#messages button:text('Reschedule')")
+      yield* act(tab, (page) => page.fill("#reschedule-delay", "7200"))
+      yield* press(tab, "#reschedule-form button")
+      yield* shows(tab, "#view", /Message \S+ is due/)
+      yield* press(tab, "#messages tr:has-text('scheduled') button:text('Delete')")
       yield* shows(tab, "#count-scheduled", /^0$/)
+      assert.deepStrictEqual(tab.complaints, [])
+    })
+  )
+
+  test(
+    "gives what waits or is dead another time, and deletes what is dead, done or worked on when it is pressed twice",
+    Effect.gen(function*() {
+      const { inside, tab } = yield* opened()
+      const queue = Context.get(inside, MessageQueue.MessageQueue)
+      const { id } = yield* queue.push("abc", { order: 1 }, { delay: "1 hour" })
+      yield* view(tab, "queue")
+      yield* press(tab, "#messages button:text('Reschedule')")
+      yield* shows(tab, "#message-title + dl", /scheduled, 0 of/)
+      assert.strictEqual(yield* act(tab, (page) => page.evaluate(() => document.activeElement?.id)), "reschedule-delay")
+      yield* press(tab, "#reschedule-form button")
+      yield* shows(tab, "#count-pending", /^1$/)
+      const first = Option.getOrThrow(yield* queue.pull("abc"))
+      assert.strictEqual(first.id, id)
+      yield* queue.reject(first, { cause: "broken" })
+      yield* press(tab, "#messages tr:has-text('dead') button:text('Reschedule')")
+      yield* act(tab, (page) => page.fill("#reschedule-delay", "3600"))
+      yield* press(tab, "#reschedule-form button:text('Redrive then')")
+      yield* shows(tab, "#count-scheduled", /^1$/)
+      const [due] = (yield* queue.list()).messages
+      assert.isAbove(due!.scheduledAt!.epochMilliseconds - due!.createdAt.epochMilliseconds, 3_000_000)
+      yield* queue.remove(id)
+
+      yield* queue.push("abc", "dead")
+      const held = Option.getOrThrow(yield* queue.pull("abc"))
+      yield* queue.reject(held, { cause: "broken" })
+      yield* queue.push("abc", "running")
+      const running = Option.getOrThrow(yield* queue.pull("abc"))
+      for (const status of ["dead", "processing"]) {
+        const row = `#messages tr:has-text('${status}')`
+        yield* press(tab, `${row} button:text('Delete')`)
+        yield* shows(tab, "#view .outcome", /[Pp]ress again to delete/)
+        // who goes away has not meant it
+        yield* act(tab, (page) => page.keyboard.press("Tab"))
+        yield* press(tab, `${row} button:text('Delete')`)
+        yield* press(tab, `${row} button:text('Really delete')`)
+        yield* shows(tab, `#count-${status}`, /^0$/)
+      }
+      const lost = yield* Effect.flip(queue.ack(running))
+      assert.strictEqual(lost.reason._tag, "LeaseLost")
+      assert.isEmpty((yield* queue.list()).messages)
       assert.deepStrictEqual(tab.complaints, [])
     })
   )
@@ -381,6 +430,8 @@ layer(Chromium.layer, { excludeTestServices: true, timeout: "60 seconds" })("Das
             if (name === "queue") {
               yield* press(tab, "#messages button.link")
               yield* shows(tab, "#message-title", /^Message/)
+              yield* press(tab, "#messages button:text('Reschedule')")
+              yield* shows(tab, "#reschedule-form", /Due in seconds/)
             }
             if (name === "errors") yield* press(tab, "#error-list summary")
             if (name === "frames") {

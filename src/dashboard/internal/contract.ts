@@ -220,6 +220,17 @@ export class DashboardMethods extends RpcGroup.make(
     },
     error: Unable
   }),
+  Rpc.make("dashboard.queue.reschedule", {
+    payload: {
+      queue,
+      id: Schema.String,
+      /** Milliseconds from now. */
+      delay: Schema.Int
+    },
+    /** When it is due. */
+    success: Schema.Finite,
+    error: Unable
+  }),
   Rpc.make("dashboard.queue.redrive", { payload: { queue, node }, success: Schema.Int, error: Unable })
 ) {}
 

@@ -208,6 +208,7 @@ export const layer = <Rpcs extends Rpc.Any>(
       "dashboard.queue.push": onQueues.push,
       "dashboard.queue.pull": onQueues.pull,
       "dashboard.queue.act": onQueues.act,
+      "dashboard.queue.reschedule": onQueues.reschedule,
       "dashboard.queue.redrive": onQueues.redrive
     })
   })) as never

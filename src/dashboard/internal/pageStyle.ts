@@ -79,6 +79,7 @@ button:hover { text-decoration: underline; }
 button.primary, button[aria-pressed="true"] { background: var(--accent); color: var(--on-accent); }
 button.link { border-color: transparent; padding: 0 .2rem; text-decoration: underline; font-family: ui-monospace, monospace; }
 button[aria-disabled="true"] { border-style: dashed; border-color: var(--edge); color: var(--soft); background: transparent; cursor: not-allowed; text-decoration: none; }
+button.danger { border-color: var(--bad); color: var(--bad); }
 td button { min-height: 1.9rem; padding: .1rem .55rem; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .scroll { overflow: auto; max-height: 28rem; margin: .5rem 0 0; border: 1px solid var(--line); border-radius: .4rem; }

@@ -1,3 +1,4 @@
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
@@ -135,6 +136,13 @@ export const make = (queues: ReadonlyMap<string, Queue>) => {
       ),
     redrive: ({ node, queue }: { readonly queue: string; readonly node?: string }) =>
       use(queue, (queue) => queue.redrive({ node })),
+    reschedule: ({ delay, id, queue }: { readonly queue: string; readonly id: string; readonly delay: number }) =>
+      use(queue, (queue) =>
+        Effect.gen(function*() {
+          const at = DateTime.addDuration(yield* DateTime.now, Math.max(0, delay))
+          yield* queue.reschedule(id, at)
+          return at.epochMilliseconds
+        })),
     act: ({ action, id, queue }: {
       readonly queue: string
       readonly id: string
@@ -154,9 +162,9 @@ export const make = (queues: ReadonlyMap<string, Queue>) => {
             case "redrive":
               return (yield* queue.redrive({ ids: [id] })) > 0 ? undefined : yield* unable("the message is not dead")
             case "delete":
-              return (yield* queue.remove(id, { node: source }))
+              return (yield* queue.remove(id, { node: source, anyStatus: true }))
                 ? undefined
-                : yield* unable("only what waits or is scheduled can be deleted")
+                : yield* unable("the message is not there any more")
           }
         }))
   }

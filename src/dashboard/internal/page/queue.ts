@@ -2,7 +2,8 @@
 import * as Effect from "effect/Effect"
 import type { Result } from "../contract.ts"
 import { type App, button, guard, labelled, outcome, type View } from "./app.ts"
-import { bytes, h, keyed, now, setText, span, table, time } from "./dom.ts"
+import { h, keyed, now, setText, span, table, time } from "./dom.ts"
+import { canWait, make as makeDetail } from "./message.ts"
 
 type Message = Result<"dashboard.queue.list">["messages"][number]
 type Action = "ack" | "retry" | "reject" | "delete" | "redrive"
@@ -17,9 +18,6 @@ const actionsOf = (status: Status): ReadonlyArray<readonly [Action, string]> => 
       return [["ack", "Ack"], ["retry", "Retry"], ["reject", "Reject"]]
     case "dead":
       return [["redrive", "Redrive"]]
-    case "pending":
-    case "scheduled":
-      return [["delete", "Delete"]]
     default:
       return []
   }
@@ -64,7 +62,6 @@ export const make = (app: App): View => {
   const nodesNote = h("p", { class: "soft" })
   const said = outcome()
   const position = h("span", { class: "soft" })
-  const detail = h("section", { class: "card", "aria-labelledby": "message-title", hidden: true })
 
   /** Where the pages before this one began. */
   const pages: Array<string | undefined> = []
@@ -76,48 +73,46 @@ export const make = (app: App): View => {
   const chosen = () => node.value.trim() === "" ? {} : { node: node.value.trim() }
 
   const act = (message: Message, action: Action, label: string) =>
-    app.run(app.ask("dashboard.queue.act", { queue: queue(), id: message.id, action }), () => {
+    void app.run(app.ask("dashboard.queue.act", { queue: queue(), id: message.id, action }), () => {
       said.say(`${label}: done with ${message.id}.`)
       refresh()
     }, (words) => said.say(words, true))
 
-  const look = (message: Message) =>
-    app.run(app.ask("dashboard.queue.message", { queue: queue(), id: message.id }), (found) => {
-      if (found === null) return said.say("The message is not there any more.", true)
-      let text = found.payload
-      if (found.kind === "json") {
-        try {
-          text = JSON.stringify(JSON.parse(found.payload), undefined, 2)
-        } catch {
-          // it was cut
-        }
-      }
-      const facts: ReadonlyArray<readonly [string, string | null]> = [
-        ["status", `${found.status}, ${found.tries} of ${found.maxTries} tries`],
-        ["from, to", `${found.source} → ${found.destination}`],
-        ["priority", String(found.priority)],
-        ["payload", `${found.payloadType}, ${bytes(found.size)}`],
-        ["pushed", time(found.createdAt)],
-        ["scheduled", found.scheduledAt === null ? null : time(found.scheduledAt)],
-        ["last pulled", found.processingAt === null ? null : time(found.processingAt)],
-        ["processed", found.processedAt === null ? null : time(found.processedAt)],
-        ["cause of the last failure", found.error],
-        ...Object.entries(found.details)
-      ]
-      const title = h("h3", { id: "message-title", tabindex: -1 }, `Message ${found.id}`)
-      detail.replaceChildren(
-        title,
-        h(
-          "dl",
-          { class: "pairs" },
-          ...facts.flatMap(([name, value]) => value === null ? [] : [h("dt", {}, name), h("dd", {}, value)])
-        ),
-        h("pre", { class: "result", tabindex: 0, role: "region", "aria-label": "payload" }, text),
-        h("button", { type: "button", onclick: () => detail.hidden = true }, "Close")
+  const detail = makeDetail(
+    app,
+    queue,
+    (words) => {
+      said.say(words)
+      refresh()
+    },
+    (words) => said.say(words, true)
+  )
+
+  /** What waits has a copy at its source; what is worked on, dead or done is gone with this: it wants to be pressed twice. */
+  const deletion = (message: Message): HTMLButtonElement => {
+    const isEasy = message.status === "pending" || message.status === "scheduled"
+    let isSure = isEasy
+    const tell = (label: string) => {
+      setText(one, label)
+      one.setAttribute("aria-label", `${label} message ${message.id}`)
+    }
+    const one: HTMLButtonElement = button("Delete", () => {
+      if (isSure) return act(message, "delete", "Delete")
+      isSure = true
+      tell("Really delete")
+      said.say(
+        message.status === "processing"
+          ? `Message ${message.id} is being worked on. Press again to delete it; its handler is interrupted.`
+          : `Press again to delete message ${message.id} for good.`
       )
-      detail.hidden = false
-      title.focus()
-    }, (words) => said.say(words, true))
+    }, { class: "danger" })
+    one.addEventListener("blur", () => {
+      isSure = isEasy
+      tell("Delete")
+    })
+    tell("Delete")
+    return one
+  }
 
   const makeRow = (message: Message): HTMLElement => {
     const shown = message.id.replace(/^0+(?=.)/, "…")
@@ -127,7 +122,7 @@ export const make = (app: App): View => {
       h(
         "td",
         {},
-        button(shown, () => look(message), {
+        button(shown, () => detail.show(message.id, false), {
           class: "link",
           title: message.id,
           // what is read aloud holds what is seen, else nobody could say it to a program that listens
@@ -145,7 +140,15 @@ export const make = (app: App): View => {
         { class: "actions" },
         ...actionsOf(message.status).map(([action, label]) =>
           button(label, () => act(message, action, label), { "aria-label": `${label} message ${message.id}` })
-        )
+        ),
+        ...(canWait.has(message.status)
+          ? [
+            button("Reschedule", () => detail.show(message.id, true), {
+              "aria-label": `Reschedule message ${message.id}`
+            })
+          ]
+          : []),
+        deletion(message)
       )
     )
   }
@@ -323,7 +326,7 @@ export const make = (app: App): View => {
         said.element,
         messages.element
       ),
-      detail,
+      detail.element,
       h(
         "section",
         { class: "card", "aria-labelledby": "push-title" },
