@@ -88,7 +88,7 @@ th, td { text-align: left; padding: .35rem .7rem; border-bottom: 1px solid var(-
 tbody tr:last-child > * { border-bottom: 0; }
 thead th { position: sticky; top: 0; background: var(--card); color: var(--soft); font-weight: 600; z-index: 1; }
 tbody th { font-weight: 500; position: sticky; left: 0; background: var(--card); }
-thead th:first-child { left: 0; z-index: 2; }
+table:has(tbody th) thead th:first-child { left: 0; z-index: 2; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 td.payload, td.cause { max-width: 18rem; overflow: hidden; text-overflow: ellipsis; }
 td.actions button + button { margin-left: .35rem; }
