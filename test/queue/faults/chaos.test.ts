@@ -1,3 +1,4 @@
+// @effect-diagnostics asyncFunction:off
 /**
  * What happens to databases and workers, one after the other: each time everything goes on by itself, and at the end nothing is
  * lost and nothing was acknowledged twice. `npx vitest run test/queue/faults/chaos.test.ts` prints how long each recovery took;

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Latch, Option, Random } from "effect"
+import { DateTime, Effect, Exit, Fiber, Latch, Option, Random } from "effect"
 import { MessageQueue, type MessageQueueError } from "effect-wire/queue"
 import { SqlClient } from "effect/sql"
 import { layerPostgres } from "../support.ts"
@@ -84,7 +84,7 @@ it.layer(layerPostgres, { timeout: 60_000, excludeTestServices: true })("many at
                 n % 3 === 0
                   ? tell(queue.remove(id, { anyStatus: true }))
                   : n % 3 === 1
-                  ? Effect.ignore(queue.reschedule(id, new Date()))
+                  ? Effect.ignore(Effect.flatMap(DateTime.now, (now) => queue.reschedule(id, now)))
                   : tell(queue.redrive({ ids: [id, mixed[0]!.id] })), { concurrency: "unbounded" })
             }
           })
