@@ -60,7 +60,9 @@ export class MessageQueue extends Context.Service<MessageQueue, Service>()("effe
  * @since 0.1.0
  */
 export const makeMemory = (options?: Options): Effect.Effect<MessageQueue["Service"], never, Scope.Scope> =>
-  Effect.flatMap(makeMemoryStore, (store) => makeEngine(store, options ?? {}))
+  Effect.flatMap(makeMemoryStore, (store) =>
+    // nobody else writes: who waits is told of everything
+    makeEngine(store, { ...options, pollInterval: options?.pollInterval ?? "5 seconds" }))
 
 /**
  * Makes a queue on the database of the `SqlClient`: SQLite (`NodeSqliteClient`, or any client of that dialect with one

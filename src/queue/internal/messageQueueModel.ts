@@ -229,7 +229,7 @@ export interface Options {
   readonly maxTries?: number | undefined
   /** Bytes of a payload, at most. Default 1 MiB. */
   readonly maxPayload?: number | undefined
-  /** How often waiting pulls look by themselves, whatever they are told. Default 500 ms. */
+  /** How often waiting pulls look by themselves, whatever they are told. Default 500 ms; in memory, where nobody else writes, 5 s. */
   readonly pollInterval?: Duration.Input | undefined
   /** How long processed messages are kept. Default 1 day. `Infinity` keeps them. */
   readonly retention?: Duration.Input | undefined
