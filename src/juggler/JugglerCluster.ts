@@ -130,7 +130,7 @@ export const make = <A, I>(
           const entry = replica.entry(since)
           return entry === undefined ? Effect.void : publish(entry, true)
         })),
-      rejoin: () => fork(Effect.retry(join, Schedule.spaced("1 second"))),
+      rejoin: () => ask(),
       announce: (since) =>
         fork(later(() => replica.mayAnnounce(since) ? publish({ t: "ask", ...replica.known }, false) : Effect.void)),
       deny: (n, i) => fork(publish({ t: "no", n, i }, false)),
@@ -138,6 +138,22 @@ export const make = <A, I>(
         fork(Effect.andThen(Effect.sleep(patience), Effect.sync(() => replica.settle(name, index)))),
       broken: (error) => fork(Effect.logError(`the shared state ${channel} cannot be taken over`, error))
     })
+
+    let pauses = false
+    let again = false
+    /** Joins anew, but not at every loss: an ask that is lost is a loss for all who wait, and each of them would ask. */
+    const ask = (): void => {
+      again = pauses
+      if (pauses) return
+      pauses = true
+      fork(Effect.retry(join, Schedule.spaced("1 second")))
+      fork(later(() =>
+        Effect.sync(() => {
+          pauses = false
+          if (again && replica.waiting) ask()
+        })
+      ))
+    }
 
     let joins = 0
     /** Asks for the whole until it comes; where nobody answers, what we have is the whole, in a new epoch. */
