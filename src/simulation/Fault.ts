@@ -27,6 +27,9 @@ import type { Draw } from "./Draw.ts"
  * - `backplane`: what the world's broker does with publications, each with a probability: `lose` them (a gap tells it); not
  *   announce them to a node, which finds them in the log seconds later (`miss`); announce them `twice`; carry them though
  *   `publish` fails, and fail queries by which a node catches up (`unsure`). All is up to `delay` late.
+ * - `deaf`: nothing of the broker reaches one node for a while. Afterwards it comes late, or is `lost`: a gap tells it.
+ * - `unheard`: what the broker carries meanwhile never reaches one node, and no gap tells it, but the number of
+ *   what comes next; or a gap, when all is well again. No backplane of ours does that. To be asked for.
  * - `own`: a fault of the application's own, by its name.
  *
  * @category models
@@ -75,6 +78,8 @@ export type Fault =
       readonly unsure: number
       readonly for: number
     }
+    | { readonly kind: "deaf"; readonly node: string; readonly lost: boolean; readonly for: number }
+    | { readonly kind: "unheard"; readonly node: string; readonly for: number }
     | { readonly kind: "own"; readonly name: string; readonly input: unknown }
   )
 
@@ -100,7 +105,7 @@ export type Kind = Fault["kind"]
  * @category models
  * @since 0.2.0
  */
-export const weights: { readonly [K in Exclude<Kind, "own" | "backplane" | "midway">]: number } = {
+export const weights: { readonly [K in Exclude<Kind, "own" | "backplane" | "deaf" | "unheard" | "midway">]: number } = {
   cut: 8,
   close: 2,
   partition: 2,
@@ -141,6 +146,10 @@ export interface Targets {
     { readonly name: string; readonly versions: number; readonly kinds: ReadonlyArray<Kind> }
   >
 }
+
+/** Mostly shorter than what waits for an answer of others. */
+const shortly = (draw: Draw): number =>
+  draw.weighted([[draw.int(0, 20), 3], [draw.int(20, 500), 3], [draw.int(500, 5000), 1]])
 
 const millis = (draw: Draw): number =>
   draw.weighted([[draw.int(0, 20), 2], [draw.int(20, 500), 3], [draw.int(500, 5000), 3], [draw.int(5000, 40000), 1]])
@@ -187,6 +196,10 @@ export const draw = (kind: Kind, at: number, targets: Targets, draw: Draw): Faul
     }
     case "stop":
       return { kind, at, node, down: millis(draw), version }
+    case "deaf":
+      return { kind, at, node, lost: draw.chance(0.5), for: shortly(draw) }
+    case "unheard":
+      return { kind, at, node, for: shortly(draw) }
     case "sluggish":
       return { kind, at, node, millis: draw.pick([1, 10, 100]), for: Math.min(5000, millis(draw)) }
     case "jump":
@@ -275,6 +288,12 @@ export const describe = (fault: Fault): string => {
       return `the clock of ${fault.node} runs at ${fault.factor} of its speed`
     case "backplane":
       return `the broker loses ${fault.lose}, misses ${fault.miss}, repeats ${fault.twice}, delays by up to ${fault.delay} ms, is unsure of ${fault.unsure}, for ${fault.for} ms`
+    case "deaf":
+      return `what the broker carries in the next ${fault.for} ms ${
+        fault.lost ? "is lost on its way to" : "comes that late to"
+      } ${fault.node}`
+    case "unheard":
+      return `what the broker carries in the next ${fault.for} ms never reaches ${fault.node}, which is not told`
     case "own":
       return `${fault.name}${fault.input === undefined ? "" : ` ${JSON.stringify(fault.input)}`}`
   }

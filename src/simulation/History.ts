@@ -82,6 +82,8 @@ export interface Operation {
  * @since 0.2.0
  */
 export const operations = (history: History): ReadonlyArray<Operation> => {
+  const known = operationsOf.get(history)
+  if (known !== undefined) return known
   const byId = new Map<number, { -readonly [K in keyof Operation]: Operation[K] }>()
   for (const event of history.events) {
     if (event._tag === "Began") {
@@ -104,7 +106,24 @@ export const operations = (history: History): ReadonlyArray<Operation> => {
       }
     }
   }
-  return [...byId.values()]
+  const all = [...byId.values()]
+  operationsOf.set(history, all)
+  return all
+}
+
+/** Every judge asks for them. */
+const operationsOf = new WeakMap<History, ReadonlyArray<Operation>>()
+
+/**
+ * What a node noted.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Note {
+  readonly at: number
+  readonly node: string
+  readonly data: any
 }
 
 /**
@@ -113,13 +132,21 @@ export const operations = (history: History): ReadonlyArray<Operation> => {
  * @category combinators
  * @since 0.2.0
  */
-export const notes = (
-  history: History,
-  kind: string
-): ReadonlyArray<{ readonly at: number; readonly node: string; readonly data: any }> =>
-  history.events.flatMap((event) =>
-    event._tag === "Noted" && event.kind === kind ? [{ at: event.at, node: event.node, data: event.data }] : []
-  )
+export const notes = (history: History, kind: string): ReadonlyArray<Note> => {
+  let byKind = notesOf.get(history)
+  if (byKind === undefined) {
+    notesOf.set(history, byKind = new Map())
+    for (const event of history.events) {
+      if (event._tag !== "Noted") continue
+      const list = byKind.get(event.kind)
+      if (list === undefined) byKind.set(event.kind, [event])
+      else list.push(event)
+    }
+  }
+  return byKind.get(kind) ?? []
+}
+
+const notesOf = new WeakMap<History, Map<string, Array<Note>>>()
 
 const text = (value: unknown): string => {
   if (value === undefined) return ""

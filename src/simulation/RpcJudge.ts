@@ -27,20 +27,35 @@ const messageOf = (text: string): ReadonlyArray<any> => {
 }
 
 /** Requests and answers in a frame; none where it is no JSON-RPC, or a part of a frame. */
-const messagesOf = (event: History.Event & { readonly _tag: "Frame" }): ReadonlyArray<Message> => {
-  if (typeof event.frame !== "string" || !event.frame.includes("\"id\":")) return []
-  return messageOf(event.frame).flatMap((message): ReadonlyArray<Message> => {
-    if (typeof message !== "object" || message === null || message.id === undefined || message.id === null) return []
+const read = (event: Frame): ReadonlyArray<Message> => {
+  if (typeof event.frame !== "string" || !event.frame.includes("\"id\":")) return none
+  const messages: Array<Message> = []
+  for (const message of messageOf(event.frame)) {
+    if (typeof message !== "object" || message === null || message.id === undefined || message.id === null) continue
     const isRequest = typeof message.method === "string"
     const asker = isRequest ? event.node : event.to
     const key = isRequest ? message.params?.key : undefined
-    return [{
+    messages.push({
       _tag: isRequest ? "Request" : "error" in message && message.error !== null ? "Error" : "Result",
       request: `${event.connection} ${asker} ${JSON.stringify(message.id)}`,
       key: typeof key === "string" ? key : undefined,
       code: message.error?.code
-    }]
-  })
+    })
+  }
+  return messages
+}
+
+type Frame = History.Event & { readonly _tag: "Frame" }
+
+const none: ReadonlyArray<Message> = []
+
+/** Two judges read the same frames. */
+const readAlready = new WeakMap<Frame, ReadonlyArray<Message>>()
+
+const messagesOf = (event: Frame): ReadonlyArray<Message> => {
+  let messages = readAlready.get(event)
+  if (messages === undefined) readAlready.set(event, messages = read(event))
+  return messages
 }
 
 /**

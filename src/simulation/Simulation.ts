@@ -111,7 +111,8 @@ export const node = <A, E, R, V = never>(options: {
     operations: Object.entries(options.operations ?? {}) as never,
     rest: options.rest,
     left: options.left,
-    kinds: options.faults ?? ["crash", "stop", "pause", "sluggish", "jump", "skew", "refuse", "hang"]
+    kinds: options.faults ??
+      ["crash", "stop", "pause", "sluggish", "jump", "skew", "refuse", "hang", "deaf", "unheard"]
   }
   return spec as never
 }
@@ -136,7 +137,7 @@ export interface OwnFault<I, S> {
  *
  * - `shared`: what all nodes use and no fault takes away: a database, a broker. It is built anew for each history.
  * - `judges`: besides `defaults` (default: `Judge.defaults`).
- * - `faults`: the kinds that strike (default: all of networks and nodes, but for `midway`). `ownFaults`: the application's.
+ * - `faults`: the kinds that strike (default: all of networks and nodes, but for `midway` and those of the broker). `ownFaults`: the application's.
  * - `links`: which nodes talk to which, the dialling one first (default: who has dialled whom at the start).
  * - `places`: names for `World.reach`, of which a summary tells those that were never reached.
  * - `settle`: virtual time after the last operation, with a good network, in which all comes to rest. Default 60 s.
@@ -169,7 +170,7 @@ export const make = <S = never>(options: {
       nodes: Object.entries(options.nodes) as never,
       judges: [...options.defaults ?? Judge.defaults, ...options.judges ?? []],
       kinds: kinds.map((kind) =>
-        [kind, kind === "own" || kind === "backplane" || kind === "midway" ? 3 : Fault.weights[kind]] as const
+        [kind, Object.hasOwn(Fault.weights, kind) ? Fault.weights[kind as keyof typeof Fault.weights] : 3] as const
       ),
       ownFaults: Object.entries(options.ownFaults ?? {}).map(([name, fault]) => [name, {
         weight: fault.weight ?? 2,

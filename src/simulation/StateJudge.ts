@@ -91,3 +91,35 @@ export const versionsOnlyGrow: Judge = make(
     return undefined
   }
 )
+
+/**
+ * What was added and confirmed is there when all is quiet, once, in every node's state; and nothing that nobody added. For
+ * a program that adds things, each with a name that no other has, and never takes any away: it notes `adding` before it
+ * writes and `added` when the write is confirmed, with the name. `kept` finds the names in what `rest` gives; `undefined` where there is no state.
+ *
+ * @category judges
+ * @since 0.2.0
+ */
+export const confirmedIsKept = (kept: (rest: any) => ReadonlyArray<string | number> | undefined): Judge =>
+  make(
+    "what was confirmed is kept",
+    "loses nothing that another one has who can be heard",
+    (history) => {
+      const tried = new Set(History.notes(history, "adding").map(({ data }) => data))
+      const confirmed = History.notes(history, "added").map(({ data }) => data)
+      for (const { node, operation, outcome, value } of History.operations(history)) {
+        if (operation !== "rest" || outcome !== "Success") continue
+        const names = kept(value)
+        if (names === undefined) continue
+        const held = new Set(names)
+        const lost = confirmed.filter((name) => !held.has(name))
+        if (lost.length > 0) return `${lost.join(", ")} was confirmed, and is not in the state of ${node}`
+        if (held.size < names.length) {
+          return `${names.find((name, index) => names.indexOf(name) < index)} is twice in the state of ${node}`
+        }
+        const unknown = names.find((name) => !tried.has(name))
+        if (unknown !== undefined) return `${unknown} is in the state of ${node}, and nobody added it`
+      }
+      return undefined
+    }
+  )

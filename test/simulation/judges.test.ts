@@ -32,6 +32,7 @@ const judges: ReadonlyArray<Judge.Judge> = [
   StateJudge.equalWhenQuiet,
   StateJudge.onlyWhatWasWritten,
   StateJudge.versionsOnlyGrow,
+  StateJudge.confirmedIsKept((state) => state?.log),
   ...QueueJudge.all
 ]
 
@@ -173,6 +174,22 @@ const cases: { readonly [judge: string]: Cases } = {
     ...rest(1, "a", "s"),
     ...rest(2, "b", "t")
   ]]],
+  "what was confirmed is kept": [
+    [
+      [
+        noted("a", "adding", "x"),
+        noted("a", "added", "x"),
+        noted("b", "adding", "y"),
+        ...rest(1, "a", { log: ["y", "x"] })
+      ],
+      [noted("a", "adding", "x"), noted("a", "added", "x"), ...rest(1, "a", { log: [] })]
+    ],
+    [
+      [noted("a", "adding", "x"), noted("a", "added", "x"), ...rest(1, "a", null)],
+      [noted("a", "adding", "x"), ...rest(1, "a", { log: ["x", "x"] })]
+    ],
+    [[noted("a", "adding", "x"), ...rest(1, "a", { log: [] })], [...rest(1, "a", { log: ["x"] })]]
+  ],
   "no state that nobody wrote, and none that is older than the last": [
     [[noted("a", "wrote", "1"), noted("b", "saw", "1")], [noted("a", "wrote", "1"), noted("b", "saw", "2")]],
     [[noted("a", "wrote", "1"), noted("a", "wrote", "2"), noted("b", "saw", "2")], [

@@ -40,8 +40,14 @@ const found: { readonly [app: string]: ReadonlyArray<number> } = {
   "topics/preempted": [712300422],
   "history/history": [18],
   "history/preempted": [712300390],
+  "cluster/deaf": [25, 820, 939],
   "cluster/rough": [358],
   "queue/sqlite": [516]
+}
+
+/** Where much has to happen at once. */
+const sizes: { readonly [app: string]: Simulation.SizeOptions } = {
+  "cluster/deaf": { over: "1 second" }
 }
 
 const option = (name: string): string | undefined => {
@@ -51,8 +57,8 @@ const option = (name: string): string | undefined => {
   return value.startsWith("--") ? "" : value
 }
 
-const explore = (app: Simulation.App, options: Simulation.ExploreOptions) =>
-  Effect.tap(Simulation.explore(app, options), (report) =>
+const explore = (name: string, app: Simulation.App, options: Simulation.ExploreOptions) =>
+  Effect.tap(Simulation.explore(app, { ...sizes[name], ...options }), (report) =>
     Effect.gen(function*() {
       yield* Console.log(Simulation.summary(report))
       if (report.failure === undefined) return
@@ -70,15 +76,15 @@ const all = Effect.gen(function*() {
   if (option("from") === undefined) {
     yield* Console.log(`fixed seeds ${fixed.from} to ${fixed.from + fixed.seeds - 1}`)
     for (const [name, app] of chosen) {
-      yield* explore(app, fixed)
-      for (const from of found[name] ?? []) yield* explore(app, { from, seeds: 1 })
+      yield* explore(name, app, fixed)
+      for (const from of found[name] ?? []) yield* explore(name, app, { from, seeds: 1 })
     }
   }
   if (process.argv.includes("--fixed")) return
   yield* Console.log(`seeds from ${from} on`)
-  for (const [index, [, app]] of chosen.entries()) {
+  for (const [index, [name, app]] of chosen.entries()) {
     const left = end - (yield* Clock.currentTimeMillis)
-    if (left > 0) yield* explore(app, { seeds: Infinity, from, time: left / (chosen.length - index) })
+    if (left > 0) yield* explore(name, app, { seeds: Infinity, from, time: left / (chosen.length - index) })
   }
 })
 

@@ -417,6 +417,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     app: "cluster/rough"
   },
   {
+    name: "an epoch begins from less than what others confirmed",
+    file: "src/juggler/internal/clusterReplica.ts",
+    find: "return asked > this.unjudged && !this.spoken.after(asked, (other) => knowsMore(other, known))",
+    replace: "return asked > this.unjudged",
+    app: "cluster/deaf"
+  },
+  {
+    name: "a whole that is older than what was missed is taken",
+    file: "src/juggler/internal/clusterReplica.ts",
+    find: "    if (at < this.needed) return\n",
+    replace: "",
+    app: "cluster/deaf"
+  },
+  {
     name: "a part that is another is not shown",
     file: "src/juggler/internal/views.ts",
     find: "=== undefined) return\n      this.store.set(this.part)",

@@ -201,3 +201,70 @@ it.effect("a server that stops closes with 1001; what it has sent before arrives
     assert.deepStrictEqual(values(history, "lost")[0], 1001)
     assert.deepStrictEqual(values(history, "heard"), ["a", "b"])
   }))
+
+const listeners = Simulation.make({
+  name: "listeners",
+  nodes: {
+    left: Simulation.node({
+      layer: Layer.effectDiscard(Effect.gen(function*() {
+        const { backplane, note } = yield* World.World
+        yield* backplane.listen(
+          "news",
+          (event) => note("heard", event._tag === "Gap" ? `${event.after}-${event.sequence}` : event.payload)
+        )
+      }))
+    }),
+    right: Simulation.node({
+      layer: Layer.empty,
+      operations: {
+        publish: Simulation.operation({
+          input: (draw) => `${draw.int(0, 9)}`,
+          run: (text) => Effect.flatMap(World.World, ({ backplane }) => backplane.publish("news", text))
+        }),
+        retain: Simulation.operation({
+          input: (draw) => `${draw.int(0, 9)}`,
+          run: (text) =>
+            Effect.flatMap(World.World, ({ backplane }) => backplane.publish("news", text, { retain: true }))
+        })
+      }
+    })
+  }
+})
+
+it.effect("a listener is deaf for a while: what it missed comes late, is told by a gap, or is not told", () =>
+  Effect.gen(function*() {
+    const heard = (fault: Fault.Fault) =>
+      Effect.map(
+        Simulation.perform(listeners, {
+          seed: 1,
+          network: { latency: 1, jitter: 0, capacity: 1024, syncWriters: false },
+          interleaving: { window: 1, preemptAfter: 0, lateTurns: 0 },
+          operations: ["publish a", "publish b", "retain c", "publish d", "publish e"].map((text, i) => ({
+            at: 100 * i,
+            node: "right",
+            operation: text.slice(0, -2),
+            input: text.slice(-1),
+            interruptAfter: undefined
+          })),
+          faults: [fault]
+        }),
+        (history) =>
+          History.notes(history, "heard").map(({ at, data }) => [data, Math.abs(Math.round((at - 121) / 10) * 10)])
+      )
+    const deaf = { kind: "deaf", at: 50, node: "left", for: 300 } as const
+    assert.deepStrictEqual(yield* heard({ ...deaf, lost: false }), [
+      ["a", 0],
+      ["b", 350],
+      ["c", 350],
+      ["d", 350],
+      ["e", 400]
+    ])
+    assert.deepStrictEqual(
+      (yield* heard({ ...deaf, lost: true })).map(([text]) => text),
+      ["a", "1-2", "c", "3-4", "e"]
+    )
+    const unheard = { kind: "unheard", at: 50, node: "left" } as const
+    assert.deepStrictEqual((yield* heard({ ...unheard, for: 300 })).map(([text]) => text), ["a", "e"])
+    // the end of all faults tells what nothing after it did
+    assert.deepStrictEqual((yield* heard({ ...unheard, for: 3000 })).map(([text]) => text), ["a", "1-2", "c", "3-5"])
+  }))

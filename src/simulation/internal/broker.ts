@@ -54,6 +54,19 @@ interface Receiver {
   at: number
 }
 
+/** How a life that hears nothing for a while learns what it missed. */
+export type Deafness = "late" | "gap" | "never"
+
+/** One listener of a life, and what it is to hear when the life hears again. */
+interface Ear {
+  readonly life: Life
+  readonly channel: string
+  readonly onEvent: (event: Backplane.Event) => void
+  waiting: Array<Backplane.Event>
+  /** What never reached it since it heard something. */
+  unheard: Array<Backplane.Event>
+}
+
 /** A node that was not told of something finds out within so many milliseconds. */
 const pollEvery = 2000
 
@@ -69,6 +82,8 @@ export class Broker {
   private readonly trouble: () => Trouble
   private readonly channels = new Map<string, Channel>()
   private readonly receivers = new Set<Receiver>()
+  private readonly ears = new Set<Ear>()
+  private readonly deaf = new Map<Life, { readonly how: Deafness; readonly until: number }>()
   private isQuiet = false
 
   constructor(loop: Loop, random: Prng, trouble: () => Trouble) {
@@ -135,7 +150,12 @@ export class Broker {
                 if (--mine.listeners === 0) this.receivers.delete(mine)
               })
           )
-          return yield* mine.router.listen(name, onEvent, options)
+          const ear: Ear = { life, channel: name, onEvent, waiting: [], unheard: [] }
+          yield* Effect.acquireRelease(
+            Effect.sync(() => this.ears.add(ear)),
+            () => Effect.sync(() => this.ears.delete(ear))
+          )
+          return yield* mine.router.listen(name, (event) => this.reach(ear, event), options)
         }),
       last: (name) =>
         Effect.map(this.pause, () => {
@@ -145,6 +165,51 @@ export class Broker {
             : { _tag: "Publication", channel: name, payload: last.payload, sequence: last.sequence }
         })
     })
+  }
+
+  /** Nothing of what the broker carries reaches a life until then; `false` where it listens to nothing. */
+  deafen(life: Life, how: Deafness, until: number): boolean {
+    let listens = false
+    for (const ear of this.ears) listens ||= ear.life === life
+    if (!listens) return false
+    this.deaf.set(life, { how, until })
+    this.loop.timer(this.loop.root, until - this.loop.now, () => this.hearAgain(life))
+    return true
+  }
+
+  /** Everybody hears again, and is told at last. */
+  heal(): void {
+    for (const ear of this.ears) {
+      if (ear.unheard.length === 0) continue
+      for (const event of ear.unheard.splice(0)) miss(ear, event, this.channel(ear.channel).last)
+      if (!this.deaf.has(ear.life)) this.deaf.set(ear.life, { how: "late", until: this.loop.now })
+    }
+    for (const [life, { how }] of [...this.deaf]) {
+      this.deaf.set(life, { how, until: this.loop.now })
+      this.hearAgain(life)
+    }
+  }
+
+  private hearAgain(life: Life): void {
+    const deaf = this.deaf.get(life)
+    if (deaf === undefined || this.loop.isAhead(deaf.until)) return
+    this.deaf.delete(life)
+    for (const ear of this.ears) {
+      if (ear.life === life) {
+        this.loop.post(life, () => {
+          for (const event of ear.waiting.splice(0)) ear.onEvent(event)
+        })
+      }
+    }
+  }
+
+  private reach(ear: Ear, event: Backplane.Event): void {
+    const how = this.deaf.get(ear.life)?.how
+    if (how === "never") return void ear.unheard.push(event)
+    ear.unheard.length = 0
+    if (how === "gap") miss(ear, event, this.channel(ear.channel).last)
+    else if (how === "late" || ear.waiting.length > 0) ear.waiting.push(event)
+    else ear.onEvent(event)
   }
 
   /** Tells a receiver what is published from now on, and lets it look by itself now and then. */
@@ -247,6 +312,19 @@ export class Broker {
         return [{ counter, epoch, sequence: last?.sequence ?? null, payload: last?.payload ?? null }]
       })
   }
+}
+
+/** A gap in the place of an event; what is retained follows the gap that swallows it. */
+const miss = ({ channel, waiting }: Ear, event: Backplane.Event, last: Entry | undefined): void => {
+  const { sequence } = event
+  const before = waiting.at(-1)
+  const missed = event._tag === "Gap" ? event.missed : 1
+  if (event._tag === "Publication" && last?.sequence === sequence) waiting.push(event)
+  else if (before?._tag === "Gap") {
+    const all = before.missed === undefined || missed === undefined ? undefined : before.missed + missed
+    waiting[waiting.length - 1] = { ...before, sequence, missed: all }
+  } else if (event._tag === "Gap") waiting.push(event)
+  else waiting.push({ _tag: "Gap", channel, after: sequence - 1, sequence, missed: 1, epoch })
 }
 
 const failed = (operation: "publish" | "listen", channel: string) =>

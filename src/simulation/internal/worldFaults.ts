@@ -126,6 +126,13 @@ export class WorldFaults {
           life.perTask = 0
         })
         return true
+      case "deaf":
+      case "unheard":
+        return this.around.broker.deafen(
+          life,
+          fault.kind === "unheard" ? "never" : fault.lost ? "gap" : "late",
+          now + fault.for
+        )
       case "jump":
         life.offset += fault.millis
         return true
@@ -163,6 +170,7 @@ export class WorldFaults {
   readonly end: Effect.Effect<void> = Effect.suspend(() => {
     this.over = true
     this.around.network.heal()
+    this.around.broker.heal()
     for (const node of this.nodes.values()) {
       if (node.life === undefined) continue
       node.life.perTask = 0

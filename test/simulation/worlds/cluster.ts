@@ -149,7 +149,67 @@ const make = (name: string, faults: ReadonlyArray<Fault.Kind>, judges: ReadonlyA
     settle: "90 seconds"
   })
 
+/** Listeners that are deaf for less than a process waits for the answer of another: nothing that was confirmed may be lost. */
+const Shelf = Schema.Struct({ log: Schema.Array(Schema.String), cells: Schema.Record(Schema.String, Schema.Int) })
+
+class Shelves extends Context.Service<Shelves, JugglerCluster.ClusterState<typeof Shelf.Type, any>>()(
+  "effect-wire/test/simulation/worlds/cluster/Shelves"
+) {}
+
+const shelf = Simulation.node({
+  layer: Layer.effect(
+    Shelves,
+    JugglerCluster.make({
+      channel: "shelf",
+      schema: Shelf,
+      initial: { log: [], cells: {} },
+      joinTimeout: "2 minutes"
+    })
+  ).pipe(Layer.provide(World.layerBackplane)),
+  operations: {
+    add: Simulation.operation({
+      weight: 3,
+      interruptible: false,
+      input: (draw) => draw.int(0, 2 ** 40).toString(36),
+      run: (name) =>
+        Effect.gen(function*() {
+          const copy = yield* Shelves
+          yield* World.note("adding", name)
+          yield* copy.update((draft) => void draft.log.push(name))
+          yield* World.note("added", name)
+          yield* World.note("stands", yield* copy.position)
+        })
+    }),
+    cell: Simulation.operation({
+      interruptible: false,
+      input: (draw) => ({ key: `k${draw.int(0, 3)}`, n: draw.int(0, 99) }),
+      run: ({ key, n }) => Effect.flatMap(Shelves, (copy) => copy.put(["cells", key], n))
+    })
+  },
+  rest: Effect.flatMap(Shelves, (copy) =>
+    Effect.map(copy.json, (state: any) => ({
+      log: state.log,
+      cells: Object.entries(state.cells).sort(([a], [b]) => a < b ? -1 : 1)
+    }))),
+  faults: ["deaf", "unheard"]
+})
+
+const deaf = Simulation.make({
+  name: "Juggler, three processes that hear badly",
+  nodes: { left: shelf, right: shelf, third: shelf },
+  faults: ["deaf", "unheard", "backplane"],
+  defaults: [Judge.nothingHangs, Judge.noDefectsBut(known), Judge.nothingLeft],
+  judges: [
+    StateJudge.equalWhenQuiet,
+    StateJudge.versionsOnlyGrow,
+    StateJudge.confirmedIsKept((rest) => rest.log)
+  ],
+  preempt: false,
+  settle: "10 minutes"
+})
+
 export const apps = {
+  deaf,
   calm: make("Juggler, two processes", [...Fault.networkKinds, "sluggish", "jump"], [everyChangeCounts]),
   rough: make(
     "Juggler, two processes that die",

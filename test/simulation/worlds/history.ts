@@ -4,7 +4,7 @@
  */
 import { Context, Effect, Layer, Schedule, Schema, Stream } from "effect"
 import { JsonRpcClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
-import { History, Judge, Simulation, TopicJudge, World } from "effect-wire/simulation"
+import { type Fault, History, Judge, Simulation, TopicJudge, World } from "effect-wire/simulation"
 import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 import { Socket } from "effect/socket"
 import { known } from "./known.ts"
@@ -150,13 +150,27 @@ const ends = names.map((name, index) =>
 
 const shared = Layer.sync(Numbers, () => ({ next: 0 }))
 
-const make = (name: string, preempt: boolean) =>
+const kinds: ReadonlyArray<Fault.Kind> = [
+  "cut",
+  "close",
+  "partition",
+  "stall",
+  "slow",
+  "refuse",
+  "crash",
+  "stop",
+  "pause",
+  "jump",
+  "backplane"
+]
+
+const make = (name: string, faults: ReadonlyArray<Fault.Kind>, preempt: boolean) =>
   Simulation.make({
     name,
     shared,
     nodes: { left: publisher, right: publisher, ann: client, bob: client },
     links: [["ann", "left"], ["ann", "right"], ["bob", "left"], ["bob", "right"]],
-    faults: ["cut", "close", "partition", "stall", "slow", "refuse", "crash", "stop", "pause", "jump", "backplane"],
+    faults,
     defaults: [Judge.nothingHangs, Judge.noDefectsBut(known), Judge.nothingLeft],
     judges: [TopicJudge.noHoles, TopicJudge.oneOrder, TopicJudge.once, ...ends],
     preempt,
@@ -164,6 +178,7 @@ const make = (name: string, preempt: boolean) =>
   })
 
 export const apps = {
-  history: make("Topics with a history", false),
-  preempted: make("Topics with a history, preempted", true)
+  history: make("Topics with a history", kinds, false),
+  preempted: make("Topics with a history, preempted", kinds, true),
+  deaf: make("Topics with a history, servers that hear badly", ["cut", "crash", "pause", "backplane", "deaf"], false)
 }

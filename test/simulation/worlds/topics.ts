@@ -1,7 +1,7 @@
 /** Topics in a world: two servers on one backplane, a client of each, readers of a plain and of a state topic. */
 import { Context, Effect, Layer, Schedule, Schema, Stream } from "effect"
 import { JsonRpcClient, JsonRpcServer, Wire } from "effect-wire/jsonrpc"
-import { Judge, Simulation, TopicJudge, World } from "effect-wire/simulation"
+import { type Fault, Judge, Simulation, TopicJudge, World } from "effect-wire/simulation"
 import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 import { known } from "./known.ts"
 import { layerClient, Numbers } from "./shared.ts"
@@ -94,27 +94,29 @@ const clientOf = (to: string) =>
 
 const shared = Layer.sync(Numbers, () => ({ next: 0 }))
 
-const make = (name: string, preempt: boolean) =>
+const kinds: ReadonlyArray<Fault.Kind> = [
+  "cut",
+  "close",
+  "partition",
+  "stall",
+  "slow",
+  "refuse",
+  "hang",
+  "crash",
+  "stop",
+  "pause",
+  "sluggish",
+  "jump",
+  "backplane"
+]
+
+const make = (name: string, faults: ReadonlyArray<Fault.Kind>, preempt: boolean) =>
   Simulation.make({
     name,
     shared,
     nodes: { left: publisher, right: publisher, ann: clientOf("left"), bob: clientOf("right") },
     links: [["ann", "left"], ["bob", "right"]],
-    faults: [
-      "cut",
-      "close",
-      "partition",
-      "stall",
-      "slow",
-      "refuse",
-      "hang",
-      "crash",
-      "stop",
-      "pause",
-      "sluggish",
-      "jump",
-      "backplane"
-    ],
+    faults,
     defaults: [Judge.nothingHangs, Judge.noDefectsBut(known), Judge.nothingLeft],
     judges: [TopicJudge.once, TopicJudge.oneOrder, TopicJudge.toldOrHeard(["news"]), TopicJudge.sameEnd],
     preempt,
@@ -122,6 +124,7 @@ const make = (name: string, preempt: boolean) =>
   })
 
 export const apps = {
-  topics: make("Topics", false),
-  preempted: make("Topics, preempted", true)
+  topics: make("Topics", kinds, false),
+  preempted: make("Topics, preempted", kinds, true),
+  deaf: make("Topics, servers that hear badly", ["cut", "crash", "pause", "backplane", "deaf"], false)
 }
