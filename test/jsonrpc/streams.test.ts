@@ -5,6 +5,9 @@ import { JsonRpcClient, JsonRpcServer, JsonRpcTest, Wire } from "effect-wire/jso
 import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Socket } from "effect/socket"
+import { TestClock } from "effect/testing"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { connect, fence, fromSocket } from "./raw.ts"
 
 class Group extends RpcGroup.make(
@@ -15,6 +18,7 @@ class Group extends RpcGroup.make(
     true
   ),
   Rpc.make("fail", { payload: { at: Schema.Int }, success: Schema.Int, error: Schema.String, stream: true }),
+  Rpc.make("feed", { success: Schema.String, stream: true }),
   Rpc.make("rows", { payload: { n: Schema.Int, size: Schema.Int }, success: Schema.String, stream: true })
 ) {}
 
@@ -37,6 +41,7 @@ const world = () => {
     numbers: ({ to }) => numbers(to),
     again: ({ to }) => Stream.tap(numbers(to), () => Effect.yieldNow),
     fail: ({ at }) => Stream.concat(numbers(at), Stream.fail("declared")),
+    feed: () => Stream.map(Stream.tick("1 second"), () => `${++state.made} `.padEnd(1000)),
     rows: ({ n, size }) => Stream.map(Stream.range(1, n), (i) => `${i}`.padEnd(size))
   })
   return { state, layer }
@@ -190,6 +195,32 @@ describe("a stream between two ends that both know credits", () => {
       ], { concurrency: "unbounded" })
       assert.strictEqual(count, 20_000)
     }), 60_000)
+
+  it.effect("a feed of a whole day takes no more memory than one of an hour", () =>
+    Effect.gen(function*() {
+      setFlagsFromString("--expose-gc")
+      const collect = runInNewContext("gc") as () => void
+      const { layer, state } = world()
+      const client = yield* JsonRpcTest.makeClient(Group).pipe(Effect.provide(layer))
+      let taken = 0
+      const reading = yield* Effect.forkChild(
+        Stream.runForEach(client.feed(), (row) => Effect.sync(() => assert.strictEqual(parseInt(row), ++taken)))
+      )
+      const hour = Effect.gen(function*() {
+        for (let minute = 0; minute < 60; minute++) yield* TestClock.adjust("1 minute")
+        yield* turns(50)
+        collect()
+        return process.memoryUsage().heapUsed
+      })
+      const afterOne = yield* hour
+      let after = afterOne
+      for (let hours = 1; hours < 24; hours++) after = yield* hour
+      assert.isAtLeast(taken, 24 * 60 * 60)
+      assert.strictEqual(state.made, taken)
+      // what it gave meanwhile were 83 million characters
+      assert.isBelow(after - afterOne, 8_000_000)
+      yield* Fiber.interrupt(reading)
+    }), 120_000)
 })
 
 describe("a stream of a server that knows no credits", () => {
