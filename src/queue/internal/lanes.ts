@@ -196,8 +196,13 @@ export const makeLanes = Effect.fnUntraced(function*(
       this.goSoon()
     }
 
+    /**
+     * Where a go is a round trip and others come too, those who were just told of theirs are waited for: else two halves of them
+     * would go by turns, in twice as many goes.
+     */
     private goSoon(): void {
-      if (this.begin() - this.since < turn) return queueMicrotask(this.go)
+      const isShort = this.begin() - this.since < turn
+      if (isShort && (store.performNow !== undefined || this.together === 0)) return queueMicrotask(this.go)
       // Others have their turn.
       runFork(Effect.yieldNow).addObserver(() => {
         this.since = realTime.currentTimeMillisUnsafe()
