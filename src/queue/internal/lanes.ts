@@ -333,7 +333,7 @@ export const makeLanes = Effect.fnUntraced(function*(
   const main = new Lane(true)
   const [plain, keyed, words, beats] = store.grouped
     ? [main, main, main, main] as const
-    : [new Lane(false), new Lane(false), new Lane(false), new Lane(false)] as const
+    : [new Lane(false), new Lane(false), main, new Lane(false)] as const
 
   yield* Effect.addFinalizer(() => {
     closed = true

@@ -23,6 +23,14 @@ interface Holding {
     words: ReadonlyArray<Finish>,
     wait: boolean
   ) => Effect.Effect<ReadonlyArray<Finished | Busy>, SqlError>
+  /** Both in one round trip: first the words. */
+  readonly finishAndClaim: (
+    words: ReadonlyArray<Finish>,
+    claims: ReadonlyArray<Claim>
+  ) => Effect.Effect<
+    readonly [ReadonlyArray<Finished | Busy>, ReadonlyArray<ReadonlyArray<Message.Delivery>>],
+    SqlError
+  >
   /** Names of version 0.1, and the numbers of their messages. */
   readonly former: (ids: ReadonlyArray<string>) => ReturnType<Run>
 }
@@ -30,47 +38,61 @@ interface Holding {
 export const makeHolding = (run: Run, p: string, mark: string): Holding => {
   const message = `${p}_message`
 
-  const claimText =
-    `SELECT * FROM ${p}_claim($1::text[], $2::integer[], $3::bigint[], $4::integer[], $5::bigint[], $6::boolean)`
+  const claimCall = (from: number) => {
+    const types = ["text[]", "integer[]", "bigint[]", "integer[]", "bigint[]", "boolean"]
+    return `SELECT * FROM ${p}_claim(${types.map((type, index) => `$${from + index}::${type}`).join(", ")})`
+  }
+  const claimText = claimCall(1)
   const heads = makeHeads()
 
-  const claim = (claims: ReadonlyArray<Claim>, alone: boolean) =>
-    Effect.suspend(() => {
-      const after = claims.map(({ node }) => heads.after(node))
-      return Effect.flatMap(
-        run(claimText, [
-          array("text", claims.map((claim) => claim.node)),
-          array("integer", claims.map((claim) => claim.max)),
-          array("bigint", claims.map((claim) => claim.lease)),
-          array("integer", after.map((place) => place === undefined ? null : -place.priority)),
-          array("bigint", after.map((place) => place === undefined ? null : place.seq)),
-          String(alone)
-        ]),
-        (rows) => {
-          const claimed: Array<Array<Message.Delivery>> = claims.map(() => [])
-          const unread: Array<Finish> = []
-          const taken = claims.map((): Array<Stored> => [])
-          for (const row of rows) {
-            const index = Number(row[0]) - 1
-            taken[index]!.push(claimedRow(row, claims[index]!.node))
-          }
-          taken.forEach((some, index) => {
-            if (some.length > 1) some.sort(byTurn)
-            heads.took(claims[index]!.node, some)
-            for (const stored of some) {
-              const delivery = toDelivery(mark, stored)
-              if (delivery !== undefined) claimed[index]!.push(delivery)
-              else unread.push(rejection(toMessage(mark, stored), stored.token))
-            }
-          })
-          return unread.length === 0 ? Effect.succeed(claimed) : Effect.as(finish(unread, false), claimed)
-        }
-      )
-    })
+  const claimParameters = (claims: ReadonlyArray<Claim>, alone: boolean): ReadonlyArray<unknown> => {
+    const after = claims.map(({ node }) => heads.after(node))
+    return [
+      array("text", claims.map((claim) => claim.node)),
+      array("integer", claims.map((claim) => claim.max)),
+      array("bigint", claims.map((claim) => claim.lease)),
+      array("integer", after.map((place) => place === undefined ? null : -place.priority)),
+      array("bigint", after.map((place) => place === undefined ? null : place.seq)),
+      String(alone)
+    ]
+  }
 
-  const finishText =
-    `SELECT ord, said FROM ${p}_finish($1::integer[], $2::bigint[], $3::text[], $4::uuid[], $5::bigint[],
-    $6::text[], $7::boolean)`
+  const claimed = (
+    claims: ReadonlyArray<Claim>,
+    rows: ReadonlyArray<Values>
+  ): Effect.Effect<ReadonlyArray<ReadonlyArray<Message.Delivery>>, SqlError> => {
+    const claimed: Array<Array<Message.Delivery>> = claims.map(() => [])
+    const unread: Array<Finish> = []
+    const taken = claims.map((): Array<Stored> => [])
+    for (const row of rows) {
+      const index = Number(row[0]) - 1
+      taken[index]!.push(claimedRow(row, claims[index]!.node))
+    }
+    taken.forEach((some, index) => {
+      if (some.length > 1) some.sort(byTurn)
+      heads.took(claims[index]!.node, some)
+      for (const stored of some) {
+        const delivery = toDelivery(mark, stored)
+        if (delivery !== undefined) claimed[index]!.push(delivery)
+        else unread.push(rejection(toMessage(mark, stored), stored.token))
+      }
+    })
+    return unread.length === 0 ? Effect.succeed(claimed) : Effect.as(finish(unread, false), claimed)
+  }
+
+  const claim = (claims: ReadonlyArray<Claim>, alone: boolean) =>
+    Effect.suspend(() =>
+      Effect.flatMap(run(claimText, claimParameters(claims, alone)), (rows) => claimed(claims, rows))
+    )
+
+  const finishCall = `FROM ${p}_finish($1::integer[], $2::bigint[], $3::text[], $4::uuid[], $5::bigint[], $6::text[],
+    $7::boolean)`
+  const finishText = `SELECT ord, said ${finishCall}`
+  // What was said has a number before zero. The first is done before the second begins.
+  const bothText = `SELECT -ord::integer, said::bigint, ${
+    Array.from({ length: 21 }, () => "NULL").join(", ")
+  } ${finishCall}
+    UNION ALL ${claimCall(8)}`
 
   const former = (ids: ReadonlyArray<string>) =>
     run(`SELECT former_id, seq FROM ${message} WHERE former_id = ANY ($1::text[])`, [array("text", ids)])
@@ -107,34 +129,38 @@ export const makeHolding = (run: Run, p: string, mark: string): Holding => {
       ;(rounds[round] ??= []).push(index)
     })
     return Effect.as(
-      Effect.forEach(rounds, (round) => {
-        const of = <A>(f: (word: Finish) => A) => round.map((index) => f(words[index]!))
-        return Effect.map(
-          run(finishText, [
-            array("integer", of((word) => word.op)),
-            array("bigint", round.map((index) => seqs[index]!)),
-            array("text", of((word) => word.destination)),
-            array("uuid", of((word) => word.token)),
-            array("bigint", of((word) => word.millis)),
-            array("text", of((word) => word.cause)),
-            String(wait)
-          ]),
-          (rows) => {
-            for (const [ord, word] of rows) {
-              const index = round[Number(ord) - 1]!
-              const said = Number(word)
-              if (said === 4) results[index] = { ...results[index] as Finished, wake: true }
-              else if (said < 3) results[index] = { held: true, wake: said === 2 }
-              else if (results[index] === lost) results[index] = busy
-            }
-          }
-        )
-      }, { discard: true }),
+      Effect.forEach(
+        rounds,
+        (round) =>
+          Effect.map(run(finishText, finishParameters(words, seqs, round, wait)), (rows) => hear(results, round, rows)),
+        {
+          discard: true
+        }
+      ),
       results
     )
   }
 
-  return { claim, finish, former }
+  const finishAndClaim: Holding["finishAndClaim"] = (words, claims) =>
+    Effect.suspend(() => {
+      const seqs = words.map((word) => seqOf(mark, word.id))
+      const tokens = words.every(({ token }) => token === null || uuid.test(token))
+      // One statement changes a row once, and knows no former names.
+      if (!tokens || seqs.includes(undefined) || new Set(seqs).size < words.length) {
+        return Effect.all([finish(words, false), claim(claims, true)])
+      }
+      const round = words.map((_, index) => index)
+      const results: Array<Finished | Busy> = words.map(() => lost)
+      return Effect.flatMap(
+        run(bothText, [...finishParameters(words, seqs, round, false), ...claimParameters(claims, false)]),
+        (rows) => {
+          hear(results, round, rows.filter((row) => row[0] < 0).map((row) => [-row[0], row[1]]))
+          return Effect.map(claimed(claims, rows.filter((row) => row[0] > 0)), (deliveries) => [results, deliveries])
+        }
+      )
+    })
+
+  return { claim, finish, finishAndClaim, former }
 }
 
 /** After so many from the front of a node, the rows that were there are passed over. */
@@ -183,6 +209,35 @@ const makeHeads = () => {
         count: taken.length + (isRecent ? before.count : 0)
       })
     }
+  }
+}
+
+const finishParameters = (
+  words: ReadonlyArray<Finish>,
+  seqs: ReadonlyArray<number | undefined>,
+  round: ReadonlyArray<number>,
+  wait: boolean
+): ReadonlyArray<unknown> => {
+  const of = <A>(f: (word: Finish) => A) => round.map((index) => f(words[index]!))
+  return [
+    array("integer", of((word) => word.op)),
+    array("bigint", round.map((index) => seqs[index]!)),
+    array("text", of((word) => word.destination)),
+    array("uuid", of((word) => word.token)),
+    array("bigint", of((word) => word.millis)),
+    array("text", of((word) => word.cause)),
+    String(wait)
+  ]
+}
+
+/** What a round of words came to. */
+const hear = (results: Array<Finished | Busy>, round: ReadonlyArray<number>, rows: ReadonlyArray<Values>): void => {
+  for (const [ord, word] of rows) {
+    const index = round[Number(ord) - 1]!
+    const said = Number(word)
+    if (said === 4) results[index] = { ...results[index] as Finished, wake: true }
+    else if (said < 3) results[index] = { held: true, wake: said === 2 }
+    else if (results[index] === lost) results[index] = busy
   }
 }
 

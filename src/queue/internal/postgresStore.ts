@@ -36,11 +36,15 @@ export const makePostgresStore = Effect.fnUntraced(function*(
     Effect.mapError(effect, unavailable(operation))
 
   const { push, pushTogether } = makePushes(run, p, mark)
-  const { claim, finish, former } = makeHolding(run, p, mark)
+  const { claim, finish, finishAndClaim, former } = makeHolding(run, p, mark)
 
   const perform = (work: Work) =>
     Effect.gen(function*() {
       const pushed = work.pushes.length === 0 ? [] : yield* pushTogether(work.pushes)
+      if (work.finishes.length > 0 && work.claims.length > 0) {
+        const [finished, claimed] = yield* finishAndClaim(work.finishes, work.claims)
+        return { pushed, finished, claimed }
+      }
       const finished = work.finishes.length === 0 ? [] : yield* finish(work.finishes, false)
       const claimed = work.claims.length === 0 ? [] : yield* claim(work.claims, true)
       return { pushed, finished, claimed }
