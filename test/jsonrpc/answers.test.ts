@@ -259,7 +259,7 @@ describe("whatever a handler gives back", () => {
           yield* peer.send(`{"jsonrpc":"2.0","method":"fence","id":"fence"}`)
           assert.strictEqual((yield* peer.takeJson).result, "fence")
         })),
-      30_000
+      120_000
     )
   }
 

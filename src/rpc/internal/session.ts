@@ -11,7 +11,6 @@ import { RequestId } from "effect/rpc/RpcMessage"
 import * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import * as Progress from "../Progress.ts"
 import { type Connection, CurrentConnection } from "../RpcConnection.ts"
 import * as RpcMethods from "../RpcMethods.ts"
@@ -19,13 +18,14 @@ import type { Outcome } from "../RpcMetrics.ts"
 import { collect } from "./collect.ts"
 import { type Counts, countsOf } from "./counts.ts"
 import type { EngineRequest, Options, Session } from "./engineModel.ts"
+import { effectOf, handledLater, isExit } from "./handling.ts"
 import { CurrentKey } from "./idempotencyModel.ts"
+import { Line, noLine } from "./line.ts"
 import { CurrentElements } from "./onceModel.ts"
 
 // Shared by idle sessions, never changed.
 const noRequests: Map<string, EngineRequest> = new Map()
 const noFibers: Set<Fiber.Fiber<unknown, unknown>> = new Set()
-const noLine: Array<EngineRequest | undefined> = []
 const noWaiters: Array<() => void> = []
 const noContext = Context.empty()
 
@@ -54,14 +54,9 @@ export class EngineSession implements Session {
   private fibers = noFibers
   private closing = noFibers
   private line = noLine
-  private head = 0
   private running = 0
   /** Requests that run and take no place among those that run at once. */
   private forked = 0
-  /** Requests in the line that were cancelled there. */
-  private skipped = 0
-  /** Requests of the line, without notifications. */
-  private answered = 0
   /** Bytes held by what runs and waits. */
   private held = 0
   /** Whether the line goes on as soon as the outbox has room. */
@@ -95,20 +90,17 @@ export class EngineSession implements Session {
       return this.refuse(request)
     }
     if (this.counts !== undefined) this.counts.inFlight++
-    if (this.running < this.concurrency && this.head === this.line.length && !this.isCongested) {
+    if (this.running < this.concurrency && this.line.isOver && !this.isCongested) {
       this.start(request)
     } else {
-      if (request.key !== undefined) {
-        if (this.answered >= this.maxWaiting) {
-          if (this.counts !== undefined) this.counts.inFlight--
-          return this.refuse(request)
-        }
-        this.answered++
+      if (request.key !== undefined && this.line.answered >= this.maxWaiting) {
+        if (this.counts !== undefined) this.counts.inFlight--
+        return this.refuse(request)
       }
       this.stamp(request)
       this.register(request)
-      if (this.line === noLine) this.line = [request]
-      else this.line.push(request)
+      if (this.line === noLine) this.line = new Line()
+      this.line.push(request)
       this.awaitRoom()
     }
     if (!request.done) {
@@ -188,11 +180,7 @@ export class EngineSession implements Session {
     if (request.fiber !== undefined) {
       request.fiber.interruptUnsafe(undefined, RpcSchema.ClientAbort.annotation)
     } else {
-      const place = this.line.indexOf(request, this.head)
-      if (place < 0) return true
-      this.line[place] = undefined
-      this.skipped++
-      this.answered--
+      if (!this.line.leave(request)) return true
       this.end(request)
       this.count(request, "interrupted")
       this.tell(request, () => request.onInterrupt(true))
@@ -201,11 +189,8 @@ export class EngineSession implements Session {
     return true
   }
 
-  private get waiting(): number {
-    return this.line.length - this.head - this.skipped
-  }
   active(): number {
-    return this.running + this.forked + this.waiting
+    return this.running + this.forked + this.line.size
   }
   get idle(): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
@@ -236,16 +221,9 @@ export class EngineSession implements Session {
   }
 
   private dropLine(): void {
-    if (this.counts !== undefined) this.counts.inFlight -= this.waiting
-    for (let i = this.head; i < this.line.length; i++) {
-      const request = this.line[i]
-      if (request === undefined) continue
-      this.forget(request)
-    }
+    if (this.counts !== undefined) this.counts.inFlight -= this.line.size
+    this.line.forEach((request) => this.forget(request))
     this.line = noLine
-    this.head = 0
-    this.skipped = 0
-    this.answered = 0
   }
 
   private start(request: EngineRequest): void {
@@ -524,29 +502,15 @@ export class EngineSession implements Session {
   private pump(): void {
     if (this.pumping) return
     if (this.line !== noLine && this.connection.outbox?.isClosed() === true) this.dropLine()
-    if (this.head < this.line.length) {
+    if (!this.line.isOver) {
       this.pumping = true
-      while (this.running < this.concurrency && this.head < this.line.length && !this.isCongested) {
-        const next = this.line[this.head]
-        this.line[this.head++] = undefined
-        if (next === undefined) {
-          this.skipped--
-        } else {
-          if (next.key !== undefined) this.answered--
-          this.start(next)
-        }
+      while (this.running < this.concurrency && !this.line.isOver && !this.isCongested) {
+        const next = this.line.shift()
+        if (next !== undefined) this.start(next)
       }
       this.pumping = false
-      if (this.head === this.line.length) {
-        this.line = noLine
-        this.head = 0
-      } else {
-        this.awaitRoom()
-        if (this.head > 1024) {
-          this.line = this.line.slice(this.head)
-          this.head = 0
-        }
-      }
+      if (this.line.isOver) this.line = noLine
+      else this.awaitRoom()
     }
     this.wake()
   }
@@ -559,28 +523,4 @@ export class EngineSession implements Session {
   }
 }
 
-// as `Exit.isExit`, which is asked four times for each request
-const isExit = (u: unknown): u is Exit.Exit<unknown, unknown> => typeof u === "object" && u !== null && exitId in u
-const exitId: keyof Exit.Exit.Proto<unknown, unknown> = "~effect/Exit"
-
 const endOfStream = Exit.succeed(undefined)
-
-const handledLater = (method: RpcMethods.ServedMethod, payload: unknown, metadata: any): unknown => {
-  const handled = () => {
-    const result: any = method.handler(payload, metadata)
-    return typeof result === "object" && result !== null && Rpc.isWrapper(result) ? result.value : result
-  }
-  return method.isStream
-    ? Stream.unwrap(Effect.sync(() => {
-      const result = handled()
-      return Effect.isEffect(result)
-        ? Stream.unwrap(Effect.map(result as Effect.Effect<any>, Stream.fromQueue))
-        : result as Stream.Stream<unknown, unknown, any>
-    }))
-    : Effect.suspend(() => effectOf(handled()))
-}
-
-const effectOf = (result: unknown): Effect.Effect<unknown, unknown, any> =>
-  Effect.isEffect(result)
-    ? result as Effect.Effect<unknown, unknown, any>
-    : Exit.die(new TypeError("the handler gave no Effect"))
