@@ -20,8 +20,8 @@ const backplanes = (count: number) => Effect.map(processes(count), (contexts) =>
 
 describe.skipIf(!isInstalled)("on a redis-server of this machine", () => {
   layer(LocalRedis.layer, { excludeTestServices: true, timeout: 60_000 })("RedisBackplane", (it) => {
-    suite("Redis", backplanes, (name, effect) => it.effect(name, () => effect, 30_000))
-    topicsSuite("Redis", backplanes, (name, effect) => it.effect(name, () => effect, 30_000))
+    suite("Redis", backplanes, (name, effect) => it.effect(name, () => effect, 120_000))
+    topicsSuite("Redis", backplanes, (name, effect) => it.effect(name, () => effect, 120_000))
     resumeSuite(
       "Redis",
       backplanes,

@@ -70,13 +70,13 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("N
   suite(
     "SQLite",
     (options) => Idempotency.layerSql(options).pipe(Layer.provide(NodeSqliteClient.layer({ filename: ":memory:" }))),
-    (name, effect) => it.effect(name, () => effect, 30_000),
+    (name, effect) => it.effect(name, () => effect, 120_000),
     pass
   )
   suite(
     "PostgreSQL",
     (options) => Idempotency.layerSql(options).pipe(Layer.provide(Layer.fresh(postgres))),
-    (name, effect) => it.effect(name, () => effect, 30_000),
+    (name, effect) => it.effect(name, () => effect, 120_000),
     pass
   )
 

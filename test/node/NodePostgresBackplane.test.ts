@@ -122,7 +122,7 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("N
       yield* Effect.repeat(sql<{ sequence: number }>`SELECT sequence::float8 FROM swept_log ORDER BY sequence`, {
         until: (rows) => rows.map((row) => row.sequence).join() === "8,9,10,11"
       })
-    }), 10_000)
+    }), 120_000)
 
   it.effect("a process that is killed takes nobody with it", () =>
     Effect.gen(function*() {
@@ -144,7 +144,7 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("N
       while (events.at(-1)?.sequence !== after) events.push(yield* Queue.take(heard.events))
       assert.deepStrictEqual(events.filter((event) => event._tag === "Gap"), [])
       assert.deepStrictEqual(events.map((event) => event.sequence), events.map((_, i) => events[0]!.sequence + i))
-    }), 30_000)
+    }), 120_000)
 
   it.effect("in a transaction a publication is carried with its commit, in the order of commits, or was never there", () =>
     Effect.gen(function*() {

@@ -51,5 +51,5 @@ layer(EmbeddedPostgres.layer, { excludeTestServices: true, timeout: 60_000 })("J
       assert.strictEqual(new Set(value.log).size, 30)
       const late = yield* start(url)
       assert.deepStrictEqual(yield* late.get, value)
-    }), 30_000)
+    }), 120_000)
 })
