@@ -18,6 +18,7 @@
  * - `open`: what the carrier knows of the peer (`Handshake`). A client does not know the headers that it sent.
  * - `frame`: one message; `text`, or `bytes` in base64 (RFC 4648, section 4). `from` is who sent it.
  * - `close`: who ended the connection, with the code and reason of RFC 6455, section 7.4 (1006: it was lost).
+ *   A request over HTTP (`carrier` is `"http"`) is a connection with a frame each way, whose code is 4000 and the status.
  * - `lost`: frames that were not recorded since the recorder had no room; `length` in characters and bytes.
  *
  * Members that a reader does not know are to be ignored; what changes the meaning of known ones gets another version.

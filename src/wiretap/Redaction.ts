@@ -102,11 +102,15 @@ export const make = (rules?: Rules | "none"): Redaction => {
   const methods = new Set(lower(rules?.methods, defaults.methods))
   const words = [...names, ...methods].map(escapeRegExp)
   // what cannot hold anything hidden is not looked at closely: a name may be spelled with escapes
-  const suspect = new RegExp(`"(?:${words.join("|")})"|\\\\u`, "i")
+  const suspect = new RegExp(`["/](?:${words.join("|")})["/\\\\]|\\\\u`, "i")
   return {
-    frame: (text) =>
-      pointers.length === 0 && !suspect.test(text) ? text : redactJson(text, { names, pointers, methods }) ??
-        (suspect.test(text) ? JSON.stringify(mark) : text),
+    frame: (text) => {
+      if (pointers.length === 0 && !suspect.test(text)) return text
+      // a message of Juggler 0.7 in one segment has a character in front of its JSON
+      const head = /^0\s*\{/.test(text) ? "0" : ""
+      const shown = redactJson(text.slice(head.length), { names, pointers, methods })
+      return shown === undefined ? suspect.test(text) ? JSON.stringify(mark) : text : head + shown
+    },
     headers: (headers) => {
       const shown: Record<string, string> = {}
       for (const [name, value] of Object.entries(headers)) {

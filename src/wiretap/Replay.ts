@@ -8,69 +8,31 @@
  * speed of neither run matters. Messages are compared where they belong together: answers by their id, requests and
  * notifications by their method (and the request that they are about) in their order, elements of a stream one by one,
  * anything else in order. How they interleave is not compared, nor how elements and batches were cut into frames. The ids
- * that the other end gives its own requests are followed into the answers. Times (ISO 8601, or Unix time near the moment)
+ * that the other end gives its own requests are followed into the answers. Of a state that is synchronised by Juggler what
+ * counts is what is shown when this end says something, and in the end: how changes were gathered into patches is not
+ * compared, and who asks whether the other lives is answered, not compared. Times (ISO 8601, or Unix time near the moment)
  * and generated ids (UUID, ULID, hexadecimal of 16 digits or more) may differ, an id everywhere in the same way: what is
  * played asks for the ids of this run. Correlation ids differ always. What was hidden in the recording equals everything.
  *
  * @since 0.2.0
  */
 import * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Base64 from "effect/encoding/Base64"
 import * as Latch from "effect/Latch"
-import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type * as SocketServer from "effect/socket/SocketServer"
-import { Comparison } from "./internal/compare.ts"
-import { Conversation, type Difference, frameOf } from "./internal/conversation.ts"
+import * as Handshake from "../socket/Handshake.ts"
+import { type Line, listen, openLine, type Options, Play, type Report } from "./internal/play.ts"
+import { indexOfRequest } from "./internal/posts.ts"
 import type * as Recording from "./Recording.ts"
 import * as Wiretap from "./Wiretap.ts"
 
 export type { Deviation } from "./internal/compare.ts"
 export type { Difference } from "./internal/conversation.ts"
-
-/**
- * @category models
- * @since 0.2.0
- */
-export interface Options {
-  /** `"asap"` (default) waits for the other end only; `"recorded"` for the times of the recording too. */
-  readonly pace?: "asap" | "recorded" | undefined
-  /**
-   * How long nothing expected may come, beyond the time that it took in the recording, before it counts as missing and
-   * the play goes on. Default 5 seconds; a server that is played waits for its clients as long as they are connected.
-   */
-  readonly patience?: Duration.Input | undefined
-  /** How long, at the end, something unexpected may come. Default 100 ms. */
-  readonly settle?: Duration.Input | undefined
-  /** Members that are not compared: names at any depth, or JSON Pointers into a message (`*` for any token). */
-  readonly ignore?: ReadonlyArray<string> | undefined
-  /** Whether times may differ. Default `true`. */
-  readonly times?: boolean | undefined
-  /** Whether generated ids may differ. Default `true`. */
-  readonly ids?: boolean | undefined
-  /** Changes a frame of this end before it is sent: puts back what was hidden in the recording. */
-  readonly prepare?: ((frame: string, event: Recording.Frame) => string) | undefined
-}
-
-/**
- * @category models
- * @since 0.2.0
- */
-export interface Report {
-  /** Frames played. */
-  readonly sent: number
-  /** Frames that the other end sent. */
-  readonly received: number
-  /** Messages of the recording that came again, changed or not. */
-  readonly matched: number
-  readonly differences: ReadonlyArray<Difference>
-}
+export type { Options, Report } from "./internal/play.ts"
+export { post, postServer } from "./internal/posts.ts"
 
 /**
  * The other end does not say what it said in the recording; `message` tells the first places.
@@ -112,112 +74,9 @@ export const format = (report: Report, limit = 20): string => {
   return lines.join("\n")
 }
 
-/** Members of ours that are drawn anew each time. */
-const momentary = ["correlationId"]
-
-/** What both ends of a replay share. */
-class Play {
-  readonly conversations: Array<Conversation> = []
-  awaited = 0
-  sent = 0
-  received = 0
-  matched = 0
-  /** When, in the recording, this end has last said something, and the other end will have. */
-  private lastOwn = 0
-  private lastExpected = 0
-  private readonly progress = Latch.makeUnsafe(false)
-  private readonly comparison: Comparison
-  private readonly options: Options
-  private readonly patience: Duration.Input
-  private readonly startedAt: number
-  private readonly clock: Clock.Clock
-
-  constructor(recording: Recording.Recording, options: Options, patience: Duration.Input, clock: Clock.Clock) {
-    this.options = options
-    this.patience = patience
-    this.clock = clock
-    this.startedAt = clock.currentTimeMillisUnsafe()
-    const recorded = Option.match(DateTime.make(recording.started), {
-      onNone: () => 0,
-      onSome: DateTime.toEpochMillis
-    })
-    this.comparison = new Comparison(
-      { ignore: [...momentary, ...options.ignore ?? []], times: options.times ?? true, ids: options.ids ?? true },
-      recorded,
-      () => clock.currentTimeMillisUnsafe()
-    )
-  }
-
-  readonly onProgress = () => this.progress.openUnsafe()
-
-  conversation(connection: number): Conversation {
-    const conversation = new Conversation(connection, this.comparison, this)
-    this.conversations.push(conversation)
-    return conversation
-  }
-
-  expect(conversation: Conversation, event: Recording.Frame | Recording.Closed): void {
-    this.lastExpected = event.at
-    if (event.type === "frame") conversation.expect(frameOf(event, decodeBase64), event.at)
-    else conversation.expectClose(event.code, event.at)
-  }
-
-  /** Everything that was to come until now has come, or nothing did for as long as one has patience. */
-  readonly caughtUp: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    while (this.awaited > 0) {
-      this.progress.closeUnsafe()
-      // what took its time in the recording may take it again
-      const patience = Duration.fromInputUnsafe(this.options.patience ?? this.patience)
-      const longer = Duration.millis(Math.max(0, this.lastExpected - this.lastOwn))
-      const came = yield* Effect.timeoutOption(this.progress.await, Duration.sum(patience, longer))
-      if (Option.isNone(came)) { for (const conversation of this.conversations) conversation.giveUp() }
-    }
-  })
-
-  until(at: number): Effect.Effect<void> {
-    if (this.options.pace !== "recorded") return Effect.void
-    return Effect.suspend(() => {
-      const left = this.startedAt + at - this.clock.currentTimeMillisUnsafe()
-      return left > 0 ? Effect.sleep(left) : Effect.void
-    })
-  }
-
-  /** The bytes or text to send for an event of one's own end. */
-  outgoing(conversation: Conversation, event: Recording.Frame): string | Uint8Array {
-    this.sent++
-    this.lastOwn = event.at
-    const frame = frameOf(event, decodeBase64)
-    if (typeof frame !== "string") return frame
-    const own = conversation.own(frame)
-    return this.options.prepare === undefined ? own : this.options.prepare(own, event)
-  }
-
-  readonly report: Effect.Effect<Report> = Effect.sync(() => {
-    for (const conversation of this.conversations) conversation.finish()
-    return {
-      sent: this.sent,
-      received: this.received,
-      matched: this.matched,
-      differences: this.conversations.flatMap((conversation) => conversation.differences)
-        .sort((a, b) => a.at - b.at || a.connection - b.connection)
-    }
-  })
-}
-
-const decodeBase64 = (text: string): Uint8Array => Result.getOrElse(Base64.decode(text), () => new Uint8Array())
-
-/** Reads one connection until it ends. */
-const listen = (conversation: Conversation, reader: Socket.Reader): Effect.Effect<void> =>
-  Effect.forever(Effect.map(reader.pull, (frames) => {
-    for (const frame of frames) conversation.receive(frame)
-  })).pipe(
-    Effect.catch((error) =>
-      Effect.sync(() => conversation.receiveClose(error.reason._tag === "SocketCloseError" ? error.reason.code : 1006))
-    )
-  )
-
 /**
- * Plays the clients of a recording against a server: `dial` makes a socket for each connection. Succeeds with what was different; a connection that cannot be opened is one difference, and what was to
+ * Plays the clients of a recording against a server: `dial` makes a socket for each connection, of requests over HTTP by
+ * {@link post}. Succeeds with what was different; a connection that cannot be opened is one difference, and what was to
  * be said on it is missing. Interrupted it closes what it opened.
  *
  * @category combinators
@@ -244,6 +103,7 @@ export const client = (
         play.expect(line.conversation, event)
         continue
       }
+      if (line.conversation.isLiveness(event)) continue
       yield* play.caughtUp
       yield* event.type === "frame"
         ? line.write(play.outgoing(line.conversation, event))
@@ -254,35 +114,10 @@ export const client = (
     return yield* play.report
   }))
 
-interface Line {
-  readonly conversation: Conversation
-  readonly write: (frame: string | Uint8Array) => Effect.Effect<void>
-  readonly close: (code: number, reason: string) => Effect.Effect<void>
-}
-
-const openLine = (conversation: Conversation, socket: Socket.Socket): Effect.Effect<Line, never, Scope.Scope> =>
-  Effect.gen(function*(): Effect.fn.Return<Line, never, Scope.Scope> {
-    const scope = yield* Effect.scope
-    const writer = yield* socket.writer
-    const opened = yield* Effect.result(Scope.provide(socket.reader, scope))
-    if (Result.isFailure(opened)) {
-      conversation.receiveClose(1006)
-      return { conversation, write: () => Effect.void, close: () => Effect.void }
-    }
-    yield* Effect.forkIn(listen(conversation, opened.success), scope)
-    return {
-      conversation,
-      write: (frame) => Effect.ignore(writer.write(frame)),
-      close: (code, reason) => {
-        conversation.over()
-        return Effect.ignore(writer.write(new Socket.CloseEvent(code === 1006 || code === 1005 ? 1000 : code, reason)))
-      }
-    }
-  })
-
 /**
  * Plays the server of a recording for clients: the first connection that arrives gets what the first of the recording
- * got, and so on; further ones are closed with 1013. Succeeds when every recorded connection was played.
+ * got, and so on, a request over HTTP ({@link postServer}) what the first that asks for the same got; further ones are
+ * closed with 1013. Succeeds when every recorded connection was played.
  *
  * @category combinators
  * @since 0.2.0
@@ -298,20 +133,24 @@ export const server = (
       recording.events.filter((event) => event.connection === connection)
     )
     const plays: Array<Play> = []
-    const over = Latch.makeUnsafe(scripts.length === 0)
     let left = scripts.length
+    const over = Latch.makeUnsafe(left === 0)
     const serve = (socket: Socket.Socket) =>
       Effect.gen(function*() {
-        const script = scripts[plays.length]
+        const { carrier } = yield* Handshake.CurrentHandshake
         const writer = yield* socket.writer
         const reader = yield* socket.reader
+        // connections come in their order; requests, which are made at once, are told by what they ask
+        const first = carrier === "http" ? yield* reader.pull : []
+        const [script] = scripts.splice(indexOfRequest(scripts, carrier, first[0]), 1)
         if (script === undefined) return yield* writer.write(new Socket.CloseEvent(1013, "the recording is over"))
         // each connection waits for itself only
         const play = new Play(recording, options, Duration.infinity, clock)
         plays.push(play)
         const conversation = play.conversation(script[0]!.connection)
         const begun = script[0]!.at
-        yield* Effect.forkScoped(listen(conversation, reader))
+        for (const frame of first) conversation.receive(frame)
+        yield* Effect.forkScoped(listen(conversation, reader, writer))
         for (const event of script) {
           yield* play.until(event.at - begun)
           if (event.type === "open" || event.type === "lost") continue
@@ -319,6 +158,7 @@ export const server = (
             play.expect(conversation, event)
             continue
           }
+          if (conversation.isLiveness(event)) continue
           yield* play.caughtUp
           if (event.type === "frame") yield* Effect.ignore(writer.write(play.outgoing(conversation, event)))
           else {

@@ -40,6 +40,7 @@ import * as Stream from "effect/Stream"
 import * as Handshake from "../socket/Handshake.ts"
 import { CurrentHost } from "../socket/internal/routeHost.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
+import { codeOf } from "./internal/posts.ts"
 import { Recorder } from "./internal/recorder.ts"
 import { tapSocket } from "./internal/tapSocket.ts"
 import * as Recording from "./Recording.ts"
@@ -63,6 +64,14 @@ export class Wiretap extends Context.Service<Wiretap, {
   ) => Socket.Socket
   /** The same server, whose connections are recorded. */
   readonly server: (server: SocketServer.SocketServer["Service"]) => SocketServer.SocketServer["Service"]
+  /**
+   * Records a request over HTTP and its answer: a connection with one frame each way. What it gives is called with the status
+   * and the answer, or with nothing where the client did not wait for it. The close code is 4000 and the status.
+   */
+  readonly exchange: (
+    handshake: Handshake.Handshake,
+    body: string
+  ) => (status: number | undefined, answer: string | undefined) => void
   /**
    * What happens from now on, as it happens; to a subscriber that is slow the oldest of more than 4,096 events that wait
    * are lost. Nothing is kept for it while there is no subscriber.
@@ -158,8 +167,21 @@ export const make = <E = never, R = never>(
 
     const socket: Wiretap["Service"]["socket"] = (socket, options) =>
       tapSocket(recorder, socket, options?.side ?? "client", options?.handshake ?? Handshake.empty)
+    const exchange: Wiretap["Service"]["exchange"] = (handshake, body) => {
+      if (!recorder.active) return () => {}
+      const connection = recorder.nextConnection()
+      recorder.opened(connection, handshake)
+      recorder.frames(connection, "client", [body])
+      return (status, answer) => {
+        if (!recorder.active) return
+        if (answer !== undefined) recorder.frames(connection, "server", [answer])
+        if (status === undefined) recorder.closed(connection, "client", 1006, "")
+        else recorder.closed(connection, "server", codeOf(status), "")
+      }
+    }
     return Wiretap.of({
       socket,
+      exchange,
       server: (server) => ({
         address: server.address,
         run: (handler) =>
@@ -239,8 +261,8 @@ export const layerFile = (
   }))
 
 /**
- * Records every WebSocket that is mounted on a route (`WebSocketRoute`), whatever protocol it speaks. Provide it to the
- * routes, above the layer of the HTTP server.
+ * Records every WebSocket that is mounted on a route (`WebSocketRoute`), whatever protocol it speaks, and what JSON-RPC over
+ * POST asks and answers there. Provide it to the routes, above the layer of the HTTP server.
  *
  * @category layers
  * @since 0.2.0
@@ -251,6 +273,7 @@ export const layerRoutes: Layer.Layer<never, never, Wiretap> = Layer.effect(Curr
     const tap = yield* Wiretap
     return {
       ...host,
+      exchange: tap.exchange,
       upgrade: (request, protocol, frames) =>
         Effect.map(
           host.upgrade(request, protocol, frames),

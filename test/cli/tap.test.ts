@@ -48,6 +48,29 @@ layer(Servers.layer, { excludeTestServices: true, timeout: "60 seconds" })("tap"
     120_000
   )
 
+  it.effect("plays requests over HTTP again, at the path that they had", () =>
+    Effect.gen(function*() {
+      const { directory, run } = yield* Program
+      const { web } = yield* Servers
+      const at = { at: 0, connection: 1 }
+      const events = [
+        { ...at, type: "open", carrier: "http", url: "/standard", headers: {}, protocol: "" },
+        { ...at, type: "frame", from: "client", text: `{"jsonrpc":"2.0","id":1,"method":"add","params":[1,2]}` },
+        { ...at, type: "frame", from: "server", text: `{"jsonrpc":"2.0","id":1,"result":3}` },
+        { ...at, type: "close", from: "server", code: 4200, reason: "" }
+      ]
+      const header = { format: "effect-wire/recording", version: 1, started: "2026-01-01T00:00:00.000Z" }
+      const text = [header, ...events].map((line) => JSON.stringify(line)).join("\n")
+      writeFileSync(join(directory, "posts.ndjson"), text)
+      for (const url of [`http://${web}`, `ws://${web}`]) {
+        const { code, stdout } = yield* run(["tap", "replay", "posts.ndjson", url])
+        assert.strictEqual(code, 0, stdout)
+      }
+      writeFileSync(join(directory, "posts.ndjson"), text.replace("4200", "4204"))
+      const other = yield* run(["tap", "replay", "posts.ndjson", `http://${web}`])
+      assert.match(other.stdout, /\/code: expected 4204, got 4200/)
+    }), 120_000)
+
   it.effect("taps TCP too; what cannot be tapped, or is no recording, is told", () =>
     Effect.gen(function*() {
       const { directory, run } = yield* Program

@@ -35,6 +35,20 @@ describe("Redaction", () => {
     for (const [text, expected] of cases) assert.strictEqual(usual.frame(text), expected)
   })
 
+  it("what a JSON Patch writes to a hidden place, in every generation of Juggler", () => {
+    const { frame } = Redaction.make()
+    const patch = (value: string) =>
+      `[{"op":"replace","path":"/n","value":1},{"value": ${value} ,"op":"add","path":"/users/0/password"}]`
+    for (const value of [`"s3cret"`, `{"value": ["s3cret"]}`]) {
+      for (const [head, tail] of [[`{"type":"DATA","payload":`, "}"], [`0{"type":"state","diff":`, "}"]]) {
+        assert.strictEqual(frame(`${head}${patch(value)}${tail}`), `${head}${patch(`"***"`)}${tail}`)
+      }
+    }
+    assert.strictEqual(frame(`{"path":"/tokens/0","value":1}`), `{"path":"/tokens/0","value":1}`)
+    // a segment is no JSON
+    assert.strictEqual(frame(`1{"type":"state","diff":[{"op":"add","path":"/token","val`), `"***"`)
+  })
+
   it("pointers hide one place, in each message of a batch", () => {
     const { frame } = Redaction.make({ fields: ["/params/0/card", "/result/*/a~1b"] })
     assert.strictEqual(frame(`{"params":[{"card":1},{"card":2}]}`), `{"params":[{"card":"***"},{"card":2}]}`)

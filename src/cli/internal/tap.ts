@@ -4,7 +4,9 @@
 import type * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import type * as Socket from "effect/socket/Socket"
 import type * as SocketServer from "effect/socket/SocketServer"
 import * as NodeStreamSocket from "../../node/NodeStreamSocket.ts"
@@ -136,7 +138,10 @@ const load = Effect.fnUntraced(function*(path: string) {
   return yield* Effect.mapError(Recording.parse(text), (error) => usage(`${path}: ${error.message}`))
 })
 
-/** A socket for each connection of a recording, with the subprotocol that it had. */
+const revealed = (headers: Readonly<Record<string, Redacted.Redacted<string>>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Redacted.value(value)]))
+
+/** A socket for each connection of a recording, with the subprotocol that it had; what was a request is one again. */
 const sockets = Effect.fnUntraced(function*(
   recording: Recording.Recording,
   address: string,
@@ -146,17 +151,25 @@ const sockets = Effect.fnUntraced(function*(
   if (target instanceof Error) return yield* target
   const credentials = yield* Credentials.read(input)
   if (credentials.login !== undefined) return yield* usage("a recording logs in as it did; --login has no place here")
+  const { carrier } = target
+  const posts = carrier._tag === "WebSocket" || carrier._tag === "Http"
+    ? yield* Effect.provide(
+      Replay.post(carrier.url.replace(/^ws/i, "http"), revealed(Credentials.httpHeaders(credentials))),
+      FetchHttpClient.layer
+    )
+    : undefined
   const made = new Map<number, Socket.Socket>()
   for (const event of recording.events) {
     if (event.type !== "open") continue
-    made.set(
-      event.connection,
-      yield* CliSocket.make(target, credentials, {
-        framing: Option.getOrUndefined(input.framing),
-        protocol: event.protocol,
-        openTimeout: input.connectTimeout
-      })
-    )
+    if (event.carrier === "http" && posts !== undefined) made.set(event.connection, posts(event))
+    else {made.set(
+        event.connection,
+        yield* CliSocket.make(target, credentials, {
+          framing: Option.getOrUndefined(input.framing),
+          protocol: event.protocol,
+          openTimeout: input.connectTimeout
+        })
+      )}
   }
   return (event: Recording.Opened) => made.get(event.connection)!
 })

@@ -18,6 +18,7 @@ import * as TraceContext from "../../rpc/TraceContext.ts"
 import { Budget } from "../../socket/Budget.ts"
 import * as Handshake from "../../socket/Handshake.ts"
 import { plainAddress } from "../../socket/internal/plainAddress.ts"
+import { CurrentHost } from "../../socket/internal/routeHost.ts"
 import * as SocketMetrics from "../../socket/SocketMetrics.ts"
 import * as TrustedProxies from "../../socket/TrustedProxies.ts"
 import * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
@@ -143,6 +144,7 @@ export const make = (
     const decode = decodeOptions(wire, options, methods)
     const limit = options.maxBodyBytes ?? 1024 * 1024
     const maxWeight = options.maxRequestBytes ?? 8_388_608
+    const { exchange } = Context.get(context, CurrentHost)
     const trusted = TrustedProxies.fromList(options.trustedProxies ?? [])
     const config: EndpointConfig = {
       wire,
@@ -169,6 +171,7 @@ export const make = (
             url: request.originalUrl,
             protocol: undefined
           }
+          const told = exchange?.(handshake, body)
           const connection = yield* RpcConnection.make(undefined).pipe(
             Effect.provideContext(Context.make(Handshake.CurrentHandshake, handshake)),
             Effect.provideService(Scope.Scope, scope),
@@ -191,7 +194,8 @@ export const make = (
               answer: (text) => resume(Effect.succeed(text)),
               skip: () => resume(Effect.succeed(undefined))
             })
-          )
+          ).pipe(Effect.onInterrupt(() => Effect.sync(() => told?.(undefined, undefined))))
+          told?.(text === undefined ? 204 : 200, text)
           // notifications run to their end, though nobody hears of it
           yield* session.idle
           return text === undefined ? empty(204) : HttpServerResponse.text(text, { contentType: "application/json" })

@@ -9,6 +9,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type * as ConnectionGroup from "../ConnectionGroup.ts"
+import type { Handshake } from "../Handshake.ts"
 
 /**
  * How large a message of a route may be, in bytes.
@@ -38,7 +39,20 @@ export interface Host {
   readonly groups: Set<ConnectionGroup.ConnectionGroup>
   /** Connections of all routes together. */
   readonly maxConnections: number
+  /** Hears of the requests that are answered without a connection of their own. */
+  readonly exchange?: Exchange | undefined
 }
+
+/**
+ * Hears of a request over HTTP that was read whole; what it gives is called with the answer, or with nothing where the client
+ * did not wait for it.
+ *
+ * @internal
+ */
+export type Exchange = (
+  handshake: Handshake,
+  body: string
+) => (status: number | undefined, answer: string | undefined) => void
 
 /**
  * The host of mounted WebSockets. By default `HttpServerRequest.upgrade` does the work; the Node layer of this package

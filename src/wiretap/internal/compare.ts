@@ -62,6 +62,17 @@ export class Comparison {
     return found
   }
 
+  /** Whether nothing differs; where something does, no id of the two is taken for one of the other. */
+  isSame(expected: unknown, actual: unknown): boolean {
+    const known = this.there.size
+    if (this.deviations(expected, actual).length === 0) return true
+    for (const [there, back] of Array.from(this.there).slice(known)) {
+      this.there.delete(there)
+      this.back.delete(back)
+    }
+    return false
+  }
+
   private isIgnored(path: ReadonlyArray<string>): boolean {
     const last = path[path.length - 1]
     return last !== undefined && this.names.has(last) ||
@@ -71,7 +82,7 @@ export class Comparison {
   }
 
   private walk(expected: unknown, actual: unknown, path: ReadonlyArray<string>, found: Array<Deviation>): void {
-    if (found.length >= 20 || expected === mark || this.isIgnored(path) || this.isSame(expected, actual)) return
+    if (found.length >= 20 || expected === mark || this.isIgnored(path) || this.isAlike(expected, actual)) return
     if (isContainer(expected) && isContainer(actual) && Array.isArray(expected) === Array.isArray(actual)) {
       for (const key of new Set([...Object.keys(expected), ...Object.keys(actual)])) {
         this.walk(at(expected, key), at(actual, key), [...path, key], found)
@@ -82,7 +93,7 @@ export class Comparison {
     }
   }
 
-  private isSame(expected: unknown, actual: unknown): boolean {
+  private isAlike(expected: unknown, actual: unknown): boolean {
     if (expected === actual) return true
     if (typeof expected === "string" && typeof actual === "string") {
       if (this.tolerance.times && isoTime.test(expected) && isoTime.test(actual)) {

@@ -1,9 +1,12 @@
 /**
  * One connection of a replay: what the other end should say according to the recording, and what it does say.
  */
+import type { Json } from "../../juggler/JsonPointer.ts"
 import type * as Recording from "../Recording.ts"
 import type { Comparison, Deviation } from "./compare.ts"
+import * as Juggler from "./juggler.ts"
 import { type Item, itemsOfFrame, withIds } from "./messages.ts"
+import { States } from "./states.ts"
 
 /**
  * One place where a run is not as the recording. `message` says which message (`"answer 7"`, `"notification tick"`,
@@ -27,6 +30,37 @@ interface Expected {
   isAwaited: boolean
 }
 
+/** What a connection of Juggler has besides: its frames are read in order, and show a state. */
+class JugglerSide {
+  readonly states: States
+  readonly form: Juggler.Form
+  private readonly recorded: Juggler.Reader
+  private readonly current: Juggler.Reader
+
+  constructor(form: Juggler.Form, comparison: Comparison, known: Map<string, Json>) {
+    this.form = form
+    this.states = new States(comparison, known)
+    this.recorded = new Juggler.Reader(form)
+    this.current = new Juggler.Reader(form)
+  }
+
+  /** What the frame has to be compared by; a patch goes to the states. */
+  expect(frame: string, at: number): ReadonlyArray<Item> {
+    const said = this.recorded.read(frame)
+    if (said._tag === "Item") return [said.item]
+    return said._tag === "Patch" && !this.states.expect(said.patch, at, said.position) ? [unfit(said.patch)] : []
+  }
+
+  receive(frame: string): { readonly items: ReadonlyArray<Item>; readonly answer?: string } {
+    const said = this.current.read(frame)
+    if (said._tag === "Item") return { items: [said.item] }
+    if (said._tag === "Ping") return { items: [], answer: said.answer }
+    return { items: said._tag === "Patch" && !this.states.receive(said.patch) ? [unfit(said.patch)] : [] }
+  }
+}
+
+const unfit = (patch: unknown): Item => ({ key: "patch that does not fit", value: patch })
+
 /** How much of the recording is awaited, over all connections. */
 export interface Progress {
   awaited: number
@@ -34,6 +68,8 @@ export interface Progress {
   received: number
   matched: number
   readonly onProgress: () => void
+  /** States of Juggler by their positions. */
+  readonly known: Map<string, Json>
 }
 
 /** @internal */
@@ -49,8 +85,10 @@ export class Conversation {
   private isOver = false
   private readonly comparison: Comparison
   private readonly progress: Progress
+  private readonly juggler: JugglerSide | undefined
 
-  constructor(connection: number, comparison: Comparison, progress: Progress) {
+  constructor(connection: number, comparison: Comparison, progress: Progress, form?: Juggler.Form) {
+    this.juggler = form === undefined ? undefined : new JugglerSide(form, comparison, progress.known)
     this.connection = connection
     this.comparison = comparison
     this.progress = progress
@@ -58,7 +96,21 @@ export class Conversation {
 
   /** The other end sent this in the recording. */
   expect(frame: string | Uint8Array, at: number): void {
-    for (const item of itemsOfFrame(frame)) this.expectItem(item, at)
+    const { juggler } = this
+    const items = juggler !== undefined && typeof frame === "string"
+      ? this.onStates(({ states }) => {
+        const items = juggler.expect(frame, at)
+        if (this.isOver) states.giveUp()
+        return items
+      }) ?? []
+      : itemsOfFrame(frame)
+    for (const item of items) this.expectItem(item, at)
+  }
+
+  /** Whether the event asks only whether the other end lives, or answers that: each run does that by itself. */
+  isLiveness(event: Recording.Frame | Recording.Closed): boolean {
+    return this.juggler !== undefined && event.type === "frame" && "text" in event &&
+      Juggler.isLiveness(this.juggler.form, event.text)
   }
 
   expectClose(code: number, at: number): void {
@@ -70,11 +122,19 @@ export class Conversation {
     this.isOver = true
   }
 
-  /** The other end has sent this now. */
-  receive(frame: string | Uint8Array): void {
+  /** The other end has sent this now. What is to be answered at once is given. */
+  receive(frame: string | Uint8Array): string | undefined {
     this.progress.received++
+    const { juggler } = this
+    if (juggler !== undefined && typeof frame === "string") {
+      const { answer, items } = this.onStates(() => juggler.receive(frame))!
+      for (const item of items) this.receiveItem(item)
+      this.progress.onProgress()
+      return answer
+    }
     const text = typeof frame === "string" && this.back.size > 0 ? withIds(frame, this.back) : frame
     for (const item of itemsOfFrame(text)) this.receiveItem(item)
+    return undefined
   }
 
   receiveClose(code: number): void {
@@ -87,12 +147,18 @@ export class Conversation {
 
   /** A frame of this end, as it is to be sent in this run. */
   own(frame: string): string {
+    const position = this.juggler === undefined ? undefined : Juggler.positionOf(frame)
+    if (position !== undefined) this.juggler!.states.begin(position)
     const current = this.comparison.withGenerated(frame)
-    return this.there.size === 0 ? current : withIds(current, this.there)
+    if (this.there.size === 0) return current
+    return this.juggler === undefined
+      ? withIds(current, this.there)
+      : Juggler.withIds(this.juggler.form, current, this.there)
   }
 
   /** Nothing of what is still missing is waited for any longer; it may come late. */
   giveUp(): void {
+    this.onStates(({ states }) => states.giveUp())
     for (const list of this.expected.values()) {
       for (const expected of list) {
         if (!expected.isAwaited) continue
@@ -107,8 +173,22 @@ export class Conversation {
     for (const list of this.expected.values()) {
       for (const { at, item } of list) this.differs("missing", item, at)
     }
+    for (const { at, deviations, value } of this.juggler?.states.finish() ?? []) {
+      this.differences.push({ connection: this.connection, at, kind: "changed", message: "state", deviations, value })
+    }
     for (const list of this.early.values()) for (const item of list) this.differs("unexpected", item, this.at)
     this.differences.sort((a, b) => a.at - b.at)
+  }
+
+  /** Does something to the states, and counts what of them is awaited and has come. */
+  private onStates<A>(f: (side: JugglerSide) => A): A | undefined {
+    const { juggler, progress } = this
+    if (juggler === undefined) return undefined
+    const { isAwaited, matched } = juggler.states
+    const result = f(juggler)
+    progress.awaited += Number(juggler.states.isAwaited) - Number(isAwaited)
+    progress.matched += juggler.states.matched - matched
+    return result
   }
 
   private expectItem(item: Item, at: number): void {

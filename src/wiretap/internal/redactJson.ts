@@ -29,6 +29,11 @@ interface Level {
   /** Of a message: where its `params` stand, and whether its method is one of those hidden. */
   params: Span | undefined
   isHidden: boolean
+  /** Where the value of the token begins. */
+  from: number
+  /** Of an operation of a JSON Patch: where its `value` stands, and whether its `path` leads to what is hidden. */
+  value: Span | undefined
+  isPlaceHidden: boolean
 }
 
 const literal = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
@@ -106,6 +111,7 @@ export const redactJson = (text: string, hidden: Hidden): string | undefined => 
   }
   const endObject = (level: Level) => {
     if (level.isHidden && level.params !== undefined) spans.push(level.params)
+    if (level.isPlaceHidden && level.value !== undefined) spans.push(level.value)
   }
 
   for (;;) {
@@ -115,6 +121,7 @@ export const redactJson = (text: string, hidden: Hidden): string | undefined => 
     const top = stack[stack.length - 1]
     const isMember = top !== undefined && !top.isArray && stack.length === messageDepth()
     let opened = false
+    if (top !== undefined) top.from = from
     if (isHidden()) {
       at = endOfValue()
       if (at < 0) return undefined
@@ -130,7 +137,16 @@ export const redactJson = (text: string, hidden: Hidden): string | undefined => 
       skipSpace()
       if (text[at] === (isArray ? "]" : "}")) at++
       else {
-        stack.push({ isArray, token: "0", index: 0, params: undefined, isHidden: false })
+        stack.push({
+          isArray,
+          token: "0",
+          index: 0,
+          params: undefined,
+          isHidden: false,
+          from: 0,
+          value: undefined,
+          isPlaceHidden: false
+        })
         opened = true
       }
     } else {
@@ -140,6 +156,9 @@ export const redactJson = (text: string, hidden: Hidden): string | undefined => 
         top.isHidden = hidden.methods.has(decode(value)?.toLowerCase() ?? "")
       }
       if (isMember && top.token === "params") top.params = { from, to: at }
+      if (top !== undefined && !top.isArray && top.token === "path" && value.startsWith("\"/")) {
+        top.isPlaceHidden = decode(value)?.split("/").some((token) => hidden.names.has(token.toLowerCase())) === true
+      }
     }
     // what follows it
     for (;;) {
@@ -149,6 +168,8 @@ export const redactJson = (text: string, hidden: Hidden): string | undefined => 
         return at === text.length ? replace(text, spans) : undefined
       }
       if (!opened) {
+        // its value ended here
+        if (!level.isArray && level.token === "value") level.value = { from: level.from, to: at }
         if (take(level.isArray ? "]" : "}")) {
           endObject(level)
           stack.pop()
