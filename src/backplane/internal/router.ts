@@ -24,7 +24,8 @@ export interface Router<E> {
 }
 
 interface Listener {
-  readonly from: number
+  /** Hears what comes after this number. */
+  from: number
   onEvent: (event: Event) => void
 }
 
@@ -87,6 +88,7 @@ export const makeRouter = Effect.fnUntraced(
       channel.epoch = row.epoch
       channel.highest = 0
       channel.last = undefined
+      for (const listener of channel.listeners) listener.from = 0
       const last = row.last_sequence
       if (last === null || row.last_payload === null || last > row.epoch_start) {
         return tell(channel, row.epoch_start, undefined)
