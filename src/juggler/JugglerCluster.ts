@@ -185,7 +185,10 @@ export const make = <A, I>(
       new Backplane.BackplaneError({ operation: "publish", channel, uncertain: true, cause: new Error(reason) })
     let queue: Array<Job> = []
     let running = false
+    let closed = false
     let count = 0
+    /** Writes that have no end yet, those whose publication is under way too. */
+    const open = new Set<Job>()
 
     /** Makes the writes that wait, one on top of the other, and publishes what they come to. */
     const publishSome: Effect.Effect<void> = Effect.gen(function*() {
@@ -265,14 +268,25 @@ export const make = <A, I>(
     })
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        for (const job of queue.splice(0)) job.settle(Effect.fail(lost("the state was closed")))
+        closed = true
+        queue = []
+        for (const job of open) job.settle(Effect.fail(lost("the state was closed")))
       })
     )
 
     const write = (plan: Job["plan"]) =>
       Effect.callback<ReadonlyArray<JsonPatch.Change>, JsonPatch.JsonPatchError | Backplane.BackplaneError>(
         (settle) => {
-          const job: Job = { plan, settle, gone: false }
+          if (closed) return settle(Effect.fail(lost("the state was closed")))
+          const job: Job = {
+            plan,
+            settle: (outcome) => {
+              open.delete(job)
+              settle(outcome)
+            },
+            gone: false
+          }
+          open.add(job)
           queue.push(job)
           if (!running) {
             running = true
@@ -280,6 +294,7 @@ export const make = <A, I>(
           }
           return Effect.sync(() => {
             job.gone = true
+            open.delete(job)
           })
         }
       )

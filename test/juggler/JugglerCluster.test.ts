@@ -219,6 +219,30 @@ describe("JugglerCluster", () => {
       assert.notStrictEqual((yield* second.position).epoch, epoch)
     }))
 
+  it.effect("ends every write when it is closed, and those that come later", () =>
+    Effect.gen(function*() {
+      const memory = yield* Backplane.makeMemory
+      let isStuck = false
+      const scope = yield* Scope.make()
+      const board = yield* Scope.provide(
+        start(Backplane.make({
+          ...memory,
+          publish: (channel, payload, options) => isStuck ? Effect.never : memory.publish(channel, payload, options)
+        })),
+        scope
+      )
+      isStuck = true
+      const published = yield* Effect.forkChild(Effect.flip(board.put(["count"], 1)))
+      yield* settle
+      const waiting = yield* Effect.forkChild(Effect.flip(board.put(["count"], 2)))
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      for (const write of [Fiber.join(published), Fiber.join(waiting), Effect.flip(board.put(["count"], 3))]) {
+        const error = yield* write
+        assert.isTrue(error._tag === "BackplaneError" && error.uncertain)
+      }
+    }))
+
   it.effect("comes together again after a process was taken for gone", () =>
     Effect.gen(function*() {
       const memory = yield* Backplane.makeMemory

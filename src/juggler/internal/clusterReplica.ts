@@ -52,6 +52,8 @@ export class Replica {
   waiting = true
   /** Number of the last entry that was heard; -1 before the first. */
   heard = -1
+  /** Names the count of the channel, which may begin anew. */
+  private count = ""
   private origin = 0
   /** Number of the last entry that the last whole reflected. */
   private wholeAt = 0
@@ -76,7 +78,8 @@ export class Replica {
   }
 
   /** Begins to hear, after a number, with what was retained; gives why that cannot be taken. */
-  begin({ last, sequence }: Backplane.Registration): JsonPatchError | undefined {
+  begin({ epoch, last, sequence }: Backplane.Registration): JsonPatchError | undefined {
+    this.count = epoch
     this.heard = Math.max(this.heard, sequence)
     this.needed = Math.max(this.needed, sequence)
     const retained = last === undefined ? undefined : parse(last.payload)
@@ -93,6 +96,7 @@ export class Replica {
   }
 
   hear(event: Backplane.Event): void {
+    if (event._tag === "Gap" && event.epoch !== this.count) this.recount(event)
     const missed = event._tag === "Gap" || (this.heard >= 0 && event.sequence > this.heard + 1)
     this.heard = Math.max(this.heard, event.sequence)
     if (missed) this.lose(event._tag === "Gap" ? event.sequence : event.sequence - 1)
@@ -110,6 +114,13 @@ export class Replica {
       // who writes has what it writes on
       if (entry.e === this.epoch) this.spoken.add({ ...this.known, v: entry.b }, event.sequence)
     } else this.writes(entry, event.sequence)
+  }
+
+  /** The channel is numbered anew: what the numbers of before said is said no more. */
+  private recount({ epoch, sequence }: Backplane.Gap): void {
+    this.count = epoch
+    this.heard = this.needed = sequence
+    this.wholeAt = this.unjudged = 0
   }
 
   /**
