@@ -30,6 +30,8 @@ import type { Draw } from "./Draw.ts"
  * - `deaf`: nothing of the broker reaches one node for a while. Afterwards it comes late, or is `lost`: a gap tells it.
  * - `unheard`: what the broker carries meanwhile never reaches one node, and no gap tells it, but the number of
  *   what comes next; or a gap, when all is well again. No backplane of ours does that. To be asked for.
+ * - `emptied`: the broker has lost all that it kept, as a database that was restored; it counts anew, in another epoch. To be
+ *   asked for.
  * - `own`: a fault of the application's own, by its name.
  *
  * @category models
@@ -80,6 +82,7 @@ export type Fault =
     }
     | { readonly kind: "deaf"; readonly node: string; readonly lost: boolean; readonly for: number }
     | { readonly kind: "unheard"; readonly node: string; readonly for: number }
+    | { readonly kind: "emptied" }
     | { readonly kind: "own"; readonly name: string; readonly input: unknown }
   )
 
@@ -105,7 +108,9 @@ export type Kind = Fault["kind"]
  * @category models
  * @since 0.2.0
  */
-export const weights: { readonly [K in Exclude<Kind, "own" | "backplane" | "deaf" | "unheard" | "midway">]: number } = {
+export const weights: {
+  readonly [K in Exclude<Kind, "own" | "backplane" | "deaf" | "unheard" | "emptied" | "midway">]: number
+} = {
   cut: 8,
   close: 2,
   partition: 2,
@@ -162,6 +167,7 @@ export const draw = (kind: Kind, at: number, targets: Targets, draw: Draw): Faul
     const delay = draw.pick([0, 5, 500, 5000])
     return { kind, at, lose: rate(), miss: rate(), twice: rate(), delay, unsure: rate(), for: millis(draw) }
   }
+  if (kind === "emptied") return { kind, at }
   if (linkKinds.has(kind)) {
     if (targets.links.length === 0) return undefined
     const link = draw.pick(targets.links)
@@ -227,6 +233,7 @@ export const lasts = (fault: Fault): number => {
     case "close":
     case "jump":
     case "skew":
+    case "emptied":
     case "own":
       return 0
     default:
@@ -294,6 +301,8 @@ export const describe = (fault: Fault): string => {
       } ${fault.node}`
     case "unheard":
       return `what the broker carries in the next ${fault.for} ms never reaches ${fault.node}, which is not told`
+    case "emptied":
+      return "the broker has lost all that it kept, and counts anew"
     case "own":
       return `${fault.name}${fault.input === undefined ? "" : ` ${JSON.stringify(fault.input)}`}`
   }

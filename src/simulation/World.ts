@@ -76,7 +76,8 @@ export class World extends Context.Service<World, {
   /**
    * Carries publications between the nodes of this world: everything, in one order, as `Backplane` promises. It is a broker
    * with a log, as PostgreSQL and Redis have it, which outlives the nodes, and the receiving half of those backplanes. The
-   * fault `backplane` makes it late, and lets it lose publications, of which it then tells a gap; `deaf` does so for one node.
+   * fault `backplane` makes it late, and lets it lose publications, of which it then tells a gap; `deaf` does so for one node, and
+   * `emptied` makes it count anew.
    */
   readonly backplane: Backplane["Service"]
   /**

@@ -36,18 +36,23 @@ const fixed = { from: 1, seeds: 12 }
 const found: { readonly [app: string]: ReadonlyArray<number> } = {
   "jsonrpc/budget": [712300779],
   "jsonrpc/keyed": [712300057],
+  "topics/emptied": [43],
   "topics/topics": [112, 1054],
   "topics/preempted": [712300422],
   "history/history": [18],
   "history/preempted": [712300390],
   "cluster/deaf": [25, 820, 939],
-  "cluster/rough": [358],
+  "cluster/emptied": [87, 127],
+  "cluster/rough": [358, 308873531],
   "queue/sqlite": [516]
 }
 
 /** Where much has to happen at once. */
 const sizes: { readonly [app: string]: Simulation.SizeOptions } = {
-  "cluster/deaf": { over: "1 second" }
+  "cluster/deaf": { over: "1 second" },
+  "cluster/emptied": { over: "1 second" },
+  "topics/emptied": { over: "4 seconds" },
+  "history/emptied": { over: "4 seconds" }
 }
 
 const option = (name: string): string | undefined => {

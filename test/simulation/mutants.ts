@@ -394,6 +394,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "",
     app: "topics/topics"
   },
+  {
+    name: "a listener waits for the number at which it began, when the count begins anew",
+    file: router,
+    find: "      for (const listener of channel.listeners) listener.from = 0\n",
+    replace: "",
+    app: "topics/emptied"
+  },
   // a state in many processes, views
   {
     name: "what others wrote meanwhile is not looked at",
@@ -422,6 +429,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "return asked > this.unjudged && !this.spoken.after(asked, (other) => knowsMore(other, known))",
     replace: "return asked > this.unjudged",
     app: "cluster/deaf"
+  },
+  {
+    name: "a count that begins anew goes unnoticed",
+    file: "src/juggler/internal/clusterReplica.ts",
+    find: "    if (event._tag === \"Gap\" && event.epoch !== this.count) this.recount(event)\n",
+    replace: "",
+    app: "cluster/emptied"
   },
   {
     name: "a whole that is older than what was missed is taken",

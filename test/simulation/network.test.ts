@@ -268,3 +268,24 @@ it.effect("a listener is deaf for a while: what it missed comes late, is told by
     // the end of all faults tells what nothing after it did
     assert.deepStrictEqual((yield* heard({ ...unheard, for: 3000 })).map(([text]) => text), ["a", "1-2", "c", "3-5"])
   }))
+
+it.effect("a broker that is emptied counts anew: listeners are told, and hear what comes then, whenever they began", () =>
+  Effect.gen(function*() {
+    const history = yield* Simulation.perform(listeners, {
+      seed: 1,
+      network: { latency: 1, jitter: 0, capacity: 1024, syncWriters: false },
+      interleaving: { window: 1, preemptAfter: 0, lateTurns: 0 },
+      operations: ["a", "b", "c", "d"].map((input, i) => ({
+        at: 100 * i,
+        node: "right",
+        operation: "publish",
+        input,
+        interruptAfter: undefined
+      })),
+      faults: [
+        { kind: "crash", at: 120, node: "left", power: false, down: 10, version: 0 },
+        { kind: "emptied", at: 150 }
+      ]
+    })
+    assert.deepStrictEqual(values(history, "heard"), ["a", "b", "2-0", "c", "d"])
+  }))

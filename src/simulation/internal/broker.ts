@@ -63,6 +63,8 @@ interface Ear {
   readonly channel: string
   readonly onEvent: (event: Backplane.Event) => void
   waiting: Array<Backplane.Event>
+  /** The count that it hears. */
+  epoch: string
   /** What never reached it since it heard something. */
   unheard: Array<Backplane.Event>
 }
@@ -73,9 +75,6 @@ const pollEvery = 2000
 /** So many of a channel are kept. */
 const kept = 2000
 
-/** One count for as long as the world lives. */
-const epoch = "world"
-
 export class Broker {
   private readonly loop: Loop
   private readonly random: Prng
@@ -85,6 +84,8 @@ export class Broker {
   private readonly ears = new Set<Ear>()
   private readonly deaf = new Map<Life, { readonly how: Deafness; readonly until: number }>()
   private isQuiet = false
+  /** Names the count of all channels: one, until a fault makes it begin anew. */
+  private epoch = "world"
 
   constructor(loop: Loop, random: Prng, trouble: () => Trouble) {
     this.loop = loop
@@ -150,12 +151,14 @@ export class Broker {
                 if (--mine.listeners === 0) this.receivers.delete(mine)
               })
           )
-          const ear: Ear = { life, channel: name, onEvent, waiting: [], unheard: [] }
+          const ear: Ear = { life, channel: name, onEvent, waiting: [], epoch: this.epoch, unheard: [] }
           yield* Effect.acquireRelease(
             Effect.sync(() => this.ears.add(ear)),
             () => Effect.sync(() => this.ears.delete(ear))
           )
-          return yield* mine.router.listen(name, (event) => this.reach(ear, event), options)
+          const registration = yield* mine.router.listen(name, (event) => this.reach(ear, event), options)
+          ear.epoch = registration.epoch
+          return registration
         }),
       last: (name) =>
         Effect.map(this.pause, () => {
@@ -175,6 +178,12 @@ export class Broker {
     this.deaf.set(life, { how, until })
     this.loop.timer(this.loop.root, until - this.loop.now, () => this.hearAgain(life))
     return true
+  }
+
+  /** Nothing is left of what was published: who listens finds out when it looks, or by what is published next. */
+  empty(): void {
+    this.epoch += "'"
+    this.channels.clear()
   }
 
   /** Everybody hears again, and is told at last. */
@@ -205,6 +214,7 @@ export class Broker {
 
   private reach(ear: Ear, event: Backplane.Event): void {
     const how = this.deaf.get(ear.life)?.how
+    if (how !== "gap" && event._tag === "Gap") ear.epoch = event.epoch
     if (how === "never") return void ear.unheard.push(event)
     ear.unheard.length = 0
     if (how === "gap") miss(ear, event, this.channel(ear.channel).last)
@@ -237,7 +247,7 @@ export class Broker {
     const isLost = this.random.chance(lose)
     if (!isLost) channel.entries.push(entry)
     if (channel.entries.length > kept) channel.entries.shift()
-    const notice: Notice = { channel: channel.name, sequence, epoch, payload, retain }
+    const notice: Notice = { channel: channel.name, sequence, epoch: this.epoch, payload, retain }
     for (const receiver of this.receivers) {
       if (receiver.life.dead) {
         this.receivers.delete(receiver)
@@ -278,7 +288,7 @@ export class Broker {
         const { counter, entries, last } = this.channel(name)
         const row = {
           counter,
-          epoch,
+          epoch: this.epoch,
           epoch_start: 0,
           last_sequence: last?.sequence ?? null,
           last_payload: last?.payload ?? null
@@ -294,7 +304,7 @@ export class Broker {
     counters: (names) =>
       this.query(
         names[0] ?? "",
-        () => names.map((name) => ({ channel: name, counter: this.channel(name).counter, epoch })),
+        () => names.map((name) => ({ channel: name, counter: this.channel(name).counter, epoch: this.epoch })),
         true
       ),
     ensure: () => Effect.void,
@@ -309,20 +319,23 @@ export class Broker {
     last: (name) =>
       this.query(name, () => {
         const { counter, last } = this.channel(name)
-        return [{ counter, epoch, sequence: last?.sequence ?? null, payload: last?.payload ?? null }]
+        return [{ counter, epoch: this.epoch, sequence: last?.sequence ?? null, payload: last?.payload ?? null }]
       })
   }
 }
 
 /** A gap in the place of an event; what is retained follows the gap that swallows it. */
-const miss = ({ channel, waiting }: Ear, event: Backplane.Event, last: Entry | undefined): void => {
+const miss = (ear: Ear, event: Backplane.Event, last: Entry | undefined): void => {
+  const { channel, waiting } = ear
   const { sequence } = event
   const before = waiting.at(-1)
-  const missed = event._tag === "Gap" ? event.missed : 1
+  if (event._tag === "Gap") ear.epoch = event.epoch
+  const { epoch } = ear
   if (event._tag === "Publication" && last?.sequence === sequence) waiting.push(event)
   else if (before?._tag === "Gap") {
+    const missed = event._tag === "Gap" ? event.missed : 1
     const all = before.missed === undefined || missed === undefined ? undefined : before.missed + missed
-    waiting[waiting.length - 1] = { ...before, sequence, missed: all }
+    waiting[waiting.length - 1] = { ...before, sequence, missed: all, epoch }
   } else if (event._tag === "Gap") waiting.push(event)
   else waiting.push({ _tag: "Gap", channel, after: sequence - 1, sequence, missed: 1, epoch })
 }

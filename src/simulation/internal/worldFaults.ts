@@ -85,6 +85,9 @@ export class WorldFaults {
           until: now + fault.for
         }
         return true
+      case "emptied":
+        this.around.broker.empty()
+        return true
       case "own":
         return this.own(fault.name, fault.input)
       default:

@@ -194,22 +194,24 @@ const shelf = Simulation.node({
   faults: ["deaf", "unheard"]
 })
 
-const deaf = Simulation.make({
-  name: "Juggler, three processes that hear badly",
-  nodes: { left: shelf, right: shelf, third: shelf },
-  faults: ["deaf", "unheard", "backplane"],
-  defaults: [Judge.nothingHangs, Judge.noDefectsBut(known), Judge.nothingLeft],
-  judges: [
-    StateJudge.equalWhenQuiet,
-    StateJudge.versionsOnlyGrow,
-    StateJudge.confirmedIsKept((rest) => rest.log)
-  ],
-  preempt: false,
-  settle: "10 minutes"
-})
+const shelves = (name: string, faults: ReadonlyArray<Fault.Kind>) =>
+  Simulation.make({
+    name,
+    nodes: { left: shelf, right: shelf, third: shelf },
+    faults,
+    defaults: [Judge.nothingHangs, Judge.noDefectsBut(known), Judge.nothingLeft],
+    judges: [
+      StateJudge.equalWhenQuiet,
+      StateJudge.versionsOnlyGrow,
+      StateJudge.confirmedIsKept((rest) => rest.log)
+    ],
+    preempt: false,
+    settle: "10 minutes"
+  })
 
 export const apps = {
-  deaf,
+  deaf: shelves("Juggler, three processes that hear badly", ["deaf", "unheard", "backplane"]),
+  emptied: shelves("Juggler, three processes, a database that is restored", ["deaf", "emptied"]),
   calm: make("Juggler, two processes", [...Fault.networkKinds, "sluggish", "jump"], [everyChangeCounts]),
   rough: make(
     "Juggler, two processes that die",

@@ -180,5 +180,6 @@ const make = (name: string, faults: ReadonlyArray<Fault.Kind>, preempt: boolean)
 export const apps = {
   history: make("Topics with a history", kinds, false),
   preempted: make("Topics with a history, preempted", kinds, true),
-  deaf: make("Topics with a history, servers that hear badly", ["cut", "crash", "pause", "backplane", "deaf"], false)
+  deaf: make("Topics with a history, servers that hear badly", ["cut", "crash", "pause", "backplane", "deaf"], false),
+  emptied: make("Topics with a history, a broker that is emptied", ["cut", "crash", "deaf", "emptied"], false)
 }

@@ -34,14 +34,23 @@ const publishing = (name: "news" | "weather") =>
       })
   })
 
-const publisher = Simulation.node({
-  layer: server,
-  operations: { news: publishing("news"), weather: publishing("weather") },
-  rest: Effect.gen(function*() {
-    const service = yield* Topics.Topics
-    return (yield* service.last(Weather))?.n ?? null
-  })
+const latest = Effect.gen(function*() {
+  const service = yield* Topics.Topics
+  return (yield* service.last(Weather))?.n ?? null
 })
+
+/** In the end all have the value that is published in the end, whatever the broker has lost before. */
+const lastWord = Effect.gen(function*() {
+  const { node } = yield* World.World
+  if (node === "left") {
+    yield* Topics.publish(Weather, { n: ++(yield* Numbers).next })
+    yield* Effect.sleep("5 seconds")
+  }
+  return yield* latest
+})
+
+const publisherOf = (rest: typeof latest | typeof lastWord) =>
+  Simulation.node({ layer: server, operations: { news: publishing("news"), weather: publishing("weather") }, rest })
 
 class Client extends Context.Service<Client, { readonly remote: JsonRpcClient.Client; latest: number | null }>()(
   "effect-wire/test/simulation/worlds/topics/Client"
@@ -110,7 +119,12 @@ const kinds: ReadonlyArray<Fault.Kind> = [
   "backplane"
 ]
 
-const make = (name: string, faults: ReadonlyArray<Fault.Kind>, preempt: boolean) =>
+const make = (
+  name: string,
+  faults: ReadonlyArray<Fault.Kind>,
+  preempt: boolean,
+  publisher = publisherOf(latest)
+) =>
   Simulation.make({
     name,
     shared,
@@ -126,5 +140,6 @@ const make = (name: string, faults: ReadonlyArray<Fault.Kind>, preempt: boolean)
 export const apps = {
   topics: make("Topics", kinds, false),
   preempted: make("Topics, preempted", kinds, true),
-  deaf: make("Topics, servers that hear badly", ["cut", "crash", "pause", "backplane", "deaf"], false)
+  deaf: make("Topics, servers that hear badly", ["cut", "crash", "pause", "backplane", "deaf"], false),
+  emptied: make("Topics, a broker that is emptied", ["cut", "crash", "deaf", "emptied"], false, publisherOf(lastWord))
 }
