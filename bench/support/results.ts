@@ -16,7 +16,17 @@ const root = join(import.meta.dirname, "../..")
 
 const versions = (): string => {
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
-  return ["effect", "ws", "rpc-websockets", "vscode-jsonrpc", "@hat-open/juggler", "pg-boss", "socket.io", "capnweb"]
+  return [
+    "effect",
+    "ws",
+    "rpc-websockets",
+    "vscode-jsonrpc",
+    "@hat-open/juggler",
+    "pg-boss",
+    "graphile-worker",
+    "socket.io",
+    "capnweb"
+  ]
     .filter((name) => name in { ...manifest.dependencies, ...manifest.devDependencies })
     .map((name) => {
       const file = join(root, "node_modules", name, "package.json")

@@ -153,7 +153,7 @@ export const make = <
       return yield* options.success === undefined && options.progress === undefined
         ? consuming
         : Effect.raceFirst(consuming, Outcome.tidy(queue, name))
-    }),
+    }, Effect.scoped),
     deadLetters: Effect.fnUntraced(function*(list) {
       const queue = yield* MessageQueue.MessageQueue
       const page = yield* queue.list({ ...list, node: name, status: "dead" })

@@ -125,10 +125,10 @@ describe("a queue", () => {
 
   it.effect("lets a message die whose last lease ran out though nobody pulls", () =>
     Effect.gen(function*() {
-      const queue = yield* MessageQueue.makeMemory()
+      const queue = yield* MessageQueue.makeMemory({ retentionInterval: "1 hour" })
       yield* queue.push("af", 1, { maxTries: 1 })
       yield* queue.pull("af", { lease: "1 second" })
-      yield* TestClock.adjust("1 minute")
+      yield* TestClock.adjust("1 hour")
       assert.strictEqual((yield* queue.counts()).dead, 1)
       yield* TestClock.adjust("30 days")
       assert.strictEqual((yield* queue.counts()).dead, 0)

@@ -382,6 +382,37 @@ export const typedSuite = <R = never>(
   )
 
   test(
+    "a limit of a key counts over all workers where it says so",
+    (queue, advance) =>
+      Effect.gen(function*() {
+        const Calls = Queue.make("shared", { payload: Schema.Struct({ host: Schema.String }) })
+        yield* Calls.pushMany(["a", "b", "ü", "a", "b", "ü", "a", "a"].map((host) => ({ host })))
+        const running = new Map<string, number>()
+        const most = new Map<string, number>()
+        const worker = Calls.consume(({ host }) =>
+          Effect.gen(function*() {
+            running.set(host, (running.get(host) ?? 0) + 1)
+            most.set(host, Math.max(most.get(host) ?? 0, running.get(host)!))
+            yield* Effect.sleep("3 seconds")
+            running.set(host, running.get(host)! - 1)
+          }), {
+          concurrency: 4,
+          wait: "1 second",
+          limits: { key: ({ host }) => host, concurrency: 2, across: "cluster" }
+        })
+        const workers = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(worker))
+        while ((yield* queue.counts({ node: "shared" })).processed < 8) yield* advance("200 millis")
+        assert.deepStrictEqual(Object.fromEntries(most), { a: 2, b: 2, ü: 2 })
+        // Nothing was tried twice for it, and nothing is left of it.
+        const { messages } = yield* queue.list({ node: "shared" })
+        assert.isTrue(messages.every(({ tries }) => tries === 1))
+        const ending = yield* Effect.forkChild(Fiber.interruptAll(workers))
+        while (ending.pollUnsafe() === undefined) yield* advance("100 millis")
+        assert.strictEqual((yield* queue.list({ limit: 1000 })).messages.length, 8)
+      })
+  )
+
+  test(
     "a message that waits for its rate leaves its worker to others, and no try is counted",
     (queue, advance) =>
       Effect.gen(function*() {

@@ -6,12 +6,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Semaphore from "effect/Semaphore"
+import type { Service } from "./messageQueueModel.ts"
 import { NotYet } from "./permanent.ts"
+import { makePermits } from "./permits.ts"
 
 export interface Limits<in A> {
   /** What counts together. */
   readonly key: (payload: A) => string
   readonly concurrency?: number | undefined
+  readonly across?: "process" | "cluster" | undefined
   readonly rate?: {
     readonly limit: number
     readonly window: Duration.Input
@@ -43,14 +46,22 @@ const limiter = Effect.flatMap(
       : Effect.provide(RateLimiter.make, RateLimiter.layerStoreMemory)
 )
 
-export const makeGate = Effect.fnUntraced(function*<A>(name: string, limits: Limits<A>) {
+export const makeGate = Effect.fnUntraced(function*<A>(
+  queue: Service,
+  name: string,
+  limits: Limits<A>,
+  lease: Duration.Duration
+) {
   const { concurrency, rate } = limits
+  const permits = concurrency !== undefined && limits.across === "cluster"
+    ? yield* makePermits(queue, { name, count: concurrency, lease })
+    : undefined
   const { consume } = yield* limiter
   /** Of the keys that are at work or wait. */
   const running = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
 
-  const oneOfFew = <B, E, R>(key: string, handler: Effect.Effect<B, E, R>): Effect.Effect<B, E, R> =>
-    concurrency === undefined ? handler : Effect.suspend(() => {
+  const oneOfFew = <B, E, R>(key: string, handler: Effect.Effect<B, E, R>): Effect.Effect<B, E | NotYet, R> =>
+    concurrency === undefined ? handler : permits !== undefined ? permits.one(key, handler) : Effect.suspend(() => {
       const known = running.get(key) ?? { semaphore: Semaphore.makeUnsafe(concurrency), users: 0 }
       running.set(key, known)
       known.users++

@@ -74,11 +74,15 @@ export interface ConsumeOptions<in A> extends MessageQueue.ConsumeOptions {
   readonly limits?: {
     /** What counts together. */
     readonly key: (payload: A) => string
-    /**
-     * How many handlers of one key run at once in this process. (One at a time in a whole cluster, and in order: push with an
-     * `orderingKey`.)
-     */
+    /** How many handlers of one key run at once. (One at a time, and in order: push with an `orderingKey`.) */
     readonly concurrency?: number | undefined
+    /**
+     * Where `concurrency` counts: in this `process` (the default), or over all that work on the queue, the `cluster`. There a
+     * handler runs with a permit, a message of the node `permits/<queue>/<key>` that is pulled and given back: two operations
+     * more a message. The permit of a process that died is free when its lease ends. A message that finds none within a second
+     * goes back for a second, and no try is counted. All workers say the same number. Not over the Scirocco wire.
+     */
+    readonly across?: "process" | "cluster" | undefined
     /**
      * How many handlers of one key begin in a window, by a token bucket (the default) or fixed windows. Counted by the
      * `RateLimiter` of the environment, which processes share where its store is Redis; else by this process.

@@ -59,7 +59,12 @@ export const makeWork = Effect.fnUntraced(function*<A, E, S, P, R, RH>(
   handler: (payload: A, attempt: Attempt<P, R>) => Effect.Effect<S, E | Permanent<E>, RH>,
   options: ConsumeOptions<A>
 ) {
-  const gate: Gate<A> = options.limits === undefined ? open : yield* makeGate(name, options.limits)
+  const gate: Gate<A> = options.limits === undefined ? open : yield* makeGate(
+    queue,
+    name,
+    options.limits,
+    Duration.fromInputUnsafe(options.lease ?? "30 seconds")
+  )
   const timeout = options.timeout === undefined ? Duration.infinity : Duration.fromInputUnsafe(options.timeout)
   const metrics = Metrics.of(name)
 
