@@ -2,8 +2,12 @@
  * Explores our own protocols: `npm run simulate` with fresh seeds for two minutes, after a fixed set of seeds.
  *
  *   npm run simulate -- [--time seconds] [--app name] [--from seed] [--fixed]
+ *   npm run simulate -- --reach [--time seconds] [--app name]    tells which functions no history called
  *   npm run simulate -- --mutants [name]
  */
+import { missed } from "./reach.ts"
+
+// counts what is loaded after it
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Console, Effect } from "effect"
 import { Simulation } from "effect-wire/simulation"
@@ -55,6 +59,17 @@ const sizes: { readonly [app: string]: Simulation.SizeOptions } = {
   "history/emptied": { over: "4 seconds" }
 }
 
+/** What the worlds of a room are to reach. */
+const rooms: { readonly [room: string]: RegExp } = {
+  jsonrpc: /^(rpc|jsonrpc|socket)\/internal|^socket\/(Outbox|Reconnect)/,
+  peers: /^(rpc|jsonrpc|socket)\/internal|^socket\/(Outbox|Reconnect)/,
+  topics: /^topics|^backplane\/internal\/router/,
+  history: /^topics|^backplane\/internal\/router/,
+  juggler: /^juggler\/(internal|Juggler)/,
+  cluster: /^juggler\/(internal\/cluster|JugglerCluster)/,
+  queue: /^queue\/internal\/(?!postgres)/
+}
+
 const option = (name: string): string | undefined => {
   const at = process.argv.indexOf(`--${name}`)
   if (at < 0) return undefined
@@ -91,6 +106,10 @@ const all = Effect.gen(function*() {
     const left = end - (yield* Clock.currentTimeMillis)
     if (left > 0) yield* explore(name, app, { seeds: Infinity, from, time: left / (chosen.length - index) })
   }
+  if (missed === undefined) return
+  const meant = [...new Set(chosen.map(([name]) => rooms[name.split("/")[0]!]!))]
+  const never = missed((file) => meant.some((files) => files.test(file)))
+  yield* Console.log(`${never.length} functions never reached\n${never.join("\n")}`)
 })
 
 /** A copy of the sources with one patch. */
