@@ -148,7 +148,7 @@ it.layer(layerPostgres, { timeout: 60_000, excludeTestServices: true })("many at
       yield* gate.open
       yield* Fiber.join(app)
       for (const fiber of waiting) assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
-    }), 30_000)
+    }), 120_000)
 
   it.effect("a row that cannot be read is a dead letter, and the rest of its batch is delivered", () =>
     Effect.gen(function*() {
@@ -205,7 +205,7 @@ it.layer(layerPostgres, { timeout: 60_000, excludeTestServices: true })("many at
       // Twenty rounds of 500 would be ten thousand.
       assert.isBelow((yield* transactions) - before, 1000)
       yield* Fiber.interruptAll(waiting)
-    }), 30_000)
+    }), 120_000)
 })
 
 describe("what a queue in memory", () => {
@@ -234,5 +234,5 @@ describe("what a queue in memory", () => {
         assert.strictEqual(delivery.payload.value, n)
         yield* queue.ack(delivery)
       }
-    }), 30_000)
+    }), 120_000)
 })
