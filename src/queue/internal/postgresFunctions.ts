@@ -96,8 +96,10 @@ export const functions = (p: string): ReadonlyArray<string> => {
           WHERE w.due_at <= v_now ORDER BY w.seq FOR UPDATE OF w SKIP LOCKED
         LOOP
           IF r.state <> ${State.processing} THEN
-            UPDATE ${work} SET state = r.state - 2, due_at = NULL
-              WHERE destination = r.destination AND state = r.state AND rank = r.rank AND seq = r.seq;
+            -- One of a key may just have been blocked, or freed, by the end of another.
+            UPDATE ${work} SET state = state - 2, due_at = NULL
+              WHERE destination = r.destination AND state IN (${State.scheduled}, ${State.scheduledBlocked})
+                AND rank = r.rank AND seq = r.seq;
           ELSIF r.tries < r.max_tries THEN
             UPDATE ${work} SET state = ${State.ready}, due_at = NULL, token = NULL, error_at = v_now,
               error = '${leaseRanOut}'

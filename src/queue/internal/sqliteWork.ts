@@ -239,8 +239,12 @@ export const makeWork = (mark: string, text: Text) => {
           }, now)
           arrange(destination, key)
         } else {
-          const [, seq, , state, rank] = row
-          all(text.comesTrue, [afterTime({ state, tries: 0, maxTries: 0 }, now).state!, destination, state, rank, seq])
+          const [, seq, , state, rank, key] = row
+          // One of a key may just have been blocked, or freed, by the end of another.
+          for (const from of key === null ? [state] : [State.scheduled, State.scheduledBlocked]) {
+            const to = afterTime({ state: from, tries: 0, maxTries: 0 }, now).state!
+            all(text.comesTrue, [to, destination, from, rank, seq])
+          }
         }
         nodes.push(destination)
       }
