@@ -46,7 +46,7 @@ const found: { readonly [app: string]: ReadonlyArray<number> } = {
   "history/history": [18],
   "history/preempted": [712300390],
   "cluster/deaf": [25, 820, 939],
-  "cluster/emptied": [87, 127],
+  "cluster/emptied": [20],
   "cluster/rough": [358, 308873531],
   "queue/sqlite": [516]
 }
