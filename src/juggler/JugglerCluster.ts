@@ -169,10 +169,11 @@ export const make = <A, I>(
         hears = replica.heard >= asked
         if (!waits() || !replica.mayBegin(asked)) continue
         const k = replica.known
+        const { count: c } = replica
         const e = yield* randomName
         const s = store.document.root
         // everybody who waits takes the first of these that comes, and holds
-        yield* publish({ t: "whole", e, v: k.v, o: 0, at: Number.MAX_SAFE_INTEGER, s, l: [], k, a: asked }, true)
+        yield* publish({ t: "whole", c, e, v: k.v, o: 0, at: Number.MAX_SAFE_INTEGER, s, l: [], k, a: asked }, true)
         yield* waited
       }
     })

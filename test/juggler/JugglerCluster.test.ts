@@ -30,6 +30,7 @@ const leaky = (backplane: Backplane.Backplane["Service"]) => {
   let deaf = false
   let missed = 0
   let last = 0
+  let epoch = ""
   const listeners: Array<(event: Backplane.Event) => void> = []
   const made = Backplane.make({
     publish: backplane.publish,
@@ -41,7 +42,11 @@ const leaky = (backplane: Backplane.Backplane["Service"]) => {
           missed++
           last = event.sequence
         } else onEvent(event)
-      })
+      }).pipe(Effect.tap((registration) =>
+        Effect.sync(() => {
+          epoch = registration.epoch
+        })
+      ))
     }
   })
   return {
@@ -57,7 +62,7 @@ const leaky = (backplane: Backplane.Backplane["Service"]) => {
       if (!deaf) return
       deaf = false
       for (const onEvent of listeners) {
-        onEvent({ _tag: "Gap", channel: "board", after: last - missed, sequence: last, missed, epoch: "" })
+        onEvent({ _tag: "Gap", channel: "board", after: last - missed, sequence: last, missed, epoch })
       }
     }
   }

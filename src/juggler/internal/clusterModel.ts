@@ -39,10 +39,11 @@ export type Entry =
   /**
    * The whole, as it was after number `at` of the channel. `o` is the number at which the epoch began, 0 for the entry that
    * begins it: of two epochs the older one holds. `l` is what the last publications have changed. An entry that begins an
-   * epoch says what its process had, `k`, and the number `a` with which it had asked.
+   * epoch says what its process had, `k`, and the number `a` with which it had asked. All these numbers are of the count `c`.
    */
   | {
     readonly t: "whole"
+    readonly c: string
     readonly e: string
     readonly v: number
     readonly o: number

@@ -53,7 +53,7 @@ export class Replica {
   /** Number of the last entry that was heard; -1 before the first. */
   heard = -1
   /** Names the count of the channel, which may begin anew. */
-  private count = ""
+  count = ""
   private origin = 0
   /** Number of the last entry that the last whole reflected. */
   private wholeAt = 0
@@ -231,6 +231,8 @@ export class Replica {
   }
 
   private whole(entry: Whole, sequence: number): void {
+    // its numbers mean other entries: one of us has not yet heard that the channel is counted anew
+    if (entry.c !== this.count) return
     const origin = entry.o === 0 ? sequence : entry.o
     const at = Math.min(entry.at, sequence)
     if (!this.waiting) {
@@ -276,7 +278,7 @@ export class Replica {
   /** The whole as an entry, unless one came that reflects the number, or we have none. */
   entry(since: number): Entry | undefined {
     if (this.waiting || this.wholeAt >= since) return undefined
-    const { epoch, heard, origin, recent, store, version } = this
-    return { t: "whole", e: epoch, v: version, o: origin, at: heard, s: store.document.root, l: recent }
+    const { count, epoch, heard, origin, recent, store, version } = this
+    return { t: "whole", c: count, e: epoch, v: version, o: origin, at: heard, s: store.document.root, l: recent }
   }
 }
