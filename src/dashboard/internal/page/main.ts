@@ -306,7 +306,7 @@ const program = Effect.gen(function*() {
         const wasOpen = statusNow._tag === "Open"
         statusNow = next
         if (next._tag === "Open" && !wasOpen) {
-          if (heardAt !== 0) heardAt = now()
+          heardAt = now()
           again()
         }
         judgeAge()
