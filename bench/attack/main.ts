@@ -48,7 +48,10 @@ const root = join(here, "../..")
 
 const directory = mkdtempSync(join(tmpdir(), "effect-wire-attack-"))
 const probe = pathToFileURL(join(here, "probe.ts")).href
-const gateway = spawn(process.execPath, ["--import", "tsx", "--import", probe, "examples/gateway/main.ts"], {
+/** As `npm start` starts it: the program is what comes last. */
+const { start } = (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: { start: string } }).scripts
+const flags = start.replace("exec node ", "").split(" ")
+const gateway = spawn(process.execPath, [...flags.slice(0, -1), "--import", probe, flags.at(-1)!], {
   cwd: root,
   env: { ...process.env, NODE_ENV: "production", HOST: "127.0.0.1", PORT: "0", DATA_DIR: directory, LOG_LEVEL: "Warn" },
   stdio: ["ignore", "pipe", "ignore", "ipc"]

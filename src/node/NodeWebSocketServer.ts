@@ -29,8 +29,10 @@ import type { Duplex } from "node:stream"
 import * as Carrier from "../socket/Carrier.ts"
 import { plainAddress } from "../socket/internal/plainAddress.ts"
 import { CurrentHost } from "../socket/internal/routeHost.ts"
+import { CurrentTurn } from "../socket/internal/turn.ts"
 import * as WebSocketRoute from "../socket/WebSocketRoute.ts"
 import { tlsOptions } from "./internal/tls.ts"
+import type { Turns } from "./internal/turns.ts"
 import { Acceptor, wsOptions } from "./internal/wsAcceptor.ts"
 import { hostOf, Upgrades } from "./internal/wsHost.ts"
 import { countRefused, type Keeper, makeKeeper } from "./internal/wsKeeper.ts"
@@ -205,14 +207,23 @@ export interface HttpOptions extends Omit<NodeHttpServer.Options, "websocket">, 
   readonly maxTcpConnections?: number | undefined
 }
 
-const oneHost = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
-  Effect.flatMap(
+const bodyOf = ({ headers }: Http.IncomingMessage): number =>
+  headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : Infinity
+
+/** A request is looked at when its turn comes; its body is not read before. */
+const inTurn = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>, turns: Turns) => {
+  const served = Effect.provideService(app, CurrentTurn, turns.request)
+  return Effect.flatMap(
     HttpServerRequest.HttpServerRequest,
-    (request): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R> =>
-      hasTwoHosts(NodeHttpServerRequest.toIncomingMessage(request) as Http.IncomingMessage)
-        ? Effect.as(countRefused("host"), badRequest)
-        : app
+    (request): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R> => {
+      const incoming = NodeHttpServerRequest.toIncomingMessage(request) as Http.IncomingMessage
+      return Effect.andThen(
+        turns.request(bodyOf(incoming)),
+        hasTwoHosts(incoming) ? Effect.as(countRefused("host"), badRequest) : served
+      )
+    }
   )
+}
 
 /**
  * `NodeHttpServer.layer` whose mounted WebSockets (`WebSocketRoute`, and every protocol that mounts itself with it) are
@@ -269,7 +280,7 @@ export const layerHttp = (
           address: http.address,
           serve: (app, middleware) =>
             Effect.andThen(
-              upgrades.around(http.serve(oneHost(app), middleware as never)),
+              upgrades.around(http.serve(inTurn(app, keeper.turns), middleware as never)),
               Effect.addFinalizer(() => stop)
             )
         })

@@ -19,6 +19,7 @@ import { Budget } from "../../socket/Budget.ts"
 import * as Handshake from "../../socket/Handshake.ts"
 import { plainAddress } from "../../socket/internal/plainAddress.ts"
 import { CurrentHost } from "../../socket/internal/routeHost.ts"
+import { CurrentTurn } from "../../socket/internal/turn.ts"
 import * as SocketMetrics from "../../socket/SocketMetrics.ts"
 import * as TrustedProxies from "../../socket/TrustedProxies.ts"
 import * as WebSocketRoute from "../../socket/WebSocketRoute.ts"
@@ -241,6 +242,7 @@ export const make = (
           })
         )
         if (typeof body !== "string") return body
+        yield* (yield* CurrentTurn)(body.length)
         // parsed, it is there a second time; what is too large for that is refused without being parsed
         const weight = Math.min(Weight.ofText(body, maxWeight), maxWeight)
         return take(weight) ? yield* respond(request, body) : yield* refused

@@ -10,7 +10,7 @@ import { Buffer } from "node:buffer"
 import type * as Net from "node:net"
 import * as Ws from "ws"
 import type { Account } from "../../socket/Budget.ts"
-import { type Frame, Inbox } from "../../socket/internal/inbox.ts"
+import { type Batch, type Frame, Inbox } from "../../socket/internal/inbox.ts"
 import { closeError, exitCode, writeError } from "../../socket/internal/socketErrors.ts"
 import { type SyncPort, type SyncWriter, SyncWriterId } from "../../socket/internal/syncWriter.ts"
 import type { ClosedReason } from "../../socket/SocketMetrics.ts"
@@ -184,10 +184,7 @@ export class WsConnection extends Inbox implements SyncPort, Kept, Served {
     this.queued += data.length
     this.received = this.net.bytesRead
     this.add(isBinary ? data : data.toString("utf8"))
-    if (this.isAwaited && !this.scheduled) {
-      this.scheduled = true
-      process.nextTick(deliver, this)
-    }
+    if (this.isAwaited) this.schedule()
     if (this.queued > readHighWaterMark && !this.ws.isPaused) this.ws.pause()
   }
 
@@ -218,10 +215,37 @@ export class WsConnection extends Inbox implements SyncPort, Kept, Served {
     this.charged = 0
   }
 
-  protected override onTake(): void {
-    this.queued = 0
-    if (this.charged > 0 && this.net.bytesRead === this.received) this.discharge()
-    if (this.ws.isPaused) this.ws.resume()
+  protected override onTake(batch: Batch): void {
+    if (this.length === 0) this.queued = 0
+    else for (const frame of batch) this.queued -= frame.length
+    if (this.charged > 0 && this.queued === 0 && this.net.bytesRead === this.received) this.discharge()
+    if (this.ws.isPaused && this.queued <= readHighWaterMark) this.ws.resume()
+  }
+
+  /** Large messages are handed over one by one, each in its turn. */
+  protected override part(frames: ReadonlyArray<Frame>): number {
+    if (this.queued <= readHighWaterMark) return frames.length
+    let count = 1
+    for (let bytes = frames[0]!.length; count < frames.length; count++) {
+      bytes += frames[count]!.length
+      if (bytes > readHighWaterMark) break
+    }
+    return count
+  }
+
+  protected override onLeft(): void {
+    this.schedule()
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return
+    this.scheduled = true
+    process.nextTick(deliver, this)
+  }
+
+  /** Bytes that it hands over next; the end of a connection is nothing that others wait behind. */
+  get size(): number {
+    return this.error === undefined ? this.queued : Infinity
   }
 
   /**
@@ -256,10 +280,21 @@ export class WsConnection extends Inbox implements SyncPort, Kept, Served {
     if (this.error === undefined) this.end(endOf(code, reason.length === 0 ? undefined : reason.toString()))
   }
 
-  /** The connection is over: the reader gets the error after what waits, suspended writers fail. */
+  /**
+   * The connection is over: the reader gets the error after what waits, when its turn comes, for many may end at once; then
+   * suspended writers fail.
+   */
   end(error: Socket.SocketError): void {
-    this.fail(error)
-    this.wake()
+    this.error ??= error
+    if (!this.isAwaited) return this.wake()
+    if (this.scheduled) return
+    this.scheduled = true
+    this.keeper.turns.take(this)
+  }
+
+  override deliver(): void {
+    super.deliver()
+    if (this.error !== undefined) this.wake()
   }
 
   private wake(): void {

@@ -14,12 +14,22 @@ const none: Array<Frame> = []
 
 export class Inbox {
   private frames: Array<Frame> = none
+  /** Frames were left of a batch: they are not pulled in the same breath. */
+  private isPaced = false
   private waiter: ((effect: Effect.Effect<Batch, Socket.SocketError>) => void) | undefined = undefined
   /** Set once the connection has ended. */
   error: Socket.SocketError | undefined = undefined
 
   /** Called each time a batch was handed over: there is room again. */
-  protected onTake(): void {}
+  protected onTake(_batch: Batch): void {}
+
+  /** How many of the frames that wait are handed over at once. */
+  protected part(frames: ReadonlyArray<Frame>): number {
+    return frames.length
+  }
+
+  /** Called where a reader waits for what was left of a batch: {@link Inbox.deliver} is to be called. */
+  protected onLeft(): void {}
 
   get length(): number {
     return this.frames.length
@@ -67,16 +77,20 @@ export class Inbox {
   }
 
   private take(): Batch {
-    const batch = this.frames as unknown as Batch
-    this.frames = none
-    this.onTake()
+    const { frames } = this
+    const count = this.part(frames)
+    this.isPaced = count < frames.length
+    const batch = (this.isPaced ? frames.splice(0, count) : frames) as unknown as Batch
+    if (!this.isPaced) this.frames = none
+    this.onTake(batch)
     return batch
   }
 
   readonly pull: Effect.Effect<Batch, Socket.SocketError> = Effect.callback<Batch, Socket.SocketError>((resume) => {
-    if (this.frames.length > 0) return resume(Effect.succeed(this.take()))
-    if (this.error !== undefined) return resume(Effect.fail(this.error))
+    if (this.frames.length > 0 && !this.isPaced) return resume(Effect.succeed(this.take()))
+    if (this.error !== undefined && this.frames.length === 0) return resume(Effect.fail(this.error))
     this.waiter = resume
+    if (this.isPaced) this.onLeft()
     return Effect.sync(() => {
       if (this.waiter === resume) this.waiter = undefined
     })

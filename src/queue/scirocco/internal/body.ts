@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { BudgetShape } from "../../../socket/Budget.ts"
+import { CurrentTurn } from "../../../socket/internal/turn.ts"
 import * as SocketMetrics from "../../../socket/SocketMetrics.ts"
 import * as ExactJson from "../../internal/exactJson.ts"
 import { contentTypes } from "../../internal/payload.ts"
@@ -131,6 +132,7 @@ export const readPayload = Effect.fnUntraced(function*(
   }
   const bytes = yield* readBody(request, limits[kind]!, reading)
   if (kind === 2) return { payload: Message.binary(bytes), type }
+  yield* (yield* CurrentTurn)(bytes.length)
   const text = decode(bytes, charset)
   if (text === undefined) return yield* invalid("payload", "is no text in its charset")
   if (kind === 1) return { payload: Message.text(text), type }
