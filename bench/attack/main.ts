@@ -49,7 +49,8 @@ const root = join(here, "../..")
 const directory = mkdtempSync(join(tmpdir(), "effect-wire-attack-"))
 const probe = pathToFileURL(join(here, "probe.ts")).href
 /** As `npm start` starts it: the program is what comes last. */
-const { start } = (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: { start: string } }).scripts
+const { start } =
+  (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: { start: string } }).scripts
 const flags = start.replace("exec node ", "").split(" ")
 const gateway = spawn(process.execPath, [...flags.slice(0, -1), "--import", probe, flags.at(-1)!], {
   cwd: root,

@@ -36,6 +36,8 @@ export interface SubscriptionOptions {
   /** Encoded, to compare with those of another request; `undefined` for none. */
   readonly parametersText: string | undefined
   readonly accepts: ((value: unknown) => boolean) | undefined
+  /** Bytes of its parameters, which the connection holds until it ends. */
+  readonly bytes: number
   readonly policy: SlowPolicy | "newest"
   readonly slow: SlowReading
 }
@@ -83,11 +85,19 @@ export abstract class Subscription {
 
   /** Ends it; with a reason that the client is told. */
   end(reason?: string): void {
+    const { bytes, outbox } = this.options
+    if (!this.ended && bytes > 0) outbox.account.give(bytes)
     this.ended = true
     this.release()
     if (reason !== undefined && this.options.hearsNotices) this.tell(notices.ended, { reason })
   }
 }
+
+/**
+ * Characters that are kept for a slow reader. They are the newest of the topic for each of them, so that all together keep
+ * no more than that.
+ */
+const maxKept = 4 * 1024 * 1024
 
 /**
  * A subscription of a topic without a history, or of one that only its newest value is wanted of. A reader that keeps up
@@ -99,6 +109,7 @@ export abstract class Subscription {
 export class BufferedSubscription extends Subscription {
   /** `undefined` while the reader keeps up. */
   private waiting: Array<string> | undefined
+  private kept = 0
   private dropped = 0
   /** How many of those that wait come before what was lost from a backplane and cannot be counted. */
   private lost: number | null = 0
@@ -117,14 +128,24 @@ export class BufferedSubscription extends Subscription {
       this.waiting = []
       slow.whenDrained(outbox, slow.highWater >> 1, () => this.resume())
     }
-    this.waiting.push(frame)
+    const { waiting } = this
+    waiting.push(frame)
+    this.kept += frame.length
     if (policy === "newest") {
-      if (this.waiting.length > 1) this.waiting.shift()
-    } else if (this.waiting.length > slow.capacity) {
+      if (waiting.length > 1) this.shift(waiting)
+      return
+    }
+    while (waiting.length > slow.capacity || (this.kept > maxKept && waiting.length > 1)) {
       if (policy === "disconnect") return slow.disconnect(connection, topic)
-      this.waiting.shift()
+      this.shift(waiting)
       this.dropped++
     }
+  }
+
+  private shift(waiting: Array<string>): string {
+    const frame = waiting.shift()!
+    this.kept -= frame.length
+    return frame
   }
 
   private resume(): void {
@@ -132,7 +153,7 @@ export class BufferedSubscription extends Subscription {
     const { outbox, slow } = this.options
     if (waiting === undefined || this.ended || outbox.isClosed()) return
     this.tellGap()
-    while (waiting.length > 0 && outbox.waiting() <= slow.highWater) outbox.send(waiting.shift()!)
+    while (waiting.length > 0 && outbox.waiting() <= slow.highWater) outbox.send(this.shift(waiting))
     if (waiting.length === 0) this.waiting = undefined
     else slow.whenDrained(outbox, slow.highWater >> 1, () => this.resume())
   }
@@ -154,6 +175,7 @@ export class BufferedSubscription extends Subscription {
 
   protected release(): void {
     this.waiting = undefined
+    this.kept = 0
     if (this.dropped > 0) this.options.slow.onDropped(this.dropped)
     this.dropped = 0
   }
