@@ -43,10 +43,11 @@ const found: { readonly [app: string]: ReadonlyArray<number> } = {
   "topics/emptied": [43],
   "topics/topics": [112, 1054],
   "topics/preempted": [712300422],
+  "history/emptied": [311747122],
   "history/history": [18],
   "history/preempted": [712300390],
   "cluster/deaf": [25, 820, 939],
-  "cluster/emptied": [20],
+  "cluster/emptied": [20, 310302489],
   "cluster/rough": [358, 308873531],
   "queue/sqlite": [516]
 }

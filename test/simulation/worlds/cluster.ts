@@ -211,7 +211,7 @@ const shelves = (name: string, faults: ReadonlyArray<Fault.Kind>) =>
 
 export const apps = {
   deaf: shelves("Juggler, three processes that hear badly", ["deaf", "unheard", "backplane"]),
-  emptied: shelves("Juggler, three processes, a database that is restored", ["emptied", "deaf"]),
+  emptied: shelves("Juggler, three processes, a database that is restored", ["deaf", "emptied"]),
   calm: make("Juggler, two processes", [...Fault.networkKinds, "sluggish", "jump"], [everyChangeCounts]),
   rough: make(
     "Juggler, two processes that die",
