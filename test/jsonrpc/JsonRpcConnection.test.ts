@@ -263,7 +263,7 @@ it.effect("calls to a peer that does not answer count against its share, with wh
   Effect.gen(function*() {
     const budget = yield* Budget.Budget
     const Asking = RpcGroup.make(Rpc.make("start"))
-    const opened = yield* Deferred.make<JsonRpcClients.ConnectedClient>()
+    const opened = yield* Deferred.make<JsonRpcClient.Client>()
     const { send, takeJson } = yield* connect(
       Asking,
       Asking.toLayer({
