@@ -157,7 +157,7 @@ export const makeServer = (
         keeper.streams.add(watched)
         const ended = Deferred.makeUnsafe<void>()
         group.fork(
-          handler(Framing.wrapServed(closing(socket, () => net), options.framing)),
+          handler(Framing.wrap(closing(socket, () => net), options.framing)),
           Context.add(context, Handshake.CurrentHandshake, handshake),
           () => {
             keeper.streams.delete(watched)

@@ -29,11 +29,6 @@ export interface Account {
   readonly take: (bytes: number) => boolean
   /** Gives back some of what was taken. */
   readonly give: (bytes: number) => void
-  /**
-   * Says how many bytes its carrier has been given and not written, in place of those of before: they count for the
-   * process, and not for the share, for one answer may be larger than that.
-   */
-  readonly carry: (bytes: number) => void
   /** Gives back everything; what is taken from now on is refused. */
   readonly close: () => void
 }
@@ -66,8 +61,6 @@ export interface BudgetShape {
 /** There may be many thousands: no closures. */
 class AccountImpl implements Account {
   bytes = 0
-  /** Those of the bytes that its carrier has. */
-  private carried = 0
   private closed = false
   private readonly budget: BudgetImpl
   readonly evict: (over: Over) => void
@@ -80,8 +73,7 @@ class AccountImpl implements Account {
     return this.bytes
   }
   room(): number {
-    const own = this.bytes - this.carried
-    return own === 0 ? Infinity : this.budget.share - own
+    return this.bytes === 0 ? Infinity : this.budget.share - this.bytes
   }
   take(bytes: number): boolean {
     if (this.closed) return false
@@ -90,21 +82,11 @@ class AccountImpl implements Account {
       this.evict("connection")
       return false
     }
-    return this.budget.makeRoom(this, bytes) && this.add(bytes)
-  }
-  private add(bytes: number): true {
+    if (!this.budget.makeRoom(this, bytes)) return false
     if (this.bytes === 0) this.budget.accounts.add(this)
     this.bytes += bytes
     this.budget.total += bytes
     return true
-  }
-  carry(bytes: number): void {
-    if (this.closed) return
-    this.give(this.carried)
-    this.carried = 0
-    if (bytes === 0 || !this.budget.makeRoom(this, bytes)) return
-    this.carried = bytes
-    this.add(bytes)
   }
   give(bytes: number): void {
     if (this.closed) return

@@ -5,19 +5,14 @@
  * @since 0.1.0
  */
 import * as Arr from "effect/Array"
-import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import { type Account, Budget } from "./Budget.ts"
 import { byteLength, CR, headerEnd, LF, parseHeader, Pieces } from "./internal/framingBytes.ts"
 import type { Batch, Frame } from "./internal/inbox.ts"
 import { closeError, readError, writeError } from "./internal/socketErrors.ts"
-import * as SocketMetrics from "./SocketMetrics.ts"
 
 /**
  * What the peer sent, or what was to be sent, is no message of the framing. After it the place where the next message
@@ -51,8 +46,6 @@ export interface Decoder {
   readonly push: (bytes: Uint8Array) => { readonly messages: Array<string | Uint8Array>; readonly error?: FramingError }
   /** `true` in the middle of a message. */
   readonly isPartial: () => boolean
-  /** Bytes that are kept of a message that has not arrived whole. */
-  readonly kept: () => number
 }
 
 /**
@@ -129,7 +122,6 @@ export const lines = (options?: Options): Framing => {
       const tooLarge = () => fail("FrameTooLarge", `a line is longer than ${max} bytes`)
       return {
         isPartial: () => kept.length > 0,
-        kept: () => kept.length,
         push: (bytes) => {
           const messages: Array<Frame> = []
           let from = 0
@@ -195,7 +187,6 @@ export const contentLength = (options?: ContentLengthOptions): Framing => {
       let length = -1
       return {
         isPartial: () => kept.length > 0 || length >= 0,
-        kept: () => kept.length,
         push: (bytes) => {
           const messages: Array<Frame> = []
           let rest = bytes
@@ -249,26 +240,11 @@ export const contentLength = (options?: ContentLengthOptions): Framing => {
  * @category combinators
  * @since 0.1.0
  */
-export const wrap = (socket: Socket.Socket, framing: Framing): Socket.Socket => framed(socket, framing, false)
-
-/**
- * {@link wrap} at a server: what is kept of messages that have not arrived whole counts against the `Budget` of the process,
- * above 64 KiB. Where there is no room for it the reader fails with `SocketCloseError` 1013, which is counted and logged.
- *
- * @category combinators
- * @since 0.2.0
- */
-export const wrapServed = (socket: Socket.Socket, framing: Framing): Socket.Socket => framed(socket, framing, true)
-
-const framed = (socket: Socket.Socket, framing: Framing, isServed: boolean): Socket.Socket => {
+export const wrap = (socket: Socket.Socket, framing: Framing): Socket.Socket => {
   const makeDecoder = framing.decoder
   if (makeDecoder === undefined) return socket
   return Socket.make({
-    reader: Effect.flatMap(socket.reader, ({ pull, upgrade }) =>
-      Effect.map(
-        isServed ? counted(pull, makeDecoder()) : Effect.succeed(decoded(pull, makeDecoder())),
-        (pull) => ({ pull, upgrade })
-      )),
+    reader: Effect.map(socket.reader, ({ pull, upgrade }) => ({ pull: decoded(pull, makeDecoder()), upgrade })),
     writer: Effect.map(socket.writer, (writer): Socket.Writer => ({
       write: (chunk) => {
         if (typeof chunk === "object" && Socket.isCloseEvent(chunk)) return writer.write(chunk)
@@ -316,43 +292,8 @@ const decoded = (
   )
 }
 
-/** Bytes of a message under way that are not counted. */
-const uncounted = 64 * 1024
-
-/** What the decoder keeps is taken of the budget before more is read. */
-const counted = (
-  pull: Effect.Effect<Batch, Socket.SocketError>,
-  decoder: Decoder
-): Effect.Effect<Effect.Effect<Batch, Socket.SocketError>, never, Scope.Scope> =>
-  Effect.contextWith((context: Context.Context<Scope.Scope>) => {
-    let account: Account | undefined
-    let taken = 0
-    const ended = Deferred.makeUnsafe<never, Socket.SocketError>()
-    const open = (): Account =>
-      Context.get(context, Budget).open((over) => {
-        Deferred.doneUnsafe(ended, Effect.fail(closeError(1013, "too much of messages under way is kept")))
-        SocketMetrics.closedFor(over === "process" ? "budget" : "connection_budget").updateUnsafe(1, context)
-        Effect.runForkWith(context)(Effect.logWarning("closed a connection: too much of messages under way is kept"))
-      })
-    const bounded = Effect.suspend((): Effect.Effect<Batch, Socket.SocketError> => {
-      const kept = decoder.kept()
-      if (kept <= uncounted && taken === 0) return pull
-      account ??= open()
-      account.give(taken)
-      taken = 0
-      if (kept <= uncounted) return pull
-      // as a whole: one message alone may be as large as the framing says
-      if (account.take(kept)) taken = kept
-      return Effect.raceFirst(pull, Deferred.await(ended))
-    })
-    return Effect.as(
-      Effect.addFinalizer(() => Effect.sync(() => account?.close())),
-      decoded(bounded, decoder)
-    )
-  })
-
 /**
- * Puts a framing around every socket of a server, as {@link wrapServed} does.
+ * Puts a framing around every socket of a server.
  *
  * @category combinators
  * @since 0.1.0
@@ -363,5 +304,5 @@ export const wrapServer = (
 ): SocketServer.SocketServer["Service"] =>
   SocketServer.SocketServer.of({
     address: server.address,
-    run: (handler) => server.run((socket) => handler(wrapServed(socket, framing)))
+    run: (handler) => server.run((socket) => handler(wrap(socket, framing)))
   })

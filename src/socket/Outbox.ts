@@ -133,8 +133,6 @@ class OutboxImpl implements Outbox {
   private opened: Account | undefined = undefined
   /** Bytes of the account that stand for what waits. */
   private charged = 0
-  /** Whether the account knows what is in flight. */
-  private carries = false
 
   constructor(writer: Socket.Writer, context: Context.Context<never>, maxWaiting: number) {
     this.writer = writer
@@ -256,10 +254,6 @@ class OutboxImpl implements Outbox {
       return
     }
     this.fiber = fiber
-    if (this.inFlight > step) {
-      this.carries = true
-      this.account.carry(this.inFlight)
-    }
     fiber.addObserver((exit) => {
       this.fiber = undefined
       this.writing = false
@@ -275,10 +269,6 @@ class OutboxImpl implements Outbox {
 
   private written(): void {
     this.inFlight = 0
-    if (this.carries) {
-      this.carries = false
-      this.opened!.carry(0)
-    }
     if (this.charged > 0) {
       this.opened!.give(this.charged)
       this.charged = 0

@@ -35,7 +35,6 @@ import { Backplane, type BackplaneError, makeMemory } from "../backplane/Backpla
 import * as Access from "../identity/Access.ts"
 import { nameOn } from "../jsonrpc/internal/wireModel.ts"
 import { wireOf } from "../jsonrpc/JsonRpcClients.ts"
-import { ofValue } from "../rpc/internal/weight.ts"
 import * as RpcConnection from "../rpc/RpcConnection.ts"
 import { ConnectionTopics } from "./internal/connectionTopics.ts"
 import { TopicChannel } from "./internal/topicChannel.ts"
@@ -282,22 +281,10 @@ export const make = Effect.fnUntraced(function*(
           wanted.values(),
           ({ channel, request }) => filterOf(channel, request.parameters)
         )
-        const texts = Array.from(
-          wanted.values(),
-          ({ request }, i) => filters[i] === undefined ? undefined : JSON.stringify(request.parameters)
-        )
-        const costs = Array.from(
-          wanted.values(),
-          ({ request }, i) => texts[i] === undefined ? 0 : 2 * texts[i].length + ofValue(request.parameters)
-        )
-        if (costs.reduce((sum, bytes) => sum + bytes, 0) > outbox.room()) {
-          yield* Metric.update(refused, added)
-          return yield* new TooManySubscriptions({ limit: mine.subscriptions.size })
-        }
-        for (const [i, [name, { channel, request }]] of [...wanted].entries()) {
-          const accepts = filters[i]
-          const parametersText = texts[i]
-          const bytes = costs[i]!
+        let i = 0
+        for (const [name, { channel, request }] of wanted) {
+          const accepts = filters[i++]
+          const parametersText = accepts === undefined ? undefined : JSON.stringify(request.parameters)
           const present = mine.subscriptions.get(name)
           if (present !== undefined) {
             const { hearsNotices, parametersText: had, positions } = present.options
@@ -308,7 +295,6 @@ export const make = Effect.fnUntraced(function*(
             present.end()
           }
           mine.allow(name)
-          if (bytes > 0) outbox.account.take(bytes)
           mine.subscriptions.set(
             name,
             channel.add({
@@ -320,7 +306,6 @@ export const make = Effect.fnUntraced(function*(
               positions: request.positions,
               parametersText,
               accepts,
-              bytes,
               policy: channel.topic.kind === "state" ? "newest" : channel.topic.slow,
               slow
             }, request.position)

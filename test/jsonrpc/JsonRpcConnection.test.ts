@@ -12,7 +12,7 @@ import {
 } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
 import { RpcMetrics } from "effect-wire/rpc"
-import { Budget, MemorySocket } from "effect-wire/socket"
+import { MemorySocket } from "effect-wire/socket"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Socket } from "effect/socket"
 import { setFlagsFromString } from "node:v8"
@@ -258,42 +258,6 @@ it.effect("a full server that calls its client back still reads the answers: nob
     }
     assert.isTrue(many.some((result) => result._tag === "Failure"))
   }))
-
-it.effect("calls to a peer that does not answer count against its share, with what they carry; one that finds no room fails", () =>
-  Effect.gen(function*() {
-    const budget = yield* Budget.Budget
-    const Asking = RpcGroup.make(Rpc.make("start"))
-    const opened = yield* Deferred.make<JsonRpcClient.Client>()
-    const { send, takeJson } = yield* connect(
-      Asking,
-      Asking.toLayer({
-        start: () =>
-          Effect.asVoid(
-            Effect.flatMap(JsonRpcClients.current, (client) => Deferred.succeed(opened, client!))
-          )
-      })
-    )
-    yield* send(`{"jsonrpc":"2.0","method":"start","id":1}`)
-    yield* takeJson
-    const client = yield* Deferred.await(opened)
-    const call = Effect.flip(client.call("m", ["x".repeat(40_000)]))
-    const first = yield* Effect.forkChild(call, { startImmediately: true })
-    const second = yield* Effect.forkChild(call, { startImmediately: true })
-    assert.isAbove(budget.taken(), 80_000)
-    const { reason } = yield* call
-    assert.isTrue(reason._tag === "ConnectionError" && reason.kind === "Full" && !reason.maybeExecuted)
-    // one that is given up, or answered, makes room
-    yield* Fiber.interrupt(first)
-    assert.isBelow(budget.taken(), 50_000)
-    const third = yield* Effect.forkChild(call, { startImmediately: true })
-    yield* takeJson
-    const { id } = yield* takeJson
-    yield* send(`{"jsonrpc":"2.0","id":${id},"error":{"code":1,"message":"no"}}`)
-    assert.strictEqual((yield* Fiber.join(second)).reason._tag, "RemoteError")
-    assert.isUndefined(third.pollUnsafe())
-    yield* Fiber.interrupt(third)
-    assert.strictEqual(budget.taken(), 0)
-  }).pipe(Effect.provide(Budget.layer(1_000_000, { maxConnectionBytes: 100_000 }))))
 
 it.effect("a connection that closes interrupts what it asked for, and nothing is left", () =>
   Effect.gen(function*() {

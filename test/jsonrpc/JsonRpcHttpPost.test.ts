@@ -9,7 +9,6 @@ import { HttpClient, HttpClientRequest, HttpRouter, HttpServer } from "effect/ht
 import { Rpc, RpcGroup } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as Http from "node:http"
-import { CurrentTurn } from "../../src/socket/internal/turn.ts"
 import { connect } from "./raw.ts"
 
 class Group extends RpcGroup.make(
@@ -319,33 +318,4 @@ it.effect("invalid parameters list every issue", () =>
     const other = yield* connect(List, List.toLayer({ fence: () => Effect.void, list: () => Effect.void }))
     const [many] = yield* other.exchange(`{"jsonrpc":"2.0","id":1,"method":"list","params":${long}}`)
     assert.strictEqual(many.error.data.issues.length, 100)
-  }))
-
-it.effect("the body of a POST is looked at when its turn comes", () =>
-  Effect.gen(function*() {
-    const gate = Deferred.makeUnsafe<void>()
-    const sizes: Array<number> = []
-    const turn = (bytes: number) =>
-      Effect.suspend(() => {
-        sizes.push(bytes)
-        return bytes > 1000 ? Deferred.await(gate) : Effect.void
-      })
-    const client = yield* Layer.build(
-      HttpRouter.serve(
-        Layer.provide(JsonRpcServer.layerHttp(Group, { path: "/rpc" }), Handlers),
-        { disableListenLog: true, disableLogger: true }
-      ).pipe(Layer.provide(Layer.succeed(CurrentTurn, turn)), Layer.provideMerge(NodeHttpServer.layerTest))
-    )
-    const post = (pad: string) =>
-      HttpClient.execute(
-        HttpClientRequest.post("/rpc").pipe(
-          HttpClientRequest.bodyText(`{"jsonrpc":"2.0","id":1,"method":"any","params":["${pad}"]}`, "application/json")
-        )
-      ).pipe(Effect.flatMap((response) => response.text), Effect.provideContext(client))
-    const large = yield* Effect.forkScoped(post("x".repeat(5000)))
-    assert.include(yield* post("small"), "small")
-    assert.isUndefined(large.pollUnsafe())
-    yield* Deferred.succeed(gate, undefined)
-    assert.include(yield* Fiber.join(large), "xxx")
-    assert.deepStrictEqual(sizes.map((bytes) => bytes > 1000).sort(), [false, true])
   }))

@@ -46,19 +46,6 @@ describe("bounds", () => {
       assert.deepInclude((yield* Fiber.join(late)).reason, { kind: "Timeout" })
     }))
 
-  it.effect("calls that a peer does not answer count against the share of its connection, with what they carry", () =>
-    Effect.gen(function*() {
-      const budget = yield* Budget.Budget
-      const { connection } = yield* connected()
-      const call = Effect.flip(connection.call("x", ["y".repeat(40_000)]))
-      const calls = [yield* Effect.forkChild(call), yield* Effect.forkChild(call)]
-      yield* settle
-      assert.isAbove(budget.taken(), 80_000)
-      assert.deepInclude((yield* call).reason, { _tag: "ConnectionError", kind: "Full", uncertain: false })
-      yield* Fiber.interruptAll(calls)
-      assert.isBelow(budget.taken(), 20_000)
-    }).pipe(Effect.provide(Budget.layer(1_000_000, { maxConnectionBytes: 100_000 }))))
-
   it.effect("messages that nobody takes are bounded in characters too, and do not hide the answer to a call", () =>
     Effect.gen(function*() {
       const { connection, peer } = yield* connected({ highWaterMark: 1_000 })

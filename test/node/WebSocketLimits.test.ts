@@ -139,25 +139,6 @@ both(
 )
 
 both(
-  "a message in many small pieces counts as what they cost, not as what is in them",
-  (mode) =>
-    Effect.gen(function*() {
-      const { open, port } = yield* serve(mode, { closeTimeout: "100 millis" })
-      const net = yield* rawUpgraded(port)
-      const piece = Buffer.from([0x00, 0x81, 0, 0, 0, 0, 0x20])
-      net.write(
-        Buffer.concat([Buffer.from([0x01, 0x81, 0, 0, 0, 0, 0x20]), ...Array.from({ length: 3000 }, () => piece)])
-      )
-      // some 20 kB
-      yield* eventually(() => net.closed)
-      yield* eventually(() => open() === 0)
-      assert.strictEqual(yield* closedCount("budget"), 1)
-      const budget = yield* Budget.Budget
-      yield* eventually(() => budget.taken() === 0)
-    }).pipe(Effect.provide(Budget.layer(700_000)))
-)
-
-both(
   "pings cost a peer no connection: each is answered, and the newest where it takes nothing",
   (mode) =>
     Effect.gen(function*() {

@@ -38,7 +38,7 @@ const make = () => {
 // @effect-diagnostics-next-line asyncFunction:off
 it("who has had a share waits in a line, who has not is served at once, and each turn serves some of the line", async () => {
   const { served, since, turns } = make()
-  const heavy = ["a", "b", "c"].map((name) => served(name, 6, 100_000))
+  const heavy = ["a", "b", "c"].map((name) => served(name, 6))
   const light = served("light", 0)
   for (const one of heavy) {
     turns.take(one)
@@ -60,17 +60,6 @@ it("who has had a share waits in a line, who has not is served at once, and each
   await nextTurn()
   assert.deepStrictEqual(since(), ["light", "b", "c"])
   assert.isFalse(heavy[2]!.scheduled)
-})
-
-// @effect-diagnostics-next-line asyncFunction:off
-it("who sends little is served at once again, though one of its messages took long for a reason of others", async () => {
-  const { served, since, turns } = make()
-  const light = served("light", 5000)
-  for (let i = 0; i < 3; i++) {
-    turns.take(light)
-    assert.deepStrictEqual(since(), ["light"])
-    await nextTurn()
-  }
 })
 
 // @effect-diagnostics-next-line asyncFunction:off

@@ -62,25 +62,3 @@ it.effect("a connection that would hold more than its share is ended, whatever r
     assert.deepStrictEqual(ended, ["b: connection", "a: connection"])
     assert.strictEqual(budget.taken(), 0)
   }).pipe(Effect.provide(Budget.layer(1_000, { maxConnectionBytes: 100 }))))
-
-it.effect("what the carrier has counts for the process, and not for the share of its connection", () =>
-  Effect.gen(function*() {
-    const budget = yield* Budget.Budget
-    const ended: Array<string> = []
-    const [a, b] = ["a", "b"].map((name) => budget.open((over) => ended.push(`${name}: ${over}`)))
-    assert.isTrue(a!.take(10))
-    a!.carry(70)
-    assert.strictEqual(a!.room(), 40)
-    assert.isTrue(a!.take(10))
-    a!.carry(60)
-    assert.strictEqual(budget.taken(), 80)
-    assert.isTrue(b!.take(20))
-    assert.deepStrictEqual(ended, [])
-    b!.carry(1)
-    assert.deepStrictEqual(ended, ["a: process"])
-    b!.carry(0)
-    assert.strictEqual(budget.taken(), 20)
-    b!.close()
-    b!.carry(5)
-    assert.strictEqual(budget.taken(), 0)
-  }).pipe(Effect.provide(Budget.layer(100, { maxConnectionBytes: 50 }))))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Metric, Result, Schema } from "effect"
-import { Budget, Framing, MemorySocket, SocketMetrics } from "effect-wire/socket"
+import { Effect, Result, Schema } from "effect"
+import { Framing, MemorySocket } from "effect-wire/socket"
 import { Socket } from "effect/socket"
 
 const encoder = new TextEncoder()
@@ -195,47 +195,4 @@ describe("Framing", () => {
       yield* writer.writeAll(["a", "b"])
       assert.deepStrictEqual(yield* pull, ["a\n", "b\n"])
     }))
-
-  for (
-    const [name, framing, head, end] of [
-      ["lines", Framing.lines(), "", "\n"],
-      ["contentLength", Framing.contentLength(), "Content-Length: 150000\r\n\r\n", ""]
-    ] as const
-  ) {
-    it.effect(`messages that have not arrived whole count against the budget, in whatever pieces they come (${name})`, () =>
-      Effect.gen(function*() {
-        const budget = yield* Budget.Budget
-        const closed = Metric.value(SocketMetrics.closedFor("budget"))
-        const { count } = yield* closed
-        const open = Effect.gen(function*() {
-          const [left, right] = yield* MemorySocket.makePair()
-          yield* left.reader
-          const { write } = yield* left.writer
-          const { pull } = yield* Framing.wrapServed(right, framing).reader
-          return { write, pulled: yield* Effect.forkChild(Effect.flip(Effect.flip(pull)), { startImmediately: true }) }
-        })
-        const large = yield* open
-        const small = yield* open
-        yield* large.write(head)
-        for (let i = 0; i < 140_000; i += 500) yield* large.write("x".repeat(500))
-        yield* small.write(head)
-        yield* small.write("x".repeat(100_000))
-        // there is room for one of the two: who holds more goes
-        const end1 = yield* Fiber.await(large.pulled)
-        assert.isTrue(end1._tag === "Failure" && String(end1.cause).includes("1013"))
-        assert.isAbove(budget.taken(), 99_000)
-        assert.isBelow(budget.taken(), 101_000)
-        assert.strictEqual((yield* closed).count, Number(count) + 1)
-        // the other one goes on, and nothing is held for a message that is whole
-        yield* small.write("x".repeat(50_000))
-        if (end !== "") yield* small.write(end)
-        assert.deepStrictEqual(yield* Fiber.join(small.pulled), ["x".repeat(150_000)])
-      }).pipe(
-        Effect.scoped,
-        Effect.andThen(
-          Effect.flatMap(Budget.Budget, (budget) => Effect.sync(() => assert.strictEqual(budget.taken(), 0)))
-        ),
-        Effect.provide(Budget.layer(200_000))
-      ))
-  }
 })

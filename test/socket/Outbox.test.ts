@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Scope } from "effect"
-import { Budget, MemorySocket, Outbox } from "effect-wire/socket"
+import { MemorySocket, Outbox } from "effect-wire/socket"
 import { Socket } from "effect/socket"
 
 /** A writer that records its writes, and can be made to wait or to fail. */
@@ -190,23 +190,4 @@ describe("Outbox", () => {
       while (frames.length < 4) yield* Effect.yieldNow
       assert.deepStrictEqual(frames, ["a", "b", "c", "answer"])
     })))
-
-  it.effect("what the carrier was given and did not write counts against the budget of the process", () =>
-    Effect.gen(function*() {
-      const budget = yield* Budget.Budget
-      const { block, writer } = recorder()
-      const outbox = yield* Outbox.make(writer)
-      const open = block()
-      outbox.send("x".repeat(300_000))
-      yield* turn
-      assert.strictEqual(budget.taken(), 300_000)
-      // an answer may be larger than the share
-      assert.isFalse(outbox.isClosed())
-      const other = yield* Outbox.make(recorder().writer)
-      assert.isTrue(other.account.take(250_000))
-      assert.isTrue(outbox.isClosed())
-      open()
-      yield* turn
-      assert.strictEqual(budget.taken(), 250_000)
-    }).pipe(Effect.provide(Budget.layer(500_000, { maxConnectionBytes: 260_000 }))))
 })

@@ -4,7 +4,7 @@ import { Backplane } from "effect-wire/backplane"
 import { Access, Authenticator, Identity } from "effect-wire/identity"
 import { JsonRpcClient } from "effect-wire/jsonrpc"
 import { NodeWebSocket, NodeWebSocketServer } from "effect-wire/node"
-import { Budget, type MemorySocket } from "effect-wire/socket"
+import type { MemorySocket } from "effect-wire/socket"
 import { Topic, Topics, TopicsClient } from "effect-wire/topics"
 import { TestClock } from "effect/testing"
 import {
@@ -136,21 +136,6 @@ it.effect("a connection has at most 128 subscriptions, and a request over the li
     yield* peer.result("unsubscribe", names[0])
     assert.strictEqual((yield* peer.result("subscribe", names[128])).length, 128)
   }))
-
-it.effect("parameters of subscriptions count against the share of their connection, until the subscriptions end", () =>
-  Effect.gen(function*() {
-    const budget = yield* Budget.Budget
-    const peer = yield* (yield* server()).raw()
-    const wanted = (size: number) => [{ topic: "trades", parameters: { symbol: "x".repeat(size) } }]
-    assert.strictEqual((yield* peer.result("subscribe", wanted(20_000))).length, 1)
-    assert.isAbove(budget.taken(), 60_000)
-    assert.strictEqual((yield* peer.call("subscribe", wanted(14_000))).error.code, -32012)
-    // instead of those of before
-    assert.strictEqual((yield* peer.result("subscribe", wanted(5_000))).length, 1)
-    assert.isBelow(budget.taken(), 20_000)
-    yield* peer.result("unsubscribe", "trades")
-    assert.strictEqual(budget.taken(), 0)
-  }).pipe(Effect.provide(Budget.layer(1_000_000, { maxConnectionBytes: 100_000 }))))
 
 it.effect("what a caller may not use does not exist: not listed, and answered like an unknown method", () =>
   Effect.gen(function*() {

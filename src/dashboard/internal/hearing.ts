@@ -32,7 +32,7 @@ const outboxOf = (onFrame: (frame: string) => void): Outbox => ({
   waiting: () => 0,
   drained: () => Effect.void,
   close: () => Effect.void,
-  account: { held: () => 0, room: () => Infinity, take: () => true, give: () => {}, carry: () => {}, close: () => {} },
+  account: { held: () => 0, room: () => Infinity, take: () => true, give: () => {}, close: () => {} },
   room: () => Infinity,
   isClosed: () => false
 })

@@ -151,7 +151,7 @@ export class Caller extends Calls<string> {
 
   /** The only connection of this caller is open. */
   attach(outbox: Outbox): void {
-    this.outbox = this.counted = outbox
+    this.outbox = outbox
     this.enter(open)
   }
 

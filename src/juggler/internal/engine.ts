@@ -109,9 +109,7 @@ export class Engine implements Peer {
   /** From now on it carries calls. */
   attach(): void {
     this.caller.use(this.sender)
-    if (this.config.caller !== undefined || this.isClosed) return
-    this.caller.counted = this.outbox
-    this.caller.enter({ _tag: "Open" })
+    if (this.config.caller === undefined && !this.isClosed) this.caller.enter({ _tag: "Open" })
   }
 
   /** Made when it is asked for: most servers never do. */

@@ -37,13 +37,6 @@ const slice = 4
 /** Bytes up to which something is small. */
 const small = 4096
 
-/**
- * Milliseconds that are charged at most for something small, and for anything else: the system may have taken the processor
- * away, or garbage of others was collected meanwhile.
- */
-const smallCharge = 1
-const charge = 2 * share
-
 /** What is waited for in an order; taken out at the front. */
 class Line {
   private waiting: Array<Served> = []
@@ -169,10 +162,9 @@ export class Turns {
 
   private serve(served: Served, start: number): number {
     served.scheduled = false
-    const most = served.size <= small ? smallCharge : charge
     served.deliver()
     const end = this.now()
-    served.spent += Math.min(most, end - start)
+    served.spent += end - start
     this.trifles += end - start
     // nothing is done at the end of turns that cost nothing to speak of
     if (this.trifles > 1) this.begin(end - this.trifles)

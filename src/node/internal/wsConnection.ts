@@ -24,20 +24,6 @@ const readHighWaterMark = 64 * 1024
 /** Bytes received and not handed over that are not counted. */
 const step = 64 * 1024
 
-/** Bytes that a piece of a message costs besides what is in it, however small it is. */
-const pieceOverhead = 256
-
-/** What `ws` keeps of a message that has not arrived whole: chunks as they came, and fragments. */
-interface Receiving {
-  readonly _receiver?: {
-    readonly _buffers: ReadonlyArray<unknown>
-    readonly _fragments: ReadonlyArray<unknown>
-  } | null
-}
-
-const piecesOf = ({ _receiver: receiver }: Receiving): number =>
-  receiver === undefined || receiver === null ? 0 : receiver._buffers.length + receiver._fragments.length
-
 /** Bytes given to the compression and not written at which a writer is made to wait. */
 const compressHighWaterMark = 64 * 1024
 
@@ -204,8 +190,7 @@ export class WsConnection extends Inbox implements SyncPort, Kept, Served {
 
   /** Bytes came: what is kept of them is counted, in steps, so that small frames cost nothing. */
   onBytes(): void {
-    const kept = this.queued + this.net.bytesRead - this.received +
-      pieceOverhead * piecesOf(this.ws as unknown as Receiving)
+    const kept = this.queued + this.net.bytesRead - this.received
     if (kept > this.charged + step) this.charge(kept)
     else if (this.charged > 0 && kept <= step) this.discharge()
   }

@@ -25,26 +25,16 @@
  * | Ended                 | line and home: calls fail, and everything from then on; never left again                  |
  *
  * Room is: fewer than `maxInFlight` calls on the line (a batch of more goes alone), and a line that takes what it is
- * given. Over `maxCalls` calls without an answer, `maxQueued` characters at home (sixteen times as many while Open), or
- * what the connection of a peer may hold (`counted`), an entry is refused (Full). A call without an answer or a sign of
- * life for `timeout` is given up (Timeout).
+ * given. Over `maxCalls` calls without an answer, or `maxQueued` characters at home (sixteen times as many while Open), an
+ * entry is refused (Full). A call without an answer or a sign of life for `timeout` is given up (Timeout).
  */
 import * as Effect from "effect/Effect"
-import type { Outbox } from "../../socket/Outbox.ts"
 import type * as Reconnect from "../../socket/Reconnect.ts"
 import { Batch, Call, type Entry, type Failure, type Item, type Limits, settled } from "./callModel.ts"
 import { Deadlines } from "./deadlines.ts"
 
 const noPending: Map<number, Call<any>> = new Map()
 const noItems: Set<Item<any>> = new Set()
-
-/** What of an item is held only until it is sent. */
-const unanswered = (item: Item<any>): number =>
-  item instanceof Call
-    ? 0
-    : item instanceof Batch
-    ? item.entries.reduce((sum, entry) => sum + unanswered(entry), 0)
-    : item.weight
 
 /**
  * The client half: see the table at the head of this file.
@@ -70,8 +60,6 @@ export abstract class Calls<F> {
   private onCall: (() => void) | undefined = undefined
   private deadlines: Deadlines<F> | undefined = undefined
   private awaitsRoom = false
-  /** Where what waits is counted, with what else the connection holds: where the connection was made by a peer. */
-  counted: Pick<Outbox, "account" | "room"> | undefined = undefined
 
   constructor(limits: Limits, status: Reconnect.Status) {
     this.limits = limits
@@ -136,9 +124,11 @@ export abstract class Calls<F> {
   submit(call: Call<F>, batch?: Batch<F>): void {
     const { limits } = this
     if (this.status._tag === "Ended") return call.lost(this.failure("Ended", false))
-    const refused = this.register(call)
-    if (refused !== undefined) return call.lost(refused)
+    if (this.pending.size >= limits.maxCalls) return call.lost(this.tooMany())
     call.seq = ++this.lastSeq
+    if (this.pending === noPending) this.pending = new Map()
+    this.pending.set(call.id, call)
+    this.touch(call)
     if (this.onCall !== undefined) this.onCall()
     if (batch !== undefined && batch.add(this, call)) return
     if (this.flows && this.home.size === 0 && this.onLine < limits.maxInFlight && this.hasRoom() && this.send(call)) {
@@ -162,14 +152,19 @@ export abstract class Calls<F> {
     const isCall = entry instanceof Call
     const failure = connection !== this.connection || (_tag !== "Opening" && _tag !== "Open")
       ? this.failure(_tag === "Ended" ? "Ended" : "Lost", false)
-      : isCall
-      ? this.register(entry)
+      : isCall && this.pending.size >= this.limits.maxCalls
+      ? this.tooMany()
       : undefined
     if (failure !== undefined) {
       if (entry instanceof Call) entry.lost(failure)
       return failure
     }
     entry.seq = ++this.lastSeq
+    if (isCall) {
+      if (this.pending === noPending) this.pending = new Map()
+      this.pending.set(entry.id, entry)
+      this.touch(entry)
+    }
     if (this.send(entry)) return undefined
     const gone = this.failure("Lost", false)
     this.drop(entry, gone)
@@ -189,7 +184,7 @@ export abstract class Calls<F> {
   take(id: number): Call<F> | undefined {
     const call = this.pending.get(id)
     if (call === undefined || call.connection <= 0 || call.connection !== this.connection) return undefined
-    this.forget(call)
+    this.pending.delete(id)
     call.connection = settled
     this.onLine--
     if (this.home.size > 0) this.pump()
@@ -199,7 +194,7 @@ export abstract class Calls<F> {
   /** Gives a call up: it leaves home, or is called back once from the connection that carried it. */
   cancel(call: Call<F>): void {
     if (call.connection === settled || this.pending.get(call.id) !== call) return
-    this.forget(call)
+    this.pending.delete(call.id)
     const { connection } = call
     call.connection = settled
     if (connection === 0) return this.leaveHome(call)
@@ -271,28 +266,8 @@ export abstract class Calls<F> {
     return { kind: "Full", detail, maybeExecuted: false, cause: undefined }
   }
 
-  /** From now on the call waits for its answer; a failure where there are too many, or no room. */
-  private register(call: Call<F>): Failure | undefined {
-    const { maxCalls } = this.limits
-    if (this.pending.size >= maxCalls) return this.full(`${maxCalls} calls wait for an answer already`)
-    if (!this.hold(call.weight)) return this.noRoom()
-    if (this.pending === noPending) this.pending = new Map()
-    this.pending.set(call.id, call)
-    this.touch(call)
-    return undefined
-  }
-
-  private forget(call: Call<F>): void {
-    if (this.pending.delete(call.id)) this.counted?.account.give(call.weight)
-  }
-
-  private hold(bytes: number): boolean {
-    const { counted } = this
-    return counted === undefined || bytes === 0 || (bytes <= counted.room() && counted.account.take(bytes))
-  }
-
-  private noRoom(): Failure {
-    return this.full("the connection holds as much as it may")
+  private tooMany(): Failure {
+    return this.full(`${this.limits.maxCalls} calls wait for an answer already`)
   }
 
   private send(item: Item<F>): boolean {
@@ -327,7 +302,6 @@ export abstract class Calls<F> {
     if (this.homeWeight + weight > room) {
       return this.drop(item, this.full(`${room} characters wait to be sent already`))
     }
-    if (!this.hold(unanswered(item))) return this.drop(item, this.noRoom())
     if (this.home === noItems) this.home = new Set()
     this.home.add(item)
     this.homeWeight += weight
@@ -339,7 +313,7 @@ export abstract class Calls<F> {
   private drop(item: Item<F>, failure: Failure): Failure {
     for (const entry of item instanceof Batch ? item.entries : [item]) {
       if (!(entry instanceof Call)) continue
-      this.forget(entry)
+      this.pending.delete(entry.id)
       entry.connection = settled
       entry.lost(failure)
     }
@@ -377,10 +351,8 @@ export abstract class Calls<F> {
         return
       }
       this.home.delete(item)
-      if (this.send(item)) {
-        this.homeWeight -= item.weight
-        this.counted?.account.give(unanswered(item))
-      } else {
+      if (this.send(item)) this.homeWeight -= item.weight
+      else {
         this.home = new Set([item, ...this.home])
         return
       }
@@ -438,7 +410,7 @@ export abstract class Calls<F> {
       this.failure(kind === "Lost" && !maybeExecuted ? "Offline" : kind, maybeExecuted)
     )
     for (const call of calls) {
-      this.forget(call)
+      this.pending.delete(call.id)
       call.connection = settled
     }
     for (const [i, call] of calls.entries()) call.lost(failures[i]!)

@@ -10,49 +10,24 @@ export const LF = 10
 /** @internal */
 export const CR = 13
 
-const none = new Uint8Array()
-
-/** Pieces up to this size are copied into one another: each by itself costs more than what is in it. */
-const smallPiece = 1024
-
 /**
- * Bytes of an unfinished message: the pieces as they came, joined once, small ones gathered before.
+ * Bytes of an unfinished message: the pieces as they came, joined once.
  *
  * @internal
  */
 export class Pieces {
   private pieces: Array<Uint8Array> = []
   length = 0
-  /** What small pieces are gathered in, and how much of it is used. */
-  private gathered: Uint8Array = none
-  private used = 0
 
   add(bytes: Uint8Array): void {
     if (bytes.length === 0) return
+    this.pieces.push(bytes)
     this.length += bytes.length
-    if (bytes.length > smallPiece) {
-      this.seal()
-      this.pieces.push(bytes)
-      return
-    }
-    if (this.used + bytes.length > this.gathered.length) {
-      this.seal()
-      this.gathered = new Uint8Array(4 * smallPiece)
-    }
-    this.gathered.set(bytes, this.used)
-    this.used += bytes.length
-  }
-
-  private seal(): void {
-    if (this.used > 0) this.pieces.push(this.gathered.subarray(0, this.used))
-    this.gathered = none
-    this.used = 0
   }
 
   /** Everything kept and then `last`, as one array; without a copy when nothing was kept. */
   takeWith(last: Uint8Array): Uint8Array {
     if (this.length === 0) return last
-    this.seal()
     const all = new Uint8Array(this.length + last.length)
     let at = 0
     for (const piece of this.pieces) {

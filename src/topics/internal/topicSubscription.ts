@@ -36,8 +36,6 @@ export interface SubscriptionOptions {
   /** Encoded, to compare with those of another request; `undefined` for none. */
   readonly parametersText: string | undefined
   readonly accepts: ((value: unknown) => boolean) | undefined
-  /** Bytes of its parameters, which the connection holds until it ends. */
-  readonly bytes: number
   readonly policy: SlowPolicy | "newest"
   readonly slow: SlowReading
 }
@@ -85,19 +83,11 @@ export abstract class Subscription {
 
   /** Ends it; with a reason that the client is told. */
   end(reason?: string): void {
-    const { bytes, outbox } = this.options
-    if (!this.ended && bytes > 0) outbox.account.give(bytes)
     this.ended = true
     this.release()
     if (reason !== undefined && this.options.hearsNotices) this.tell(notices.ended, { reason })
   }
 }
-
-/**
- * Characters that are kept for a slow reader. They are the newest of the topic for each of them, so that all together keep
- * no more than that.
- */
-const maxKept = 4 * 1024 * 1024
 
 /**
  * A subscription of a topic without a history, or of one that only its newest value is wanted of. A reader that keeps up
@@ -109,7 +99,6 @@ const maxKept = 4 * 1024 * 1024
 export class BufferedSubscription extends Subscription {
   /** `undefined` while the reader keeps up. */
   private waiting: Array<string> | undefined
-  private kept = 0
   private dropped = 0
   /** How many of those that wait come before what was lost from a backplane and cannot be counted. */
   private lost: number | null = 0
@@ -128,24 +117,14 @@ export class BufferedSubscription extends Subscription {
       this.waiting = []
       slow.whenDrained(outbox, slow.highWater >> 1, () => this.resume())
     }
-    const { waiting } = this
-    waiting.push(frame)
-    this.kept += frame.length
+    this.waiting.push(frame)
     if (policy === "newest") {
-      if (waiting.length > 1) this.shift(waiting)
-      return
-    }
-    while (waiting.length > slow.capacity || (this.kept > maxKept && waiting.length > 1)) {
+      if (this.waiting.length > 1) this.waiting.shift()
+    } else if (this.waiting.length > slow.capacity) {
       if (policy === "disconnect") return slow.disconnect(connection, topic)
-      this.shift(waiting)
+      this.waiting.shift()
       this.dropped++
     }
-  }
-
-  private shift(waiting: Array<string>): string {
-    const frame = waiting.shift()!
-    this.kept -= frame.length
-    return frame
   }
 
   private resume(): void {
@@ -153,7 +132,7 @@ export class BufferedSubscription extends Subscription {
     const { outbox, slow } = this.options
     if (waiting === undefined || this.ended || outbox.isClosed()) return
     this.tellGap()
-    while (waiting.length > 0 && outbox.waiting() <= slow.highWater) outbox.send(this.shift(waiting))
+    while (waiting.length > 0 && outbox.waiting() <= slow.highWater) outbox.send(waiting.shift()!)
     if (waiting.length === 0) this.waiting = undefined
     else slow.whenDrained(outbox, slow.highWater >> 1, () => this.resume())
   }
@@ -175,7 +154,6 @@ export class BufferedSubscription extends Subscription {
 
   protected release(): void {
     this.waiting = undefined
-    this.kept = 0
     if (this.dropped > 0) this.options.slow.onDropped(this.dropped)
     this.dropped = 0
   }
