@@ -43,7 +43,6 @@ const found: { readonly [app: string]: ReadonlyArray<number> } = {
   "topics/emptied": [43],
   "topics/topics": [112, 1054],
   "topics/preempted": [712300422],
-  "history/emptied": [311747122],
   "history/history": [18],
   "history/preempted": [712300390],
   "cluster/deaf": [25, 820, 939],

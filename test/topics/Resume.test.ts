@@ -3,10 +3,8 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Queue, Schedule, Schema, Scope, Stream } from "effect"
 import { Backplane } from "effect-wire/backplane"
 import { JsonRpcClient } from "effect-wire/jsonrpc"
-import { MemorySocket } from "effect-wire/socket"
 import { Topic, TopicsClient } from "effect-wire/topics"
 import { TestClock } from "effect/testing"
-import { fromSocket } from "../jsonrpc/raw.ts"
 import { client, Evens, Level, Orders, serve, type Server, suite } from "./ResumeTest.ts"
 
 const tick = TestClock.adjust("20 millis")
@@ -268,34 +266,4 @@ it.effect("1,000 slow subscribers cost one history: what waits for each is a fra
     for (const reader of [readers[0]!, readers[999]!]) {
       for (let offset = 1; offset <= 420; offset++) assert.strictEqual((yield* reader.next).params.offset, offset)
     }
-  }))
-
-it.effect("who comes back into a count that it was in hears nothing twice", () =>
-  Effect.gen(function*() {
-    const [near, far] = yield* MemorySocket.makePair()
-    const server = yield* fromSocket(far)
-    const remote = yield* JsonRpcClient.fromSocket(near)
-    const heard: Array<unknown> = []
-    yield* Effect.forkChild(
-      Stream.runForEach(TopicsClient.eventsOf(remote, Orders), (event) => Effect.sync(() => heard.push(event)))
-    )
-    const { id, params } = yield* server.takeJson
-    const topic = params[0].topic
-    const say = (method: string, params: object) =>
-      server.send(JSON.stringify({ jsonrpc: "2.0", method, params: { topic, ...params } }))
-    const at = (epoch: string, offset: number) => say("topic_position", { epoch, offset, recovered: false })
-    yield* at("new", 4)
-    yield* server.send(JSON.stringify({ jsonrpc: "2.0", result: [topic], id }))
-    yield* say("topic_value", { offset: 5, value: 5 })
-    // another server, which has not heard that the count began anew, and then does
-    yield* at("old", 70)
-    yield* at("new", 0)
-    for (const n of [4, 5, 6]) yield* say("topic_value", { offset: n, value: n })
-    yield* TestClock.adjust("1 second")
-    // holes that nobody has read yet are told as one
-    const position = { epoch: "new", offset: 5 }
-    assert.deepStrictEqual(
-      heard.map((event: any) => event._tag === "Missed" ? event : event.value),
-      [5, { _tag: "Missed", count: undefined, from: position, to: position }, 6]
-    )
   }))

@@ -50,8 +50,6 @@ export interface Reader {
   readonly waits: boolean
   /** What it has heard or been told of, of a topic with a history; `undefined`: it wants what comes from now on. */
   position: Position | undefined
-  /** Where it was in the count of before: a server that does not know of the new one yet counts as before. */
-  left?: Position
   /** It came with a position: what the subscription of before still brings may not be what comes next for it. */
   isBehind?: boolean
 }
@@ -371,13 +369,10 @@ export class TopicSubscriber {
       if (reader.isBehind === true && !reached && recovered === true && from?.epoch === epoch) continue
       reader.isBehind = false
       if (reached) continue
-      // back in a count that it was in: what it had there it has
-      const next = reader.left !== undefined && hasReached(reader.left, to) ? reader.left : to
-      if (from !== undefined && from.epoch !== epoch) reader.left = from
-      reader.position = next
+      reader.position = to
       if (from === undefined || (recovered === true && from.epoch === epoch)) continue
       const isCounted = from.epoch === epoch && reader.accepts === undefined
-      reader.buffer.missed({ missed: isCounted ? offset - from.offset : undefined, from, to: next })
+      reader.buffer.missed({ missed: isCounted ? offset - from.offset : undefined, from, to })
     }
   }
 
